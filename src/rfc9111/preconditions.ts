@@ -1,0 +1,81 @@
+import type { Fields } from "../types.ts";
+import { emptyFields, fieldLines, fieldValue, hasField, parseEntityTag, parseEntityTagList } from "./fields.ts";
+import { parseHttpDate } from "./http-date.ts";
+
+/**
+ * Whether a GET or HEAD that we answer from a stored response gets a 304 (RFC 9110 §13.2.2, RFC 9111 §4.3.2).
+ *
+ * `If-None-Match` is compared weakly, and while it is present `If-Modified-Since` counts for nothing. Without
+ * `Last-Modified` the date compared is `Date`, then `receivedAtMs`. A date that does not parse is ignored.
+ * Only a 200 is ever "not modified". `If-Match` and `If-Unmodified-Since` are the origin's business.
+ *
+ * @example
+ * evaluatePreconditions({ "if-none-match": 'W/"a", "b"' }, { status: 200, fields: { etag: '"a"' } }, Date.now())
+ * // "not-modified"
+ */
+export function evaluatePreconditions(
+  requestFields: Fields,
+  stored: { readonly status: number; readonly fields: Fields; readonly receivedAtMs?: number },
+  nowMs: number,
+): "not-modified" | "send" {
+  const asksByTag = hasField(requestFields, "if-none-match");
+  if (!asksByTag && !hasField(requestFields, "if-modified-since")) return "send";
+  if (stored.status !== 200) return "send";
+  const unmodified = asksByTag
+    ? knowsTag(requestFields, stored.fields)
+    : isUnmodifiedSince(requestFields, stored, nowMs);
+  return unmodified ? "not-modified" : "send";
+}
+
+function knowsTag(requestFields: Fields, storedFields: Fields): boolean {
+  const known = parseEntityTagList(fieldLines(requestFields, "if-none-match"));
+  if (known === "*") return true;
+  const etag = fieldValue(storedFields, "etag");
+  const current = etag === undefined ? undefined : parseEntityTag(etag);
+  if (current === undefined) return false;
+  return known.some((tag) => tag.opaque === current.opaque); // RFC 9110 §8.8.3.2
+}
+
+function isUnmodifiedSince(
+  requestFields: Fields,
+  stored: { readonly fields: Fields; readonly receivedAtMs?: number },
+  nowMs: number,
+): boolean {
+  const lines = fieldLines(requestFields, "if-modified-since");
+  const line = lines[0];
+  if (line === undefined || lines.length > 1) return false; // RFC 9110 §13.1.3: not one date is no date
+  const sinceMs = parseHttpDate(line, nowMs);
+  if (sinceMs === undefined) return false;
+  const modifiedMs =
+    dateField(stored.fields, "last-modified", nowMs) ?? dateField(stored.fields, "date", nowMs) ?? stored.receivedAtMs;
+  return modifiedMs !== undefined && modifiedMs <= sinceMs;
+}
+
+function dateField(fields: Fields, name: string, nowMs: number): number | undefined {
+  const line = fieldLines(fields, name)[0];
+  return line === undefined ? undefined : parseHttpDate(line, nowMs);
+}
+
+/**
+ * The fields of a 304 made from those of a stored 200 (RFC 9110 §15.4.5).
+ *
+ * What describes the representation goes, since the client has it: `Content-Type`, `Content-Length` and the like, and
+ * `Last-Modified` where an `ETag` does its work. `Content-Location`, `Cache-Control`, `Vary`, CORS and security fields
+ * stay. The result has no prototype.
+ */
+export function notModifiedFields(fields: Fields): Fields {
+  const hasTag = hasField(fields, "etag");
+  const kept = emptyFields();
+  for (const name of Object.keys(fields)) {
+    const value = fields[name];
+    if (value === undefined || describesRepresentation(name)) continue;
+    if (name === "last-modified" && hasTag) continue;
+    kept[name] = value;
+  }
+  return kept;
+}
+
+function describesRepresentation(name: string): boolean {
+  if (!name.startsWith("content-")) return name === "repr-digest" || name === "digest";
+  return name !== "content-location" && !name.startsWith("content-security-policy");
+}

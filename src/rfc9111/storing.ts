@@ -1,0 +1,127 @@
+import type { CacheRequest, Fields, ResponseHead } from "../types.ts";
+import type { ResponseDirectives } from "./directives.ts";
+import { fieldValue, hasField } from "./fields.ts";
+import { freshnessLifetimeSeconds } from "./freshness.ts";
+import { varyNames } from "./vary.ts";
+
+/** How a route or a proxy decides what may be stored. */
+export interface StoringRules {
+  /**
+   * `"route"`: the developer gave a lifetime, and it covers `statuses`.
+   * `"fields"`: the response must state its own lifetime, or `heuristic` must allow one.
+   */
+  readonly lifetimeFrom: "route" | "fields";
+  /**
+   * With `"route"`: every status that may be stored. With `"fields"`: the statuses from 400 up that may be, and 204 or
+   * 205 where a response without content should be stored too; other final statuses need no mention.
+   */
+  readonly statuses: ReadonlySet<number>;
+  /** True when the route declared who shares its responses, so a request with `Authorization` may be stored. */
+  readonly sharedByDeclaration: boolean;
+  /** Lower-case names of request fields that are in the key already. */
+  readonly keyedFields: ReadonlySet<string>;
+  /** True allows a lifetime guessed from `Last-Modified` (RFC 9111 §4.2.2). */
+  readonly heuristic: boolean;
+}
+
+/** Why a response is not stored: the `detail` of its `Cache-Status`. */
+export type NotStoredReason =
+  | "method"
+  | "status"
+  | "no-store"
+  | "private"
+  | "no-cache"
+  | "set-cookie"
+  | "vary-any"
+  | "vary-identity"
+  | "origin-unkeyed"
+  | "authorization"
+  | "no-lifetime"
+  | "partial"
+  | "trailer"
+  | "must-understand";
+
+/** Final statuses of RFC 9110 §15: those whose caching we know of, for `must-understand` (RFC 9111 §5.2.2.3). */
+const UNDERSTOOD_STATUSES: ReadonlySet<number> = new Set([
+  200, 201, 202, 203, 204, 205, 300, 301, 302, 303, 305, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409,
+  410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 500, 501, 502, 503, 504, 505,
+]);
+
+/**
+ * Why a shared cache may not store this response, or `undefined` when it may (RFC 9111 §3).
+ *
+ * Stricter than the RFC where sharing would leak: a response with `Set-Cookie`, one that varies by an identity, or one
+ * that allows a single CORS origin is stored only if the key tells its readers apart; `Set-Cookie` never.
+ *
+ * @example
+ * const head = { status: 200, fields: { "cache-control": "PRIVATE" } };
+ * whyNotStored(request, head, responseDirectives(head.fields), rules) // "private"
+ */
+export function whyNotStored(
+  request: CacheRequest,
+  head: ResponseHead,
+  directives: ResponseDirectives,
+  rules: StoringRules,
+): NotStoredReason | undefined {
+  const { status, fields } = head;
+  if (request.method !== "GET") return "method"; // RFC 9110 §9.2.3
+  if (status === 206 || hasField(fields, "content-range")) return "partial"; // §3.3
+  if (!coversStatus(status, rules)) return "status"; // §3
+
+  if (directives.mustUnderstand && !UNDERSTOOD_STATUSES.has(status)) return "must-understand"; // §5.2.2.3
+  // A cache that understands the status ignores the no-store beside must-understand (§5.2.2.3).
+  if (directives.noStore && !directives.mustUnderstand) return "no-store"; // §5.2.2.5
+  // The qualified form would allow storing the rest; we do not store in part (§5.2.2.7).
+  if (directives.private !== false) return "private";
+  if (directives.noCache !== false && rules.lifetimeFrom === "route") return "no-cache"; // §5.2.2.4
+  if (hasField(fields, "set-cookie")) return "set-cookie"; // §7.3
+  if (hasField(fields, "trailer")) return "trailer"; // RFC 9110 §6.5
+
+  const varies = varyNames(fields);
+  if (varies.includes("*")) return "vary-any"; // §4.1
+  if (variesByIdentity(varies, rules.keyedFields)) return "vary-identity";
+  if (allowsOneOrigin(fields) && !varies.includes("origin") && !rules.keyedFields.has("origin"))
+    return "origin-unkeyed";
+
+  if (hasField(request.fields, "authorization") && !rules.sharedByDeclaration && !permitsAuthorization(directives)) {
+    return "authorization"; // §3.5
+  }
+  if (rules.lifetimeFrom === "fields" && !hasLifetime(head, directives, rules.heuristic)) return "no-lifetime"; // §3
+  return undefined;
+}
+
+/** True when a shared cache may store this response: {@link whyNotStored} has nothing against it. */
+export function mayStore(
+  request: CacheRequest,
+  head: ResponseHead,
+  directives: ResponseDirectives,
+  rules: StoringRules,
+): boolean {
+  return whyNotStored(request, head, directives, rules) === undefined;
+}
+
+function coversStatus(status: number, rules: StoringRules): boolean {
+  if (status < 200 || status === 304) return false;
+  const { lifetimeFrom, statuses } = rules;
+  if (status === 204 || status === 205) return lifetimeFrom === "fields" && statuses.has(status);
+  if (lifetimeFrom === "fields" && status < 400) return true;
+  return statuses.has(status);
+}
+
+function variesByIdentity(varies: readonly string[], keyedFields: ReadonlySet<string>): boolean {
+  return varies.some((name) => (name === "cookie" || name === "authorization") && !keyedFields.has(name));
+}
+
+function allowsOneOrigin(fields: Fields): boolean {
+  const allowed = fieldValue(fields, "access-control-allow-origin");
+  return allowed !== undefined && allowed !== "*";
+}
+
+function permitsAuthorization(directives: ResponseDirectives): boolean {
+  return directives.public || directives.mustRevalidate || directives.sMaxageSeconds !== undefined;
+}
+
+function hasLifetime(head: ResponseHead, directives: ResponseDirectives, heuristic: boolean): boolean {
+  // Which lifetime it is depends on the time, whether there is one does not.
+  return freshnessLifetimeSeconds(head, directives, { heuristic, nowMs: 0 }) !== undefined;
+}

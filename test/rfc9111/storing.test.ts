@@ -1,0 +1,174 @@
+import { describe, expect, it } from "vitest";
+
+import { mayStore, responseDirectives, whyNotStored } from "../../src/rfc9111/index.ts";
+import type { Fields, NotStoredReason, StoringRules } from "../../src/rfc9111/index.ts";
+import { headOf, requestOf } from "./nouns.ts";
+
+const ROUTE: StoringRules = {
+  lifetimeFrom: "route",
+  statuses: new Set([200, 203, 301, 308, 404, 410]),
+  sharedByDeclaration: false,
+  keyedFields: new Set(),
+  heuristic: false,
+};
+const FIELDS: StoringRules = { ...ROUTE, lifetimeFrom: "fields", statuses: new Set([404, 410]) };
+
+interface Case {
+  readonly fields?: Fields;
+  readonly status?: number;
+  readonly method?: string;
+  readonly sent?: Fields;
+  readonly rules?: Partial<StoringRules>;
+  readonly reason: NotStoredReason | undefined;
+  readonly because: string;
+}
+
+function verdict(rules: StoringRules, { fields = {}, status = 200, method = "GET", sent = {}, ...given }: Case) {
+  const head = headOf(fields, status);
+  const request = requestOf({ method, fields: sent });
+  const directives = responseDirectives(fields);
+  const applied = { ...rules, ...given.rules };
+  const reason = whyNotStored(request, head, directives, applied);
+  expect(mayStore(request, head, directives, applied)).toBe(reason === undefined);
+  return reason;
+}
+
+describe("storing with the route's lifetime (RFC 9111 §3)", () => {
+  it.each<Case>([
+    { reason: undefined, because: "a plain 200" },
+    { fields: { "cache-control": "public, max-age=5" }, reason: undefined, because: "nothing forbids it" },
+    { status: 404, reason: undefined, because: "the route covers this status" },
+    { method: "HEAD", reason: "method", because: "T34: it has no body to store" },
+    { method: "POST", reason: "method", because: "only GET" },
+    { method: "QUERY", reason: "method", because: "only GET" },
+    { status: 103, reason: "status", because: "not final" },
+    { status: 204, reason: "status", because: "T32: no content" },
+    { status: 204, rules: { statuses: new Set([204]) }, reason: "status", because: "T32: not even when listed" },
+    { status: 205, reason: "status", because: "T32: no content" },
+    { status: 304, rules: { statuses: new Set([304]) }, reason: "status", because: "T32: not a response of its own" },
+    { status: 206, rules: { statuses: new Set([206]) }, reason: "partial", because: "T47: a part" },
+    { fields: { "content-range": "bytes 0-4/10" }, reason: "partial", because: "T47: a part under a wrong status" },
+    { status: 302, reason: "status", because: "T46: a login redirect" },
+    { status: 500, reason: "status", because: "T31: an error" },
+    { status: 403, reason: "status", because: "T25: an error" },
+    { fields: { "cache-control": "max-age=5, no-store" }, reason: "no-store", because: "the handler said so" },
+    { fields: { "cache-control": "No-Store" }, reason: "no-store", because: "T21: in any case" },
+    { fields: { "cache-control": ["max-age=5", "no-store"] }, reason: "no-store", because: "on a second line" },
+    { fields: { "cache-control": "PRIVATE" }, reason: "private", because: "T18, T21" },
+    { fields: { "cache-control": 'private="x-user"' }, reason: "private", because: "we do not store in part" },
+    { fields: { "cache-control": 'private, private="x"' }, reason: "private", because: "T23" },
+    { fields: { "cache-control": "no-cache" }, reason: "no-cache", because: "the handler wants each one validated" },
+    { fields: { "cache-control": 'no-cache="x"' }, reason: "no-cache", because: "qualified too" },
+    { fields: { "set-cookie": "a=1" }, reason: "set-cookie", because: "T17" },
+    { fields: { "set-cookie": ["a=1", "b=2"] }, reason: "set-cookie", because: "T17: several" },
+    { fields: { trailer: "x-sum" }, reason: "trailer", because: "we would lose the trailer" },
+    { fields: { vary: "*" }, reason: "vary-any", because: "T20" },
+    { fields: { vary: ["accept", "origin, *"] }, reason: "vary-any", because: "T20: any member of any line" },
+    { fields: { vary: "a b" }, reason: "vary-any", because: "what it names is not known" },
+    { fields: { vary: "accept-encoding" }, reason: undefined, because: "an ordinary variant" },
+    { fields: { vary: "Cookie" }, reason: "vary-identity", because: "T19" },
+    { fields: { vary: ",,\taccept\t,\tAUTHORIZATION" }, reason: "vary-identity", because: "T19, T22" },
+    {
+      fields: { vary: "cookie" },
+      rules: { keyedFields: new Set(["cookie"]) },
+      reason: undefined,
+      because: "it is in the key",
+    },
+    {
+      fields: { vary: "cookie" },
+      rules: { sharedByDeclaration: true },
+      reason: "vary-identity",
+      because: "a declaration does not undo what the handler says",
+    },
+    { fields: { "access-control-allow-origin": "*" }, reason: undefined, because: "any origin may read it" },
+    {
+      fields: { "access-control-allow-origin": "https://a.example" },
+      reason: "origin-unkeyed",
+      because: "T29: the next origin would be refused, or let in",
+    },
+    { fields: { "access-control-allow-origin": "null" }, reason: "origin-unkeyed", because: "T29" },
+    {
+      fields: { "access-control-allow-origin": "https://a.example", vary: "accept, Origin" },
+      reason: undefined,
+      because: "T29: each origin has its variant",
+    },
+    {
+      fields: { "access-control-allow-origin": "https://a.example" },
+      rules: { keyedFields: new Set(["origin"]) },
+      reason: undefined,
+      because: "T29: each origin has its key",
+    },
+    { sent: { authorization: "Bearer x" }, reason: "authorization", because: "T16" },
+    {
+      sent: { authorization: "Bearer x" },
+      rules: { sharedByDeclaration: true },
+      reason: undefined,
+      because: "the route declared its audience",
+    },
+    {
+      sent: { authorization: "Bearer x" },
+      fields: { "cache-control": "max-age=5" },
+      reason: "authorization",
+      because: "max-age is no permission (§3.5)",
+    },
+    {
+      sent: { authorization: "Bearer x" },
+      fields: { "cache-control": 'public="x"' },
+      reason: "authorization",
+      because: "T23: doubt is no permission",
+    },
+    { sent: { authorization: "x" }, fields: { "cache-control": "public" }, reason: undefined, because: "§3.5" },
+    { sent: { authorization: "x" }, fields: { "cache-control": "s-maxage=5" }, reason: undefined, because: "§3.5" },
+    {
+      sent: { authorization: "x" },
+      fields: { "cache-control": "must-revalidate" },
+      reason: undefined,
+      because: "§3.5",
+    },
+    { status: 200, fields: { "cache-control": "no-store, must-understand" }, reason: undefined, because: "§5.2.2.3" },
+    {
+      status: 299,
+      rules: { statuses: new Set([299]) },
+      fields: { "cache-control": "no-store, must-understand" },
+      reason: "must-understand",
+      because: "nobody told us what a 299 is",
+    },
+    {
+      fields: { "cache-control": "no-store, must-understand, private" },
+      reason: "private",
+      because: "only no-store is lifted",
+    },
+  ])("$method $status $fields $sent → $reason: $because", (given) => {
+    expect(verdict(ROUTE, given)).toBe(given.reason);
+  });
+});
+
+describe("storing with the lifetime of the response's own fields (RFC 9111 §3)", () => {
+  const fresh = { "cache-control": "max-age=5" };
+  const lastModified = { "last-modified": "Sun, 06 Nov 1994 08:49:37 GMT" };
+  it.each<Case>([
+    { fields: fresh, reason: undefined, because: "explicit" },
+    { fields: { "cache-control": "s-maxage=5" }, reason: undefined, because: "explicit" },
+    { fields: { expires: "0" }, reason: undefined, because: "explicit, and already stale" },
+    { reason: "no-lifetime", because: "nothing states one" },
+    { fields: { "cache-control": "public" }, reason: "no-lifetime", because: "public states none" },
+    { fields: lastModified, reason: "no-lifetime", because: "heuristics are off" },
+    { fields: lastModified, rules: { heuristic: true }, reason: undefined, because: "heuristics are on" },
+    { rules: { heuristic: true }, reason: "no-lifetime", because: "there is nothing to guess from" },
+    { fields: lastModified, status: 302, rules: { heuristic: true }, reason: "no-lifetime", because: "not for a 302" },
+    { fields: fresh, status: 302, reason: undefined, because: "any final status below 400" },
+    { fields: fresh, status: 299, reason: undefined, because: "any final status below 400" },
+    { fields: fresh, status: 404, reason: undefined, because: "listed" },
+    { fields: fresh, status: 403, reason: "status", because: "T25: not listed" },
+    { fields: fresh, status: 503, reason: "status", because: "T31: not listed" },
+    { fields: fresh, status: 204, reason: "status", because: "T32: not listed" },
+    { fields: fresh, status: 204, rules: { statuses: new Set([204]) }, reason: undefined, because: "listed" },
+    { fields: fresh, status: 304, rules: { statuses: new Set([304]) }, reason: "status", because: "T32" },
+    { fields: fresh, status: 206, rules: { statuses: new Set([206]) }, reason: "partial", because: "T47" },
+    { fields: { "cache-control": "no-cache, max-age=5" }, reason: undefined, because: "reuse will validate it" },
+    { fields: { ...fresh, "set-cookie": "a=1" }, reason: "set-cookie", because: "T17" },
+    { fields: { ...fresh, vary: "cookie" }, reason: "vary-identity", because: "T19" },
+  ])("$status $fields → $reason: $because", (given) => {
+    expect(verdict(FIELDS, given)).toBe(given.reason);
+  });
+});
