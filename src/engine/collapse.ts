@@ -1,0 +1,50 @@
+import type { LiveResponse } from "./stored-entry.ts";
+
+/** How a forwarded request ended for those who waited for it. */
+export type FlightEnd =
+  /** Complete and storable: it may be shared. */
+  | { readonly type: "stored"; readonly live: LiveResponse }
+  /** Not storable: everybody asks the origin on their own, at once. */
+  | { readonly type: "unshareable" }
+  /** The origin failed: those who may serve a stale response do, the others ask on their own. */
+  | { readonly type: "origin-error"; readonly originStatus: number | undefined }
+  /** Broken off by its client: one of the waiters goes next, the others wait for that one. */
+  | { readonly type: "aborted" };
+
+type Waiter = (end: FlightEnd) => void;
+
+/**
+ * One forwarded request that others wait for instead of asking the origin as well.
+ *
+ * A flight past its deadline stops collecting: its waiters go their own way and the key is free, whatever becomes of it.
+ */
+export class Flight {
+  readonly #flights: Map<string, Flight>;
+  readonly #key: string;
+  #waiters: Waiter[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(flights: Map<string, Flight>, key: string, deadlineMs: number) {
+    this.#flights = flights;
+    this.#key = key;
+    flights.set(key, this);
+    this.#timer = setTimeout(() => this.settle({ type: "unshareable" }), deadlineMs);
+    // Not every runtime's timers keep a process alive; those that do should not.
+    (this.#timer as { unref?: () => void }).unref?.();
+  }
+
+  join(waiter: Waiter): void {
+    this.#waiters.push(waiter);
+  }
+
+  /** Ends the flight for all who wait; only the first call counts. */
+  settle(end: FlightEnd): void {
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#flights.get(this.#key) === this) this.#flights.delete(this.#key);
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter(end);
+  }
+}

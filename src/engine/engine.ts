@@ -1,0 +1,60 @@
+import { LRUCache } from "lru-cache";
+import type { CacheStore } from "../types.ts";
+import type { Flight } from "./collapse.ts";
+import type { CacheEvent } from "./events.ts";
+import type { VarySpec } from "./select.ts";
+
+/** What one cache owns while it runs. Everything that is remembered is bounded. */
+export interface Engine {
+  readonly store: CacheStore;
+  /** Milliseconds since 1970; read once per request. */
+  readonly now: () => number;
+  /** Strong content hash as URL-safe text, of `context` and `bytes`. */
+  readonly contentHash: (context: string, bytes: Uint8Array) => string;
+  /** Lower-case name of the hit/miss field. */
+  readonly responseHeader: string;
+  readonly fillDeadlineMs: number;
+  readonly maxVariants: number;
+  /** Session cookies and fields that name a user; see `bypass.ts`. */
+  readonly identity: IdentityRules;
+  /** Set while somebody listens; events are not even built otherwise. */
+  readonly report: ((event: CacheEvent) => void) | undefined;
+  /** Forwarded requests whose response others may wait for, by the key it will be stored under. */
+  readonly flights: Map<string, Flight>;
+  /** Keys whose last response could not be stored: their requests do not queue behind each other. */
+  readonly hitForMiss: LRUCache<string, true>;
+  /** The `Vary` of resources met by this process, so that a hit needs one look-up. */
+  readonly varySpecs: LRUCache<string, VarySpec>;
+}
+
+export interface IdentityRules {
+  readonly authorization: boolean;
+  readonly cookies: ReadonlySet<string>;
+}
+
+const HIT_FOR_MISS_MS = 10_000;
+const REMEMBERED_KEYS = 10_000;
+
+/** What the shell around the engine provides. */
+export interface EngineParts extends Omit<Engine, "report" | "flights" | "hitForMiss" | "varySpecs"> {
+  /** Who listens at the moment, if anybody does. */
+  readonly report: () => Engine["report"];
+}
+
+export function createEngine(parts: EngineParts): Engine {
+  return {
+    store: parts.store,
+    now: parts.now,
+    contentHash: parts.contentHash,
+    responseHeader: parts.responseHeader,
+    fillDeadlineMs: parts.fillDeadlineMs,
+    maxVariants: parts.maxVariants,
+    identity: parts.identity,
+    get report() {
+      return parts.report();
+    },
+    flights: new Map(),
+    hitForMiss: new LRUCache({ max: REMEMBERED_KEYS, ttl: HIT_FOR_MISS_MS }),
+    varySpecs: new LRUCache({ max: REMEMBERED_KEYS }),
+  };
+}

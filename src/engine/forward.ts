@@ -1,0 +1,351 @@
+import { normaliseQuery, type QueryRule } from "../rfc9111/cache-key.ts";
+import { responseDirectives, type ResponseDirectives } from "../rfc9111/directives.ts";
+import { fieldValue } from "../rfc9111/fields.ts";
+import { whyNotStored } from "../rfc9111/storing.ts";
+import { conditionalFields, validates } from "../rfc9111/validation.ts";
+import type { CacheRequest, Fields, ForwardReason, Outcome, ResponseHead } from "../types.ts";
+import { Capture } from "./capture.ts";
+import type { Flight, FlightEnd } from "./collapse.ts";
+import type { Engine } from "./engine.ts";
+import type { Exchange, Fill, HeadAction, OriginRequest } from "./exchange.ts";
+import type { RouteRules } from "./route.ts";
+import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
+import { asError } from "./store-guard.ts";
+import { liveResponse, type LiveResponse } from "./stored-entry.ts";
+import {
+  deleteStored,
+  freshenedResponse,
+  freshnessOf,
+  storedResponse,
+  storeResponse,
+  subjectOf,
+  withDeclaredVary,
+} from "./write.ts";
+
+/** RFC 5861 §4: the only answers of an origin that a stale response may stand in for. */
+const ORIGIN_ERRORS: ReadonlySet<number> = new Set([500, 502, 503, 504]);
+
+const NO_FIELDS: Fields = Object.freeze({});
+const NOT_FOR_ORIGIN: readonly string[] = ["if-none-match", "if-modified-since", "range", "if-range"];
+const ANSWERED: HeadAction = { answered: true };
+
+/** One request that goes to the origin, and everything that was known when it went. */
+export interface ForwardPlan {
+  readonly engine: Engine;
+  readonly route: RouteRules;
+  readonly request: CacheRequest;
+  /** Absent for a revalidation in the background. */
+  readonly exchange: Exchange | undefined;
+  readonly native: unknown;
+  readonly primary: string;
+  readonly key: string;
+  readonly because: ForwardReason;
+  readonly requestedAtMs: number;
+  /** False for HEAD and for requests that ask not to be stored: the response only passes by. */
+  readonly storable: boolean;
+  /** The stale response a revalidation is about. */
+  readonly stale: LiveResponse | undefined;
+  readonly mayServeOnError: boolean;
+  readonly flight: Flight | undefined;
+}
+
+/**
+ * Follows one response of the origin: decides at its head what the client gets and whether a copy is kept, and stores the
+ * copy only at a complete end. Revalidation in the foreground and in the background are both this.
+ */
+export class ForwardedRequest implements Fill {
+  readonly origin: OriginRequest;
+  readonly #plan: ForwardPlan;
+  #head: ResponseHead | undefined;
+  #directives: ResponseDirectives | undefined;
+  #receivedAtMs = 0;
+  #capture: Capture | undefined;
+  #declaredBytes: number | undefined;
+  #finished = false;
+
+  constructor(plan: ForwardPlan) {
+    this.#plan = plan;
+    this.origin = plan.storable ? originRequest(plan) : { path: plan.request.path, without: [], plus: NO_FIELDS };
+  }
+
+  head(head: ResponseHead, body?: Uint8Array): HeadAction {
+    const { engine, route, request, stale, storable } = this.#plan;
+    this.#receivedAtMs = engine.now();
+    if (storable && stale !== undefined && head.status === 304 && validates(stale.stored, head)) {
+      return this.#freshen(stale, head);
+    }
+    if (this.#mayStandIn(head.status)) return this.#serveOnError(head.status);
+    if (!storable) return this.#pass(head, undefined);
+
+    const directives = responseDirectives(head.fields);
+    const because = whyNotStored(request, head, directives, route.storing);
+    if (because !== undefined) return this.#refuse(head, because);
+    if (isEndless(head.fields)) return this.#refuse(head, "event-stream");
+    this.#declaredBytes = declaredLength(head.fields);
+    if ((body?.byteLength ?? this.#declaredBytes ?? 0) > route.maxBodyBytes) return this.#refuse(head, "too-large");
+    this.#head = head;
+    this.#directives = directives;
+    return body === undefined ? this.#stream(head) : this.#complete(head, body);
+  }
+
+  chunk(bytes: Uint8Array): void {
+    if (this.#capture === undefined || this.#capture.push(bytes)) return;
+    this.#capture = undefined;
+    this.#forgo("too-large");
+  }
+
+  end(): void {
+    if (this.#finished) return;
+    const capture = this.#capture;
+    if (capture === undefined) return this.#finish(this.#outcome(false));
+    const body = capture.body();
+    const why = this.#whyBodyRefused(body);
+    if (why !== undefined) return this.#forgo(why);
+    const live = this.#store(body);
+    if (live !== undefined) this.#finish(this.#outcome(true));
+  }
+
+  fail(error: Error): boolean {
+    if (this.#finished) return false;
+    this.#capture = undefined;
+    if (this.#head === undefined && this.#mayStandIn(undefined)) {
+      this.#serveOnError(undefined);
+      return true;
+    }
+    this.#settle({ type: "origin-error", originStatus: undefined });
+    this.#reportNotStored("origin-error", error);
+    this.#finish(this.#outcome(false, "origin-error"));
+    return false;
+  }
+
+  abort(): void {
+    if (this.#finished) return;
+    this.#capture = undefined;
+    this.#settle({ type: "aborted" });
+    this.#reportNotStored("incomplete");
+    this.#finish(this.#outcome(false, "incomplete"));
+  }
+
+  #mayStandIn(originStatus: number | undefined): boolean {
+    if (this.#plan.stale === undefined || !this.#plan.mayServeOnError) return false;
+    return originStatus === undefined || ORIGIN_ERRORS.has(originStatus);
+  }
+
+  /** RFC 9111 §4.3.4: the stored response is valid; it gets the new fields and the new times. */
+  #freshen(stale: LiveResponse, head: ResponseHead): HeadAction {
+    const { engine, route, request, exchange } = this.#plan;
+    const nowMs = this.#receivedAtMs;
+    const { live, because } = freshenedResponse(this.#plan, stale, head, nowMs);
+    const outcome: Outcome = {
+      hit: false,
+      forwarded: this.#plan.because,
+      originStatus: 304,
+      stored: because === undefined,
+      collapsed: false,
+      ttlSeconds: freshnessOf(live, nowMs).ttlSeconds,
+    };
+    exchange?.send(storedReply(engine, route, request, live.stored, freshnessOf(live, nowMs), nowMs, outcome));
+    if (because === undefined) {
+      storeResponse(this.#plan, live);
+      this.#settle({ type: "stored", live });
+    } else {
+      this.#evict();
+      this.#settle({ type: "unshareable" });
+      this.#reportNotStored(because);
+    }
+    this.#finish(outcome);
+    return ANSWERED;
+  }
+
+  /** RFC 5861 §4. */
+  #serveOnError(originStatus: number | undefined): HeadAction {
+    const { engine, route, request, exchange, stale, because } = this.#plan;
+    const nowMs = engine.now();
+    if (stale !== undefined) {
+      const freshness = freshnessOf(stale, nowMs);
+      const outcome: Outcome = {
+        hit: false,
+        forwarded: because,
+        ...(originStatus === undefined ? {} : { originStatus }),
+        stored: false,
+        collapsed: false,
+        ttlSeconds: freshness.ttlSeconds,
+        detail: "stale-if-error",
+      };
+      exchange?.send(storedReply(engine, route, request, stale.stored, freshness, nowMs, outcome));
+      this.#settle({ type: "origin-error", originStatus });
+      this.#finish(outcome);
+    }
+    return ANSWERED;
+  }
+
+  #pass(head: ResponseHead, detail: string | undefined): HeadAction {
+    this.#head = head;
+    if (this.#plan.exchange === undefined) return ANSWERED;
+    return { answered: false, fields: outcomeFields(this.#plan.engine, this.#outcome(false, detail), upstreamStatus(head)) };
+  }
+
+  /** The response goes to its client and nowhere else. */
+  #refuse(head: ResponseHead, because: string): HeadAction {
+    this.#head = head;
+    const action = this.#pass(head, because);
+    if (ORIGIN_ERRORS.has(head.status)) {
+      this.#settle({ type: "origin-error", originStatus: head.status });
+    } else {
+      // A stored response that its origin no longer stands by must not be served again.
+      this.#evict();
+      this.#plan.engine.hitForMiss.set(this.#plan.key, true);
+      this.#settle({ type: "unshareable" });
+    }
+    this.#reportNotStored(because);
+    this.#finish(this.#outcome(false, because));
+    return action;
+  }
+
+  #stream(head: ResponseHead): HeadAction {
+    const { engine, route, exchange } = this.#plan;
+    this.#capture = new Capture(route.maxBodyBytes);
+    if (exchange === undefined) return ANSWERED;
+    const outcome = this.#outcome(true);
+    const fields = outcomeFields(engine, outcome, upstreamStatus(head));
+    const lifetimeSeconds = route.lifetimeSeconds.get(head.status);
+    if (route.storing.lifetimeFrom === "route" && lifetimeSeconds !== undefined) {
+      fields.push(...advertisedFields(route, head.fields, lifetimeSeconds, this.#receivedAtMs));
+    }
+    const vary = withDeclaredVary(route.vary, head.fields);
+    if (vary !== undefined) fields.push("vary", vary);
+    return { answered: false, fields };
+  }
+
+  /** The whole response is here at once: the client is answered from what will be stored, exactly as a hit will be. */
+  #complete(head: ResponseHead, body: Uint8Array): HeadAction {
+    const { engine, route, request, exchange } = this.#plan;
+    const why = this.#whyBodyRefused(body);
+    if (why !== undefined) return this.#refuse(head, why);
+    const live = this.#build(body);
+    if (live === undefined) return this.#refuse(head, "callback-failed");
+    const outcome = this.#outcome(true);
+    const freshness = freshnessOf(live, this.#receivedAtMs);
+    exchange?.send(storedReply(engine, route, request, live.stored, freshness, this.#receivedAtMs, outcome));
+    this.#put(live);
+    this.#finish(outcome);
+    return ANSWERED;
+  }
+
+  #whyBodyRefused(body: Uint8Array): string | undefined {
+    if (this.#declaredBytes !== undefined && this.#declaredBytes !== body.byteLength) return "incomplete";
+    const { route } = this.#plan;
+    const head = this.#head;
+    if (route.storeWhen === undefined || head === undefined) return undefined;
+    try {
+      return route.storeWhen({ status: head.status, fields: head.fields, body }) ? undefined : "store-when";
+    } catch (error) {
+      this.#reportCallback("storeWhen", error);
+      return "callback-failed";
+    }
+  }
+
+  #build(body: Uint8Array): LiveResponse | undefined {
+    if (this.#head === undefined || this.#directives === undefined) return undefined;
+    try {
+      return liveResponse(storedResponse(this.#plan, this.#head, this.#directives, body, this.#receivedAtMs));
+    } catch (error) {
+      this.#reportCallback("tags", error);
+      return undefined;
+    }
+  }
+
+  #store(body: Uint8Array): LiveResponse | undefined {
+    const live = this.#build(body);
+    if (live === undefined) {
+      this.#forgo("callback-failed");
+      return undefined;
+    }
+    this.#put(live);
+    return live;
+  }
+
+  #put(live: LiveResponse): void {
+    const { engine } = this.#plan;
+    engine.hitForMiss.delete(this.#plan.key);
+    const kept = storeResponse(this.#plan, live);
+    this.#settle({ type: "stored", live });
+    if (!kept) this.#reportNotStored("variant-limit");
+  }
+
+  /** The client has its response, but no copy will be kept after all. */
+  #forgo(because: string): void {
+    this.#plan.engine.hitForMiss.set(this.#plan.key, true);
+    this.#settle({ type: "unshareable" });
+    this.#reportNotStored(because);
+    this.#finish(this.#outcome(false, because));
+  }
+
+  #evict(): void {
+    if (this.#plan.stale !== undefined) deleteStored(this.#plan.engine, this.#plan.key);
+  }
+
+  #settle(end: FlightEnd): void {
+    this.#plan.flight?.settle(end);
+  }
+
+  #outcome(stored: boolean, detail?: string): Outcome {
+    return {
+      hit: false,
+      forwarded: this.#plan.because,
+      ...(this.#head === undefined ? {} : { originStatus: this.#head.status }),
+      stored,
+      collapsed: false,
+      ...(detail === undefined ? {} : { detail }),
+    };
+  }
+
+  #finish(outcome: Outcome): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    const { engine, request, exchange } = this.#plan;
+    if (engine.report === undefined) return;
+    if (exchange !== undefined) engine.report({ type: "outcome", method: request.method, url: request.path, outcome });
+    else if (!outcome.stored) {
+      const error = new Error(`the origin answered ${outcome.originStatus ?? "nothing"}`);
+      engine.report({ type: "revalidation-failed", subject: subjectOf(request), error });
+    }
+  }
+
+  #reportNotStored(because: string, error?: Error): void {
+    const { engine, request } = this.#plan;
+    engine.report?.({ type: "not-stored", subject: subjectOf(request), because, ...(error === undefined ? {} : { error }) });
+  }
+
+  #reportCallback(callback: string, error: unknown): void {
+    const { engine, request } = this.#plan;
+    engine.report?.({ type: "callback-failed", callback, subject: subjectOf(request), error: asError(error) });
+  }
+}
+
+/** An event stream has no end to wait for. */
+function isEndless(fields: Fields): boolean {
+  return fieldValue(fields, "content-type")?.toLowerCase().startsWith("text/event-stream") === true;
+}
+
+function declaredLength(fields: Fields): number | undefined {
+  const declared = fieldValue(fields, "content-length");
+  return declared === undefined || !/^\d{1,15}$/.test(declared) ? undefined : Number(declared);
+}
+
+function upstreamStatus(head: ResponseHead): string | undefined {
+  return fieldValue(head.fields, "cache-status");
+}
+
+/** What the handler sees: nothing that is neither in the key nor in `Vary`, as far as the key rules say. */
+function originRequest({ route, request, stale }: ForwardPlan): OriginRequest {
+  const plus = stale === undefined ? NO_FIELDS : conditionalFields(stale.stored);
+  return { path: keyedPath(request.path, route.keyRules.query), without: NOT_FOR_ORIGIN, plus };
+}
+
+function keyedPath(path: string, rule: QueryRule): string {
+  const mark = path.indexOf("?");
+  if (rule === "all" || mark === -1) return path;
+  const query = normaliseQuery(path.slice(mark + 1), rule);
+  return query === "" ? path.slice(0, mark) : `${path.slice(0, mark)}?${query}`;
+}

@@ -1,0 +1,252 @@
+import { primaryKey } from "../rfc9111/cache-key.ts";
+import { asksToBypass, requestDirectives } from "../rfc9111/directives.ts";
+import { decideReuse } from "../rfc9111/reuse.ts";
+import { matchesVary, presentedFields } from "../rfc9111/vary.ts";
+import type { CacheRequest, ForwardReason, Outcome } from "../types.ts";
+import { identityOf, mustReachOrigin } from "./bypass.ts";
+import { Flight, type FlightEnd } from "./collapse.ts";
+import type { Engine } from "./engine.ts";
+import type { Exchange } from "./exchange.ts";
+import { ForwardedRequest } from "./forward.ts";
+import type { RouteRules } from "./route.ts";
+import { routingPart } from "./routing-fields.ts";
+import { select, type Selected } from "./select.ts";
+import { hitReply, outcomeFields, prepareHit, storedReply, type Freshness } from "./serve.ts";
+import { asError } from "./store-guard.ts";
+import type { LiveResponse } from "./stored-entry.ts";
+import { freshnessOf, subjectOf } from "./write.ts";
+
+const NOTHING: readonly string[] = [];
+
+/** After so many leaders were broken off by their clients, a request no longer waits for another. */
+const MAX_LEADERS = 3;
+
+/**
+ * Answers one request: from what is stored, or by letting the handler run and keeping a copy.
+ *
+ * Ends in exactly one answer to the client, given through `exchange`. With a store that answers at once, a hit is
+ * complete when this returns.
+ */
+export function respond(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
+  const { method, fields } = request;
+  if (method !== "GET" && method !== "HEAD") return exchange.pass(NOTHING);
+  if (route.requestDirectives === "bypass" && asksToBypass(fields)) {
+    report(engine, request, { hit: false, forwarded: "bypass", stored: false, collapsed: false, detail: "request" });
+    return exchange.pass(NOTHING);
+  }
+  let primary: string | undefined;
+  let detail: string | undefined;
+  try {
+    detail = whyBypassed(engine, route, request, exchange.native);
+    if (detail === undefined) primary = primaryKeyOf(route, request, exchange.native);
+  } catch (error) {
+    reportCallback(engine, request, error);
+    detail = "callback-failed";
+  }
+  if (primary === undefined) return bypass(engine, request, exchange, detail);
+  lookUp({ engine, route, request, exchange, primary, leaders: 0 });
+}
+
+/** Finds what is stored, then decides: in the same tick where the store answers at once. */
+function lookUp(turn: Turn): void {
+  const { engine } = turn;
+  const selected = select(engine, turn.primary, turn.request);
+  // The clock is read when the answer is there: a slow store must not make a response look younger.
+  if (selected instanceof Promise) void selected.then((found) => decide(turn, found, engine.now()));
+  else decide(turn, selected, engine.now());
+}
+
+/** One request on its way, until it is answered. */
+interface Turn {
+  readonly engine: Engine;
+  readonly route: RouteRules;
+  readonly request: CacheRequest;
+  readonly exchange: Exchange;
+  readonly primary: string;
+  /** How many requests it waited for that were broken off. */
+  leaders: number;
+}
+
+/** Why the origin has to be asked, and what there is to fall back on. */
+interface Need {
+  readonly selected: Selected;
+  readonly because: ForwardReason;
+  readonly stale: LiveResponse | undefined;
+  readonly mayServeOnError: boolean;
+}
+
+function whyBypassed(engine: Engine, route: RouteRules, request: CacheRequest, native: unknown): string | undefined {
+  const untouched = mustReachOrigin(request);
+  if (untouched !== undefined) return untouched;
+  if (route.audience === undefined) {
+    const identity = identityOf(request, engine.identity);
+    if (identity !== undefined) return identity;
+  }
+  return route.when === undefined || route.when(native) ? undefined : "when";
+}
+
+function primaryKeyOf(route: RouteRules, request: CacheRequest, native: unknown): string {
+  const routing = routingPart(request.fields);
+  const { vary, keyPart, audience } = route;
+  if (routing === "" && vary.length === 0 && keyPart === undefined && typeof audience !== "function") {
+    return primaryKey(route.keyRules, request);
+  }
+  const declared = vary.length === 0 ? "" : JSON.stringify(presentedFields(request.fields, vary));
+  const member = typeof audience === "function" ? audience(native) : "";
+  return primaryKey(route.keyRules, request, [routing, declared, keyPart?.(native) ?? "", member]);
+}
+
+function bypass(engine: Engine, request: CacheRequest, exchange: Exchange, detail: string | undefined): void {
+  const outcome: Outcome = {
+    hit: false,
+    forwarded: "bypass",
+    stored: false,
+    collapsed: false,
+    ...(detail === undefined ? {} : { detail }),
+  };
+  report(engine, request, outcome);
+  exchange.pass(outcomeFields(engine, outcome));
+}
+
+function decide(turn: Turn, selected: Selected, nowMs: number): void {
+  const { engine, route, request, exchange } = turn;
+  const { live } = selected;
+  const found = { stored: live?.stored, varyMiss: selected.varyMiss };
+  const decision = decideReuse(request, found, route.requestDirectives, nowMs);
+  switch (decision.action) {
+    case "reuse":
+      return live === undefined ? undefined : hit(turn, live, decision, nowMs);
+    case "reuse-and-revalidate": {
+      if (live === undefined) return;
+      const need: Need = { selected, because: "stale", stale: live, mayServeOnError: true };
+      if (!revalidateInBackground(turn, need, nowMs)) return forward(turn, need, nowMs);
+      return hit(turn, live, decision, nowMs);
+    }
+    case "revalidate": {
+      const { because, mayServeOnError } = decision;
+      return forward(turn, { selected, because, stale: live, mayServeOnError }, nowMs);
+    }
+    case "forward":
+      return forward(turn, { selected, because: decision.because, stale: undefined, mayServeOnError: false }, nowMs);
+    case "gateway-timeout": {
+      const outcome: Outcome = { hit: false, stored: false, collapsed: false, detail: "only-if-cached" };
+      exchange.send({ status: 504, fields: [...outcomeFields(engine, outcome), "content-length", "0"], body: null });
+      return report(engine, request, outcome);
+    }
+  }
+}
+
+function hit({ engine, route, request, exchange }: Turn, live: LiveResponse, freshness: Freshness, nowMs: number): void {
+  const prepared = prepareHit(engine, route, live, freshness, nowMs);
+  exchange.send(hitReply(engine, request, live, prepared, nowMs));
+  report(engine, request, prepared.outcome);
+}
+
+/**
+ * Starts the one revalidation of a stale response while it is still served (RFC 5861 §3).
+ * False when nobody can do it but this request itself.
+ */
+function revalidateInBackground(turn: Turn, need: Need, nowMs: number): boolean {
+  const { engine, exchange, request } = turn;
+  const { key } = need.selected;
+  if (engine.flights.has(key) || request.method !== "GET") return true;
+  if (exchange.forwardInBackground === undefined) return false;
+  const fill = forwarded(turn, need, nowMs, new Flight(engine.flights, key, engine.fillDeadlineMs), undefined);
+  // The client's answer goes out first: the handler may keep this thread busy.
+  setTimeout(() => exchange.forwardInBackground?.(fill), 0);
+  return true;
+}
+
+/** Asks the origin, or waits for one who already does (request collapsing). */
+function forward(turn: Turn, need: Need, nowMs: number): void {
+  const { engine, exchange } = turn;
+  const { key } = need.selected;
+  let flight: Flight | undefined;
+  if (mayStore(turn) && turn.leaders < MAX_LEADERS && !engine.hitForMiss.has(key)) {
+    const leading = engine.flights.get(key);
+    if (leading !== undefined) return leading.join((end) => land(turn, need, end));
+    flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
+  }
+  exchange.forward(forwarded(turn, need, nowMs, flight, exchange));
+}
+
+function mayStore({ route, request }: Turn): boolean {
+  if (request.method !== "GET") return false;
+  return route.requestDirectives !== "rfc9111" || !requestDirectives(request.fields).noStore;
+}
+
+function forwarded(
+  turn: Turn,
+  need: Need,
+  requestedAtMs: number,
+  flight: Flight | undefined,
+  exchange: Exchange | undefined,
+): ForwardedRequest {
+  const { engine, route, request, primary } = turn;
+  const { because, stale, mayServeOnError } = need;
+  return new ForwardedRequest({
+    engine,
+    route,
+    request,
+    exchange,
+    native: turn.exchange.native,
+    primary,
+    key: need.selected.key,
+    because,
+    requestedAtMs,
+    storable: mayStore(turn),
+    stale,
+    mayServeOnError,
+    flight,
+  });
+}
+
+/** The request this one waited for has ended. */
+function land(turn: Turn, need: Need, end: FlightEnd): void {
+  const nowMs = turn.engine.now();
+  switch (end.type) {
+    case "stored":
+      if (!matchesVary(end.live.stored.varyFields, turn.request.fields)) return again(turn);
+      return share(turn, need, end.live, { originStatus: end.live.stored.status }, nowMs);
+    case "aborted":
+      return again(turn);
+    case "origin-error": {
+      if (need.stale === undefined || !need.mayServeOnError) return alone(turn, need, nowMs);
+      const status = end.originStatus === undefined ? {} : { originStatus: end.originStatus };
+      return share(turn, need, need.stale, { ...status, detail: "stale-if-error" }, nowMs);
+    }
+    case "unshareable":
+      return alone(turn, need, nowMs);
+  }
+}
+
+/** Answers with what another request brought. */
+function share(turn: Turn, need: Need, live: LiveResponse, more: Partial<Outcome>, nowMs: number): void {
+  const { engine, route, request, exchange } = turn;
+  const freshness = freshnessOf(live, nowMs);
+  const { ttlSeconds } = freshness;
+  const outcome: Outcome = { hit: false, forwarded: need.because, stored: false, collapsed: true, ttlSeconds, ...more };
+  exchange.send(storedReply(engine, route, request, live.stored, freshness, nowMs, outcome));
+  report(engine, request, outcome);
+}
+
+/** Starts over: the store may have the answer by now, or this request goes first. */
+function again(turn: Turn): void {
+  turn.leaders += 1;
+  lookUp(turn);
+}
+
+/** Asks the origin without waiting for anybody and without making anybody wait. */
+function alone(turn: Turn, need: Need, nowMs: number): void {
+  turn.leaders = MAX_LEADERS;
+  forward(turn, need, nowMs);
+}
+
+function report(engine: Engine, request: CacheRequest, outcome: Outcome): void {
+  if (engine.report === undefined) return;
+  engine.report({ type: "outcome", method: request.method, url: request.path, outcome });
+}
+
+function reportCallback(engine: Engine, request: CacheRequest, error: unknown): void {
+  engine.report?.({ type: "callback-failed", callback: "route", subject: subjectOf(request), error: asError(error) });
+}

@@ -1,0 +1,34 @@
+import type { KeyRules } from "../rfc9111/cache-key.ts";
+import type { StoringRules } from "../rfc9111/storing.ts";
+import type { Fields, RequestDirectiveMode } from "../types.ts";
+
+/** A response as a developer's `storeWhen` and `tags` see it. */
+export interface CandidateResponse {
+  readonly status: number;
+  readonly fields: Fields;
+  readonly body: Uint8Array;
+}
+
+/** The resolved options of one route: every default filled in, every value checked, never changed afterwards. */
+export interface RouteRules {
+  /** Seconds a response of this status stays fresh; a status that is missing is not stored. */
+  readonly lifetimeSeconds: ReadonlyMap<number, number>;
+  readonly staleWhileRevalidateSeconds: number;
+  readonly staleIfErrorSeconds: number;
+  /** What downstream caches are told instead of the remaining lifetime: seconds, or `"no-cache"`. */
+  readonly browser: number | "no-cache" | undefined;
+  readonly cdnSeconds: number | undefined;
+  readonly requestDirectives: RequestDirectiveMode;
+  readonly storing: StoringRules;
+  readonly keyRules: KeyRules;
+  /** Request fields the developer put into the key; the response says so in `Vary`. */
+  readonly vary: readonly string[];
+  /** The developer's own part of the key, as injective text. */
+  readonly keyPart: ((native: unknown) => string) | undefined;
+  /** `undefined`: a request that carries an identity bypasses; `"public"`: it is ignored; a function: it is in the key. */
+  readonly audience: "public" | ((native: unknown) => string) | undefined;
+  readonly when: ((native: unknown) => boolean) | undefined;
+  readonly storeWhen: ((response: CandidateResponse) => boolean) | undefined;
+  readonly tags: ((native: unknown) => readonly string[]) | undefined;
+  readonly maxBodyBytes: number;
+}

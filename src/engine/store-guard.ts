@@ -1,0 +1,28 @@
+import type { Engine } from "./engine.ts";
+
+/**
+ * Calls the store so that its trouble never becomes the request's: a throw or a rejection is reported and counts as
+ * nothing found.
+ */
+export function guardStore<T>(
+  engine: Engine,
+  operation: "get" | "put" | "delete",
+  call: () => T | Promise<T>,
+): T | undefined | Promise<T | undefined> {
+  try {
+    const result = call();
+    if (!(result instanceof Promise)) return result;
+    return result.catch((error: unknown) => reportFailure(engine, operation, error));
+  } catch (error) {
+    return reportFailure(engine, operation, error);
+  }
+}
+
+function reportFailure(engine: Engine, operation: string, error: unknown): undefined {
+  engine.report?.({ type: "operation-failed", store: engine.store.name, operation, error: asError(error) });
+  return undefined;
+}
+
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+}

@@ -1,0 +1,129 @@
+import { isFieldName, isFieldValue } from "../rfc9111/fields.ts";
+import type { Fields, StoredResponse, StoreEntry, StoreMeta, VaryField } from "../types.ts";
+import type { PreparedReply } from "./serve.ts";
+
+/** A stored response in memory, with what was prepared for sending it. */
+export interface LiveResponse {
+  readonly kind: "response";
+  readonly stored: StoredResponse;
+  prepared: PreparedReply | undefined;
+}
+
+/** Under the primary key of a resource whose responses vary: the fields that select one. */
+export interface LiveVarySpec {
+  readonly kind: "vary";
+  readonly names: readonly string[];
+}
+
+export type LiveEntry = LiveResponse | LiveVarySpec;
+
+export function liveResponse(stored: StoredResponse): LiveResponse {
+  return { kind: "response", stored, prepared: undefined };
+}
+
+export function responseEntry(live: LiveResponse): StoreEntry {
+  const { body, fields, ...rest } = live.stored;
+  return { meta: { kind: "response", ...rest, fields: Object.entries(fields) }, body, live };
+}
+
+const NO_BODY = new Uint8Array(0);
+
+export function varySpecEntry(names: readonly string[]): StoreEntry {
+  return { meta: { kind: "vary", names }, body: NO_BODY, live: { kind: "vary", names } satisfies LiveVarySpec };
+}
+
+/** The decoded entry, or `undefined` when it is not one of ours: nothing read from a store is trusted. */
+export function liveEntry(entry: StoreEntry): LiveEntry | undefined {
+  if (entry.live !== undefined) return entry.live as LiveEntry;
+  const live = decode(entry);
+  entry.live = live;
+  return live;
+}
+
+function decode(entry: StoreEntry): LiveEntry | undefined {
+  const { meta } = entry;
+  if (meta["kind"] === "vary") {
+    const names = texts(meta["names"]);
+    if (names === undefined || names.length === 0) return undefined;
+    return names.every(isFieldName) ? { kind: "vary", names } : undefined;
+  }
+  if (meta["kind"] !== "response") return undefined;
+  const stored = decodeResponse(meta, entry.body);
+  return stored === undefined ? undefined : liveResponse(stored);
+}
+
+function decodeResponse(meta: StoreMeta, body: Uint8Array): StoredResponse | undefined {
+  const status = meta["status"];
+  if (typeof status !== "number" || !Number.isInteger(status) || status < 200 || status > 999) return undefined;
+  const fields = decodeFields(meta["fields"]);
+  const varyFields = decodeVaryFields(meta["varyFields"]);
+  const tags = texts(meta["tags"]);
+  const { lifetimeFrom, generation } = meta;
+  if (fields === undefined || varyFields === undefined || tags === undefined) return undefined;
+  if (lifetimeFrom !== "route" && lifetimeFrom !== "fields") return undefined;
+  if (typeof generation !== "string") return undefined;
+  for (const name of NUMBERS) if (!isCount(meta[name])) return undefined;
+  for (const name of FLAGS) if (typeof meta[name] !== "boolean") return undefined;
+  return {
+    status,
+    fields,
+    body,
+    varyFields,
+    requestedAtMs: meta["requestedAtMs"] as number,
+    receivedAtMs: meta["receivedAtMs"] as number,
+    correctedInitialAgeSeconds: meta["correctedInitialAgeSeconds"] as number,
+    freshnessLifetimeSeconds: meta["freshnessLifetimeSeconds"] as number,
+    lifetimeFrom,
+    staleWhileRevalidateSeconds: meta["staleWhileRevalidateSeconds"] as number,
+    staleIfErrorSeconds: meta["staleIfErrorSeconds"] as number,
+    mayServeStale: meta["mayServeStale"] as boolean,
+    requiresRevalidation: meta["requiresRevalidation"] as boolean,
+    hasOriginValidator: meta["hasOriginValidator"] as boolean,
+    tags,
+    generation,
+  };
+}
+
+const NUMBERS = [
+  "requestedAtMs",
+  "receivedAtMs",
+  "correctedInitialAgeSeconds",
+  "freshnessLifetimeSeconds",
+  "staleWhileRevalidateSeconds",
+  "staleIfErrorSeconds",
+] as const;
+
+const FLAGS = ["mayServeStale", "requiresRevalidation", "hasOriginValidator"] as const;
+
+function isCount(value: unknown): boolean {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
+}
+
+function texts(value: unknown): readonly string[] | undefined {
+  return Array.isArray(value) && value.every((member) => typeof member === "string") ? value : undefined;
+}
+
+function decodeFields(pairs: unknown): Fields | undefined {
+  if (!Array.isArray(pairs)) return undefined;
+  // No prototype: a field may be called `__proto__`.
+  const fields = Object.create(null) as Record<string, string | readonly string[]>;
+  for (const pair of pairs) {
+    if (!Array.isArray(pair) || pair.length !== 2) return undefined;
+    const [name, value] = pair as [unknown, unknown];
+    if (typeof name !== "string" || !isFieldName(name) || name !== name.toLowerCase()) return undefined;
+    const lines = typeof value === "string" ? [value] : texts(value);
+    if (lines === undefined || !lines.every(isFieldValue)) return undefined;
+    fields[name] = typeof value === "string" ? value : lines;
+  }
+  return fields;
+}
+
+function decodeVaryFields(pairs: unknown): readonly VaryField[] | undefined {
+  if (!Array.isArray(pairs)) return undefined;
+  for (const pair of pairs) {
+    if (!Array.isArray(pair) || pair.length !== 2) return undefined;
+    const [name, value] = pair as [unknown, unknown];
+    if (typeof name !== "string" || (typeof value !== "string" && value !== null)) return undefined;
+  }
+  return pairs as VaryField[];
+}

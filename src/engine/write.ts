@@ -1,0 +1,186 @@
+import { variantKey } from "../rfc9111/cache-key.ts";
+import { responseDirectives, type ResponseDirectives } from "../rfc9111/directives.ts";
+import { endToEndFields, fieldValue, hasField } from "../rfc9111/fields.ts";
+import { correctedInitialAgeSeconds, currentAgeSeconds, freshnessLifetimeSeconds } from "../rfc9111/freshness.ts";
+import { whyNotStored, type NotStoredReason } from "../rfc9111/storing.ts";
+import { freshenedFields } from "../rfc9111/validation.ts";
+import { presentedFields, varyNames } from "../rfc9111/vary.ts";
+import type { CacheRequest, Fields, ResponseHead, StoredResponse } from "../types.ts";
+import type { Engine } from "./engine.ts";
+import type { RouteRules } from "./route.ts";
+import type { Freshness } from "./serve.ts";
+import { guardStore } from "./store-guard.ts";
+import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "./stored-entry.ts";
+
+/** What storing needs to know of the request that led to the response. */
+export interface WriteContext {
+  readonly engine: Engine;
+  readonly route: RouteRules;
+  readonly request: CacheRequest;
+  readonly native: unknown;
+  readonly primary: string;
+  readonly requestedAtMs: number;
+}
+
+/** How long a response with a validator of its origin is kept past its use, to be revalidated instead of sent again. */
+const KEEP_TO_REVALIDATE_SECONDS = 3_600;
+
+export function freshnessOf(live: LiveResponse, nowMs: number): Freshness {
+  const ageSeconds = currentAgeSeconds(live.stored, nowMs);
+  return { ageSeconds, ttlSeconds: live.stored.freshnessLifetimeSeconds - ageSeconds };
+}
+
+/** The response as it will be kept. Calls the developer's `tags`, which may throw. */
+export function storedResponse(
+  context: WriteContext,
+  head: ResponseHead,
+  directives: ResponseDirectives,
+  body: Uint8Array,
+  receivedAtMs: number,
+): StoredResponse {
+  const { engine, route, request, requestedAtMs } = context;
+  const { lifetimeFrom, heuristic, keyedFields } = route.storing;
+  const byRoute = lifetimeFrom === "route";
+  const own = byRoute ? undefined : freshnessLifetimeSeconds(head, directives, { heuristic, nowMs: receivedAtMs });
+  const lifetimeSeconds = byRoute ? route.lifetimeSeconds.get(head.status) : own;
+  const names = varyNames(head.fields).filter((name) => !keyedFields.has(name));
+  const hasOriginEtag = hasField(head.fields, "etag");
+  return {
+    status: head.status,
+    fields: keptFields(engine, route, request, head.fields, body),
+    body,
+    varyFields: presentedFields(request.fields, names),
+    requestedAtMs,
+    receivedAtMs,
+    correctedInitialAgeSeconds: byRoute ? 0 : correctedInitialAgeSeconds(head, requestedAtMs, receivedAtMs),
+    freshnessLifetimeSeconds: lifetimeSeconds ?? 0,
+    lifetimeFrom,
+    ...staleRules(route, directives),
+    requiresRevalidation: directives.noCache !== false,
+    hasOriginValidator: hasOriginEtag || (!byRoute && hasField(head.fields, "last-modified")),
+    tags: tagsOf(route, context.native),
+    generation: "",
+  };
+}
+
+/** A directive of the response beats the route's option; `must-revalidate` and its kin forbid both (RFC 9111 §4.2.4). */
+function staleRules(
+  route: RouteRules,
+  directives: ResponseDirectives,
+): Pick<StoredResponse, "staleWhileRevalidateSeconds" | "staleIfErrorSeconds" | "mayServeStale"> {
+  if (directives.mustRevalidate || directives.proxyRevalidate || directives.noCache !== false) {
+    return { staleWhileRevalidateSeconds: 0, staleIfErrorSeconds: 0, mayServeStale: false };
+  }
+  // s-maxage carries proxy-revalidate with it (§5.2.2.10), but an explicit RFC 5861 directive beside it is the stronger sign.
+  const sharedOnly = directives.sMaxageSeconds !== undefined;
+  return {
+    staleWhileRevalidateSeconds:
+      directives.staleWhileRevalidateSeconds ?? (sharedOnly ? 0 : route.staleWhileRevalidateSeconds),
+    staleIfErrorSeconds: directives.staleIfErrorSeconds ?? (sharedOnly ? 0 : route.staleIfErrorSeconds),
+    mayServeStale: !sharedOnly,
+  };
+}
+
+function keptFields(
+  engine: Engine,
+  route: RouteRules,
+  request: CacheRequest,
+  fields: Fields,
+  body: Uint8Array,
+): Fields {
+  const kept = { ...endToEndFields(fields) };
+  delete kept["content-length"];
+  delete kept[engine.responseHeader];
+  if (route.storing.lifetimeFrom === "fields") return kept;
+  // With a lifetime of our own we answer as the origin does: with the date of today and no age.
+  delete kept["date"];
+  delete kept["age"];
+  const vary = withDeclaredVary(route.vary, fields);
+  if (vary !== undefined) kept["vary"] = vary;
+  if (!hasField(kept, "etag")) kept["etag"] = generatedEtag(engine, request, fields, body);
+  return kept;
+}
+
+/** A strong tag, the same in every process; bound to its path and its content coding (RFC 9110 §8.8.3.3). */
+function generatedEtag(engine: Engine, request: CacheRequest, fields: Fields, body: Uint8Array): string {
+  return `"${engine.contentHash(`${request.path}\n${fieldValue(fields, "content-encoding") ?? ""}`, body)}"`;
+}
+
+/** The response's `Vary` with the fields the developer put into the key; `undefined` when there is nothing to add. */
+export function withDeclaredVary(declared: readonly string[], fields: Fields): string | undefined {
+  if (declared.length === 0) return undefined;
+  const names = new Set([...varyNames(fields), ...declared]);
+  return [...names].join(", ");
+}
+
+function tagsOf(route: RouteRules, native: unknown): readonly string[] {
+  return route.tags === undefined ? [] : route.tags(native);
+}
+
+/** The stored response after a 304, and why it may not be kept if it may not (RFC 9111 §4.3.4). */
+export function freshenedResponse(
+  context: WriteContext,
+  stale: LiveResponse,
+  head304: ResponseHead,
+  receivedAtMs: number,
+): { readonly live: LiveResponse; readonly because: NotStoredReason | undefined } {
+  const fields = freshenedFields(stale.stored.fields, head304.fields);
+  const head: ResponseHead = { status: stale.stored.status, fields };
+  const directives = responseDirectives(fields);
+  const because = whyNotStored(context.request, head, directives, context.route.storing);
+  const live = liveResponse(storedResponse(context, head, directives, stale.stored.body, receivedAtMs));
+  return { live, because };
+}
+
+/** Hands a response to the store; false when the resource has too many variants already. */
+export function storeResponse(context: WriteContext, live: LiveResponse): boolean {
+  const { engine, primary, requestedAtMs } = context;
+  const { stored } = live;
+  const retainMs = retainSeconds(stored) * 1000;
+  let key = primary;
+  if (stored.varyFields.length === 0) {
+    engine.varySpecs.delete(primary);
+  } else {
+    key = variantKey(primary, stored.varyFields);
+    if (!rememberVariant(engine, primary, key, stored, requestedAtMs + retainMs)) return false;
+  }
+  void guardStore(engine, "put", () => engine.store.put(key, responseEntry(live), retainMs));
+  engine.report?.({
+    type: "stored",
+    subject: subjectOf(context.request),
+    status: stored.status,
+    bodyBytes: stored.body.byteLength,
+    freshnessLifetimeSeconds: stored.freshnessLifetimeSeconds,
+  });
+  return true;
+}
+
+export function deleteStored(engine: Engine, key: string): void {
+  void guardStore(engine, "delete", () => engine.store.delete(key));
+}
+
+export function subjectOf(request: CacheRequest): string {
+  return `${request.method} ${request.path}`;
+}
+
+function retainSeconds(stored: StoredResponse): number {
+  const freshSeconds = Math.max(0, stored.freshnessLifetimeSeconds - stored.correctedInitialAgeSeconds);
+  const staleSeconds = Math.max(stored.staleWhileRevalidateSeconds, stored.staleIfErrorSeconds);
+  return freshSeconds + Math.max(staleSeconds, stored.hasOriginValidator ? KEEP_TO_REVALIDATE_SECONDS : 0);
+}
+
+/** Counts the variant and sees that the store holds the record of names for at least as long as the variant. */
+function rememberVariant(engine: Engine, primary: string, key: string, stored: StoredResponse, untilMs: number): boolean {
+  const names = stored.varyFields.map(([name]) => name);
+  const known = engine.varySpecs.get(primary);
+  const same = known !== undefined && known.names.join() === names.join();
+  const variants = same ? known.variants : new Set<string>();
+  if (!variants.has(key) && variants.size >= engine.maxVariants) return false;
+  variants.add(key);
+  const keptUntilMs = same ? known.keptUntilMs : 0;
+  if (keptUntilMs >= untilMs) return true;
+  engine.varySpecs.set(primary, { names, keptUntilMs: untilMs, variants });
+  const retainMs = untilMs - engine.now();
+  void guardStore(engine, "put", () => engine.store.put(primary, varySpecEntry(names), Math.max(1, retainMs)));
+  return true;
+}

@@ -1,0 +1,118 @@
+/**
+ * Every error Reprise throws or reports: class, code and wording.
+ *
+ * A message has four parts: who was called, what was expected, what arrived, and the cure. A value that may hold a secret
+ * is described, never printed.
+ */
+
+/** An error with a stable `code`, printed as Node prints its own: `TypeError [ERR_INVALID_STORE]: …`. */
+export type CodedError<E extends Error = Error> = E & { readonly code: string };
+
+function coded<E extends Error>(error: E, code: string): CodedError<E> {
+  const plainHeader = `${error.name}: `;
+  const codedHeader = `${error.name} [${code}]: `;
+  if (error.stack?.startsWith(plainHeader)) error.stack = codedHeader + error.stack.slice(plainHeader.length);
+  Object.defineProperty(error, "code", { value: code, enumerable: true });
+  Object.defineProperty(error, "toString", { value: () => codedHeader + error.message });
+  return error as CodedError<E>;
+}
+
+function sentence(where: string, expected: string, got: unknown, cure: string): string {
+  return `${where}: expected ${expected}, got ${describeValue(got)}.${cure === "" ? "" : `\n${cure}`}`;
+}
+
+/** A value as an error message shows it: short, on one line, and without the contents of objects. */
+export function describeValue(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}…` : value);
+  if (typeof value === "function") return value.name === "" ? "a function" : `the function ${value.name}`;
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value !== "object" || value === null) return typeof value === "bigint" ? `${value}n` : String(value);
+  const { constructor } = value;
+  return typeof constructor === "function" && constructor !== Object && constructor.name !== ""
+    ? `an instance of ${constructor.name}`
+    : "an object";
+}
+
+
+/** A store was made with something that cannot work. */
+export function invalidStore(where: string, expected: string, got: unknown, cure: string): CodedError<TypeError> {
+  return coded(new TypeError(sentence(where, expected, got, cure)), "ERR_INVALID_STORE");
+}
+
+/** An option has the right shape and a value out of range. */
+export function invalidOption(where: string, expected: string, got: unknown, cure: string): CodedError<RangeError> {
+  return coded(new RangeError(sentence(where, expected, got, cure)), "ERR_INVALID_OPTION");
+}
+
+/** `redisStore({ url })` needs a client package and found none. */
+export function redisClientMissing(): CodedError {
+  const message =
+    'redisStore({ url }): expected the package "redis" or "ioredis" to be installed, found neither.\n' +
+    "Run `npm install redis`, or create a client yourself and pass { client }.";
+  return coded(new Error(message), "ERR_REDIS_CLIENT_MISSING");
+}
+
+/** The connection to a store could not be made or was lost. `reason` must be free of secrets. */
+export function storeUnreachable(address: string, reason: string): CodedError {
+  return coded(new Error(`${address}: ${reason}`), "ERR_STORE_UNREACHABLE");
+}
+
+/** A store did not answer within its deadline. */
+export function storeTimeout(operation: string, deadlineMs: number): CodedError {
+  return coded(new Error(`${operation}: no answer within ${deadlineMs} ms`), "ERR_STORE_TIMEOUT");
+}
+
+/** Too many operations of a store are waiting for an answer. */
+export function storeOverloaded(operation: string, bound: string): CodedError {
+  return coded(new Error(`${operation}: left out, ${bound} already wait for an answer`), "ERR_STORE_OVERLOADED");
+}
+
+/** A store answered an operation with an error. `reason` must be free of secrets. */
+export function storeOperationFailed(operation: string, reason: string): CodedError {
+  return coded(new Error(`${operation}: ${reason}`), "ERR_STORE_OPERATION");
+}
+
+/** A store is left out until it answers again. */
+export function storeSuspended(failures: number, last: Error): CodedError {
+  const message = `${failures} operations in a row failed, the last one with "${last.message}"; not used until it answers again`;
+  return coded(new Error(message), "ERR_STORE_SUSPENDED");
+}
+
+/** A span of time that is none. */
+export function invalidDuration(where: string, got: unknown, cure: string): CodedError<RangeError> {
+  const expected = 'whole seconds > 0 or a duration such as 30, "30s", "5m", "1h", "7d" or { hours: 1 }';
+  return coded(new RangeError(sentence(where, expected, got, cure)), "ERR_INVALID_DURATION");
+}
+
+/** An option that does not exist, most often a misspelt one. */
+export function unknownOption(where: string, name: string, known: readonly string[]): CodedError<TypeError> {
+  const message = `${where}: there is no option ${describeValue(name)}.\nThe options are ${known.join(", ")}.`;
+  return coded(new TypeError(message), "ERR_UNKNOWN_OPTION");
+}
+
+/** A mistake that no single value explains; `text` names who was called, what is wrong and the cure. */
+export function misuse(code: string, text: string): CodedError<TypeError> {
+  return coded(new TypeError(text), code);
+}
+
+/** A value of the right kind, out of range or unreadable. */
+export function invalidValue(
+  code: string,
+  where: string,
+  expected: string,
+  got: unknown,
+  cure = "",
+): CodedError<RangeError> {
+  return coded(new RangeError(sentence(where, expected, got, cure)), code);
+}
+
+/** A value of the wrong kind. */
+export function invalidType(
+  code: string,
+  where: string,
+  expected: string,
+  got: unknown,
+  cure = "",
+): CodedError<TypeError> {
+  return coded(new TypeError(sentence(where, expected, got, cure)), code);
+}

@@ -1,0 +1,41 @@
+/**
+ * HTTP response caching for TypeScript servers: one line on a route.
+ *
+ * @packageDocumentation
+ */
+
+export { createCache } from "./cache.ts";
+export type { Cache, Route } from "./cache.ts";
+export type { Duration, DurationFields } from "./duration.ts";
+export type {
+  CacheEvent,
+  CallbackFailedEvent,
+  FunctionFoundEvent,
+  NotStoredEvent,
+  OutcomeEvent,
+  RevalidationFailedEvent,
+  StoredEvent,
+} from "./engine/events.ts";
+export type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./engine/exchange.ts";
+export { SESSION_COOKIES } from "./engine/bypass.ts";
+export type { CandidateResponse } from "./engine/route.ts";
+export type { CodedError } from "./errors.ts";
+export type { CacheEvents, DiagnosticsMessage } from "./events.ts";
+export type { AnyClass, CachedFunction, FunctionOptions } from "./functions/contract.ts";
+export type { CacheOptions, RouteOptions } from "./options.ts";
+export { memoryStore } from "./stores/memory.ts";
+export type { MemoryStoreOptions } from "./stores/memory.ts";
+export type {
+  CacheRequest,
+  CacheStore,
+  Fields,
+  ForwardReason,
+  Logger,
+  Outcome,
+  RequestDirectiveMode,
+  ResponseHead,
+  StoredResponse,
+  StoreEntry,
+  StoreEvent,
+  StoreMeta,
+} from "./types.ts";

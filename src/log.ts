@@ -1,0 +1,40 @@
+import type { CacheEvent } from "./engine/events.ts";
+import type { Logger } from "./types.ts";
+
+/** Writes one line for each event: what happened, to what, and why. */
+export function logEvent(logger: Logger, event: CacheEvent): void {
+  switch (event.type) {
+    case "outcome": {
+      const { outcome } = event;
+      if (outcome.hit) logger.info(`found ${event.method} ${event.url} (${outcome.ttlSeconds ?? 0} s left)`);
+      else logger.debug(`forwarded ${event.method} ${event.url}: ${outcome.forwarded ?? "none"}${aside(outcome.detail)}`);
+      return;
+    }
+    case "found":
+      return logger.info(`found ${event.subject} (${event.ttlSeconds} s left)`);
+    case "stored":
+      return logger.info(`stored ${event.subject} for ${event.freshnessLifetimeSeconds} s${bytes(event.bodyBytes)}`);
+    case "not-stored":
+      return logger.info(`not stored ${event.subject}: ${event.because}${aside(event.error?.message)}`);
+    case "revalidation-failed":
+      return logger.warn(`could not revalidate ${event.subject}: ${event.error.message}`);
+    case "callback-failed":
+      return logger.warn(`${event.callback} threw for ${event.subject}, which is not cached: ${event.error.message}`);
+    case "connecting":
+      return logger.info(`connecting to ${event.store} at ${event.address}`);
+    case "connected":
+      return logger.info(`connected to ${event.store} at ${event.address}`);
+    case "connection-failed":
+      return logger.warn(`no connection to ${event.store} at ${event.address}: ${event.error.message}`);
+    case "operation-failed":
+      return logger.warn(`${event.store} ${event.operation} failed: ${event.error.message}`);
+  }
+}
+
+function aside(text: string | undefined): string {
+  return text === undefined ? "" : ` (${text})`;
+}
+
+function bytes(count: number | undefined): string {
+  return count === undefined ? "" : ` (${count} bytes)`;
+}

@@ -1,0 +1,341 @@
+import { durationSeconds, ONE_YEAR_SECONDS, type Duration } from "./duration.ts";
+import { SESSION_COOKIES } from "./engine/bypass.ts";
+import type { CandidateResponse, RouteRules } from "./engine/route.ts";
+import type { IdentityRules } from "./engine/engine.ts";
+import { invalidOption, unknownOption } from "./errors.ts";
+import { canonicalText } from "./functions/canonical-text.ts";
+import type { AnyClass } from "./functions/contract.ts";
+import type { QueryRule } from "./rfc9111/cache-key.ts";
+import { isFieldName } from "./rfc9111/fields.ts";
+import { memoryStore } from "./stores/memory.ts";
+import type { CacheStore, Logger, RequestDirectiveMode } from "./types.ts";
+
+/** Options of {@link createCache}. */
+export interface CacheOptions {
+  /** Where responses are kept. Default: `memoryStore()`, 64 MiB in this process. */
+  readonly store?: CacheStore;
+  /** Namespace of every key, letters, digits, `_`, `.` and `-`. Two prefixes in one store never meet. Default `"reprise"`. */
+  readonly prefix?: string;
+  /** Name of the hit/miss field, whose value is `Hit` or `Miss`. Default `"X-Reprise-Cache"`. */
+  readonly responseHeader?: string;
+  /** Classes whose instances never enter the key of a function or method call. */
+  readonly ignoreArgTypes?: readonly AnyClass[];
+  /** Where log lines go: anything with `debug`, `info` and `warn`. Silent by default. */
+  readonly logger?: Logger;
+  /** What `Cache-Control` of a request may do; default for all routes. Default `"bypass"`. */
+  readonly requestDirectives?: RequestDirectiveMode;
+  /** What makes a request somebody's own. */
+  readonly identity?: {
+    /** False: `Authorization` does not count. Default true. */
+    readonly authorization?: boolean;
+    /** Names of the cookies that carry a session, instead of the built-in list. */
+    readonly cookies?: readonly string[];
+  };
+  /** A larger body is served, not stored. Bytes; default 4 MiB. */
+  readonly maxBodyBytes?: number;
+  /** Variants (by `Vary`) kept of one resource. Default 64. */
+  readonly maxVariants?: number;
+  /** A handler that takes longer no longer makes others wait for it. Default `"30s"`. */
+  readonly fillDeadline?: Duration;
+  /**
+   * One authority (`"api.example.com"`) for all keys instead of each request's `Host`; handlers are shown it as `Host`.
+   * For several names or ports that serve the same thing.
+   */
+  readonly authority?: string;
+  /** Wall clock in milliseconds; default `Date.now`. Tests pass their own. */
+  readonly now?: () => number;
+}
+
+/** Options of one route. `Request` is the framework's own request type. */
+export interface RouteOptions<Request = unknown> {
+  /** Freshness lifetime. Default, and most: one year. */
+  readonly expire?: Duration;
+  /** How long after that a stale response is still served while one request renews it (RFC 5861 §3). Default: not at all. */
+  readonly staleWhileRevalidate?: Duration;
+  /** How long after that a stale response is served when the handler throws or answers 500, 502, 503 or 504 (RFC 5861 §4). */
+  readonly staleIfError?: Duration;
+  /** Names to purge responses by. */
+  readonly tags?: readonly string[] | ((request: Request) => readonly string[]);
+  /**
+   * Query parameters in the key: only those named, all `except` those named, or `"none"`. The handler does not see the
+   * others. Default: all.
+   */
+  readonly query?: readonly string[] | { readonly except: readonly string[] } | "none";
+  /** Request fields in the key; the response names them in `Vary`. */
+  readonly vary?: readonly string[];
+  /** A part of the key of your own; it is added to method, host, path and query and takes nothing away. */
+  readonly key?: (request: Request) => unknown;
+  /**
+   * Who shares a response. Not given: a request with an identity (`Authorization`, a session cookie) bypasses the cache.
+   * `"public"`: the identity makes no difference. A function: the id of the user or group, hashed into the key.
+   */
+  readonly audience?: "public" | ((request: Request) => string | number | bigint | null | undefined);
+  /** False: this request takes no part. */
+  readonly when?: (request: Request) => boolean;
+  /** False: this response is not stored. */
+  readonly storeWhen?: (response: CandidateResponse) => boolean;
+  /** Further statuses to store, for the route's lifetime or one of their own: `[404]`, `{ 404: "1m" }`. */
+  readonly statuses?: readonly number[] | Readonly<Record<number, Duration>>;
+  /** What `Cache-Control` of a request may do on this route. */
+  readonly requestDirectives?: RequestDirectiveMode;
+  /** What browsers are told instead of the remaining lifetime: a shorter one, or `"no-cache"` to ask each time. */
+  readonly browser?: Duration | "no-cache";
+  /** Lifetime for CDNs, sent as `CDN-Cache-Control` (RFC 9213). */
+  readonly cdn?: Duration;
+  /** A larger body is served, not stored. Bytes. */
+  readonly maxBodyBytes?: number;
+}
+
+/** The options of a cache with every default filled in. */
+export interface ResolvedCacheOptions {
+  readonly store: CacheStore;
+  readonly prefix: string;
+  readonly responseHeader: string;
+  readonly ignoreArgTypes: readonly AnyClass[];
+  readonly logger: Logger | undefined;
+  readonly requestDirectives: RequestDirectiveMode;
+  readonly identity: IdentityRules;
+  readonly maxBodyBytes: number;
+  readonly maxVariants: number;
+  readonly fillDeadlineMs: number;
+  readonly authority: string | undefined;
+  readonly now: () => number;
+}
+
+/** RFC 9110 statuses whose meaning does not depend on the moment or the user; others only where a route asks. */
+const DEFAULT_STATUSES: readonly number[] = [200, 203, 300, 301, 308];
+const DEFAULT_MAX_BODY_BYTES = 4 * 1024 * 1024;
+const DEFAULT_MAX_VARIANTS = 64;
+const MAX_TAGS = 64;
+const MAX_TAG_LENGTH = 256;
+const DIRECTIVE_MODES: readonly RequestDirectiveMode[] = ["bypass", "rfc9111", "ignore"];
+
+const CACHE_OPTIONS: Readonly<Record<keyof CacheOptions, true>> = {
+  store: true,
+  prefix: true,
+  responseHeader: true,
+  ignoreArgTypes: true,
+  logger: true,
+  requestDirectives: true,
+  identity: true,
+  maxBodyBytes: true,
+  maxVariants: true,
+  fillDeadline: true,
+  authority: true,
+  now: true,
+};
+
+const ROUTE_OPTIONS: Readonly<Record<keyof RouteOptions, true>> = {
+  expire: true,
+  staleWhileRevalidate: true,
+  staleIfError: true,
+  tags: true,
+  query: true,
+  vary: true,
+  key: true,
+  audience: true,
+  when: true,
+  storeWhen: true,
+  statuses: true,
+  requestDirectives: true,
+  browser: true,
+  cdn: true,
+  maxBodyBytes: true,
+};
+
+/** Checks the options of a cache; every mistake throws here and names option, value and cure. */
+export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions {
+  const where = (option: string): string => `createCache({ ${option} })`;
+  refuseUnknown("createCache()", options, CACHE_OPTIONS);
+  const prefix = options.prefix ?? "reprise";
+  if (typeof prefix !== "string" || !/^[\w.-]{1,64}$/.test(prefix)) {
+    throw invalidOption(where("prefix"), "1 to 64 letters, digits, _ . or -", prefix, 'For example "shop-cache".');
+  }
+  const responseHeader = options.responseHeader ?? "X-Reprise-Cache";
+  if (typeof responseHeader !== "string" || !isFieldName(responseHeader)) {
+    throw invalidOption(where("responseHeader"), "a field name", responseHeader, 'For example "X-MyAPI-Cache".');
+  }
+  const authority = options.authority;
+  if (authority !== undefined && (typeof authority !== "string" || !/^[\w.:[\]-]+$/.test(authority))) {
+    throw invalidOption(where("authority"), "a host, with a port if need be", authority, 'For example "api.example.com".');
+  }
+  const { store, logger } = options;
+  if (store !== undefined) requireMethods(where("store"), store, ["get", "put", "delete"], "Pass memoryStore() or redisStore({ url }).");
+  if (logger !== undefined) requireMethods(where("logger"), logger, ["debug", "info", "warn"], "console and pino() fit.");
+  return {
+    store: store ?? memoryStore(),
+    prefix,
+    responseHeader: responseHeader.toLowerCase(),
+    ignoreArgTypes: classes(where("ignoreArgTypes"), options.ignoreArgTypes ?? []),
+    logger,
+    requestDirectives: directiveMode(where("requestDirectives"), options.requestDirectives ?? "bypass"),
+    identity: {
+      authorization: options.identity?.authorization ?? true,
+      cookies: new Set((options.identity?.cookies ?? SESSION_COOKIES).map((name) => name.toLowerCase())),
+    },
+    maxBodyBytes: positiveInteger(where("maxBodyBytes"), options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES),
+    maxVariants: positiveInteger(where("maxVariants"), options.maxVariants ?? DEFAULT_MAX_VARIANTS),
+    fillDeadlineMs: durationSeconds(options.fillDeadline ?? "30s", where("fillDeadline")) * 1000,
+    authority: authority?.toLowerCase(),
+    now: options.now ?? Date.now,
+  };
+}
+
+/** Checks the options of a route. `hash` makes an identity unreadable before it enters a key. */
+export function resolveRouteOptions<Request>(
+  options: RouteOptions<Request>,
+  cache: ResolvedCacheOptions,
+  lifetimeFrom: "route" | "fields",
+  hash: (text: string) => string,
+): RouteRules {
+  const caller = lifetimeFrom === "route" ? "cached" : "cached.byHeaders";
+  const where = (option: string): string => `${caller}({ ${option} })`;
+  refuseUnknown(`${caller}()`, options, ROUTE_OPTIONS);
+  if (lifetimeFrom === "fields" && options.expire !== undefined) {
+    throw invalidOption(where("expire"), "no lifetime", options.expire, "With byHeaders() the response's own fields decide; use cached() for a lifetime of yours.");
+  }
+  for (const name of ["key", "when", "storeWhen"] as const) requireFunction(where(name), options[name]);
+  const { audience, tags, key, when, storeWhen } = options;
+  if (audience !== undefined && audience !== "public" && typeof audience !== "function") {
+    throw invalidOption(where("audience"), '"public" or a function', audience, "A function returns the id of the user or group that shares the response.");
+  }
+  const lifetimeSeconds = lifetimes(options, where);
+  const vary = fieldNames(where("vary"), options.vary ?? []);
+  return Object.freeze({
+    lifetimeSeconds,
+    staleWhileRevalidateSeconds: optionalSeconds(options.staleWhileRevalidate, where("staleWhileRevalidate")),
+    staleIfErrorSeconds: optionalSeconds(options.staleIfError, where("staleIfError")),
+    browser: options.browser === "no-cache" ? "no-cache" : secondsOrNothing(options.browser, where("browser")),
+    cdnSeconds: secondsOrNothing(options.cdn, where("cdn")),
+    requestDirectives: directiveMode(where("requestDirectives"), options.requestDirectives ?? cache.requestDirectives),
+    storing: {
+      lifetimeFrom,
+      statuses: new Set(lifetimeSeconds.keys()),
+      sharedByDeclaration: audience !== undefined,
+      keyedFields: new Set(vary),
+      heuristic: false,
+    },
+    keyRules: { prefix: cache.prefix, query: queryRule(where("query"), options.query) },
+    vary,
+    keyPart: key === undefined ? undefined : (native: unknown) => canonicalText(key(native as Request)),
+    audience: typeof audience === "function" ? (native: unknown) => memberOf(audience(native as Request), hash) : audience,
+    when: when === undefined ? undefined : (native: unknown) => when(native as Request),
+    storeWhen,
+    tags: tags === undefined ? undefined : tagsOf(where("tags"), tags),
+    maxBodyBytes: positiveInteger(where("maxBodyBytes"), options.maxBodyBytes ?? cache.maxBodyBytes),
+  });
+}
+
+function lifetimes<Request>(options: RouteOptions<Request>, where: (option: string) => string): Map<number, number> {
+  const seconds = options.expire === undefined ? ONE_YEAR_SECONDS : durationSeconds(options.expire, where("expire"));
+  const lifetimeSeconds = new Map(DEFAULT_STATUSES.map((status) => [status, seconds]));
+  const { statuses } = options;
+  if (statuses === undefined) return lifetimeSeconds;
+  if (typeof statuses !== "object" || statuses === null) {
+    throw invalidOption(where("statuses"), "a list or record of statuses", statuses, "For example [404] or { 404: \"1m\" }.");
+  }
+  const pairs: [number, Duration | undefined][] = Array.isArray(statuses)
+    ? (statuses as readonly number[]).map((status) => [status, undefined])
+    : Object.entries(statuses).map(([status, expire]) => [Number(status), expire as Duration]);
+  for (const [status, expire] of pairs) {
+    if (!Number.isInteger(status) || status < 200 || status > 599 || NEVER_STORED.has(status)) {
+      throw invalidOption(where("statuses"), "final statuses but 204, 205, 206 and 304", status, `A cache cannot answer with a stored ${status}.`);
+    }
+    lifetimeSeconds.set(status, expire === undefined ? seconds : durationSeconds(expire, where(`statuses: { ${status} }`)));
+  }
+  return lifetimeSeconds;
+}
+
+const NEVER_STORED: ReadonlySet<number> = new Set([204, 205, 206, 304]);
+
+function queryRule<Request>(where: string, query: RouteOptions<Request>["query"]): QueryRule {
+  if (query === undefined) return "all";
+  if (query === "none") return "none";
+  if (isTexts(query)) return query.length === 0 ? "none" : { only: new Set(query) };
+  if (typeof query === "object" && query !== null && "except" in query && isTexts(query.except)) {
+    return { except: new Set(query.except) };
+  }
+  throw invalidOption(where, 'names, { except: names } or "none"', query, 'For example ["lang", "page"].');
+}
+
+function memberOf(id: string | number | bigint | null | undefined, hash: (text: string) => string): string {
+  if (id === undefined || id === null || id === "") return "anonymous";
+  if (typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") {
+    throw invalidOption("cached({ audience })", "the id of a user or group", id, "Return a text or a number.");
+  }
+  return hash(String(id));
+}
+
+function tagsOf<Request>(
+  where: string,
+  tags: readonly string[] | ((request: Request) => readonly string[]),
+): (native: unknown) => readonly string[] {
+  if (typeof tags === "function") return (native) => checkedTags(where, tags(native as Request));
+  const fixed = Object.freeze([...checkedTags(where, tags)]);
+  return () => fixed;
+}
+
+function checkedTags(where: string, tags: unknown): readonly string[] {
+  const cure = `Up to ${MAX_TAGS} texts of up to ${MAX_TAG_LENGTH} characters, for example [\`user:\${id}\`].`;
+  if (!isTexts(tags)) throw invalidOption(where, "a list of texts", tags, cure);
+  if (tags.length > MAX_TAGS) throw invalidOption(where, `at most ${MAX_TAGS} tags`, tags, cure);
+  for (const tag of tags) {
+    if (tag === "" || tag.length > MAX_TAG_LENGTH) throw invalidOption(where, "texts of a tag's length", tag, cure);
+  }
+  return tags;
+}
+
+function fieldNames(where: string, names: unknown): readonly string[] {
+  if (!isTexts(names) || !names.every(isFieldName)) {
+    throw invalidOption(where, "names of request fields", names, 'For example ["accept-language"].');
+  }
+  return [...new Set(names.map((name) => name.toLowerCase()))].toSorted();
+}
+
+function classes(where: string, types: unknown): readonly AnyClass[] {
+  if (Array.isArray(types) && types.every((type) => typeof type === "function")) return [...(types as AnyClass[])];
+  throw invalidOption(where, "a list of classes", types, "For example [Session].");
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((member) => typeof member === "string");
+}
+
+function optionalSeconds(duration: Duration | undefined, where: string): number {
+  return duration === undefined ? 0 : durationSeconds(duration, where);
+}
+
+function secondsOrNothing(duration: Duration | undefined, where: string): number | undefined {
+  return duration === undefined ? undefined : durationSeconds(duration, where);
+}
+
+function directiveMode(where: string, mode: unknown): RequestDirectiveMode {
+  const known = DIRECTIVE_MODES.find((candidate) => candidate === mode);
+  if (known !== undefined) return known;
+  throw invalidOption(where, '"bypass", "rfc9111" or "ignore"', mode, "See requestDirectives in the README.");
+}
+
+function positiveInteger(where: string, value: unknown): number {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value > 0) return value;
+  throw invalidOption(where, "a whole number > 0", value, "");
+}
+
+function requireFunction(where: string, value: unknown): void {
+  if (value === undefined || typeof value === "function") return;
+  throw invalidOption(where, "a function", value, "It is called with the framework's request or the response.");
+}
+
+function requireMethods(where: string, value: unknown, names: readonly string[], cure: string): void {
+  const methods = value as Record<string, unknown> | null;
+  if (typeof value === "object" && methods !== null && names.every((name) => typeof methods[name] === "function")) return;
+  throw invalidOption(where, `an object with ${names.join("(), ")}()`, value, cure);
+}
+
+function refuseUnknown(caller: string, options: unknown, known: Readonly<Record<string, true>>): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw invalidOption(caller, "an object of options", options, 'For example { expire: "5m" }.');
+  }
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(known, name)) throw unknownOption(caller, name, Object.keys(known));
+  }
+}
