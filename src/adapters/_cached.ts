@@ -1,0 +1,98 @@
+import type { Cache, Route } from "../cache.ts";
+import {
+  ONE_DAY_SECONDS,
+  ONE_HOUR_SECONDS,
+  ONE_MINUTE_SECONDS,
+  ONE_MONTH_SECONDS,
+  ONE_WEEK_SECONDS,
+  ONE_YEAR_SECONDS,
+  type Duration,
+} from "../duration.ts";
+import { invalidOption } from "../errors.ts";
+import type { RouteOptions } from "../options.ts";
+
+/** Options, or a lifetime alone: `"5m"` is short for `{ expire: "5m" }`. */
+export type RouteArgument<Request> = RouteOptions<Request> | Duration;
+
+/**
+ * Makes cached routes, in every style: `cached()` (one year), `cached("5m")`, `cached({ expire: "1h", … })`,
+ * `cached.oneDay()`, `cached.with({ expire: "2h" })()` and `cached.byHeaders()`.
+ *
+ * `Rest` are what the framework's form needs besides the options, `Result` what it gives.
+ */
+export interface Cached<Request, Rest extends unknown[], Result> {
+  (options?: RouteArgument<Request>, ...rest: Rest): Result;
+  /** Fresh for 60 seconds. */
+  oneMinute(options?: RouteOptions<Request>, ...rest: Rest): Result;
+  /** Fresh for an hour. */
+  oneHour(options?: RouteOptions<Request>, ...rest: Rest): Result;
+  /** Fresh for 24 hours. */
+  oneDay(options?: RouteOptions<Request>, ...rest: Rest): Result;
+  /** Fresh for 7 days. */
+  oneWeek(options?: RouteOptions<Request>, ...rest: Rest): Result;
+  /** Fresh for 30 days. */
+  oneMonth(options?: RouteOptions<Request>, ...rest: Rest): Result;
+  /** Fresh for 365 days. */
+  oneYear(options?: RouteOptions<Request>, ...rest: Rest): Result;
+  /**
+   * The same with options of your own as defaults.
+   *
+   * @example const cachedTwoHours = cached.with({ expire: "2h" });
+   */
+  with(defaults: RouteArgument<Request>): Cached<Request, Rest, Result>;
+  /** The response's own `Cache-Control` and `Expires` decide (RFC 9111), not a lifetime of the route. */
+  byHeaders(options?: RouteOptions<Request>, ...rest: Rest): Result;
+}
+
+/** Builds `cached` of one framework from the one function in which frameworks differ. */
+export function cachedFamily<Request, Rest extends unknown[], Result>(
+  cache: Cache,
+  attach: (route: Route, ...rest: Rest) => Result,
+  defaults: RouteOptions<Request> = {},
+): Cached<Request, Rest, Result> {
+  requireCache(cache);
+  const make = (options: RouteArgument<Request> = {}, ...rest: Rest): Result =>
+    attach(cache.route({ ...defaults, ...asOptions(options) }), ...rest);
+  const lasting =
+    (expire: number) =>
+    (options: RouteOptions<Request> = {}, ...rest: Rest): Result =>
+      make({ ...options, expire }, ...rest);
+  return Object.assign(make, {
+    oneMinute: lasting(ONE_MINUTE_SECONDS),
+    oneHour: lasting(ONE_HOUR_SECONDS),
+    oneDay: lasting(ONE_DAY_SECONDS),
+    oneWeek: lasting(ONE_WEEK_SECONDS),
+    oneMonth: lasting(ONE_MONTH_SECONDS),
+    oneYear: lasting(ONE_YEAR_SECONDS),
+    with(more: RouteArgument<Request>): Cached<Request, Rest, Result> {
+      const merged = { ...defaults, ...asOptions(more) };
+      // A wrong default is an error here, not at the first route that uses it.
+      cache.route(merged);
+      return cachedFamily(cache, attach, merged);
+    },
+    byHeaders(options: RouteOptions<Request> = {}, ...rest: Rest): Result {
+      const { expire: _, ...others } = defaults;
+      return attach(cache.routeByHeaders({ ...others, ...options }), ...rest);
+    },
+  });
+}
+
+function asOptions<Request>(argument: RouteArgument<Request>): RouteOptions<Request> {
+  if (typeof argument === "number" || typeof argument === "string") return { expire: argument };
+  if (typeof argument !== "object" || argument === null) {
+    throw invalidOption("cached()", 'options or a duration such as "5m"', argument, 'For example { expire: "5m" }.');
+  }
+  return isDuration(argument) ? { expire: argument } : (argument as RouteOptions<Request>);
+}
+
+const DURATION_FIELDS = ["years", "months", "weeks", "days", "hours", "minutes", "seconds", "milliseconds"];
+
+/** `{ hours: 1 }` and a `Temporal.Duration`, whose fields are getters, have no option of a route among their names. */
+function isDuration(argument: object): argument is Exclude<Duration, number | string> {
+  return DURATION_FIELDS.some((name) => name in argument);
+}
+
+function requireCache(cache: unknown): asserts cache is Cache {
+  if (typeof cache === "object" && cache !== null && typeof (cache as Partial<Cache>).route === "function") return;
+  throw invalidOption("cached", "a cache made by createCache()", cache, "For example expressCache(createCache()).");
+}

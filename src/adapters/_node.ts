@@ -1,0 +1,108 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { TLSSocket } from "node:tls";
+import type { Route } from "../cache.ts";
+import type { Exchange, Fill, Reply } from "../engine/exchange.ts";
+import type { CacheRequest } from "../types.ts";
+import { runInBackground } from "./_background.ts";
+import { applyFields, writeReply } from "./_node-reply.ts";
+import { ResponseTap, type CleanHead } from "./_response-tap.ts";
+
+/** What a framework on `node:http` has to tell about one request. */
+export interface NodeCall {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Path and query as the client sent them, where the framework rewrites `request.url`. */
+  readonly url: string;
+  /** Lets the handler answer; errors it throws are `fill`'s to hear of first, where there is one. */
+  run(fill: Fill | undefined): void;
+  /** The framework's copies of the path, when the handler shall see another query. */
+  rewriteQuery?(query: string): void;
+  readonly cleanHead?: CleanHead;
+  /**
+   * Runs the handler on another pair; errors it throws go to `fill`. Left out where the framework cannot do that.
+   */
+  rerun?: ((request: IncomingMessage, response: ServerResponse, fill: Fill) => void) | undefined;
+}
+
+/** Answers one `node:http` request through a route of the cache. */
+export function respondOnNode(route: Route, call: NodeCall): void {
+  const request = cacheRequest(call, route.authority);
+  if (request === undefined) return call.run(undefined);
+  route.respond(request, new NodeExchange(call, route.authority));
+}
+
+let lastHost: string | undefined;
+let lastAuthority: string | undefined;
+
+/** `undefined` for a request whose target or host has no one reading: it passes by. */
+function cacheRequest({ request, url }: NodeCall, authority: string | undefined): CacheRequest | undefined {
+  const { method, headers } = request;
+  const host = headers.host;
+  if (authority === undefined && host !== lastHost) {
+    lastHost = host;
+    lastAuthority = host !== undefined && /^[\w.:[\]-]+$/.test(host) ? host.toLowerCase() : undefined;
+  }
+  const known = authority ?? lastAuthority;
+  if (known === undefined || method === undefined || url.charCodeAt(0) !== SLASH) return undefined;
+  const scheme = (request.socket as Partial<TLSSocket>).encrypted === true ? "https" : "http";
+  return { method, scheme, authority: known, path: url, fields: headers };
+}
+
+const SLASH = 0x2f;
+
+class NodeExchange implements Exchange {
+  readonly #call: NodeCall;
+  readonly #authority: string | undefined;
+  #tap: ResponseTap | undefined;
+  readonly forwardInBackground: ((fill: Fill) => void) | undefined;
+
+  constructor(call: NodeCall, authority: string | undefined) {
+    this.#call = call;
+    this.#authority = authority;
+    if (call.rerun !== undefined) this.forwardInBackground = this.#rerun;
+  }
+
+  get native(): unknown {
+    return this.#call.request;
+  }
+
+  send(reply: Reply): void {
+    if (this.#tap === undefined) writeReply(this.#call.response, reply);
+    else this.#tap.answer(reply);
+  }
+
+  pass(fields: readonly string[]): void {
+    if (fields.length > 0) applyFields(this.#call.response, fields);
+    this.#call.run(undefined);
+  }
+
+  forward(fill: Fill): void {
+    const { request, response, url, cleanHead } = this.#call;
+    const { path, without, plus } = fill.origin;
+    for (const name of without) delete request.headers[name];
+    for (const [name, value] of Object.entries(plus)) request.headers[name] = value as string;
+    if (this.#authority !== undefined) request.headers.host = this.#authority;
+    if (path !== url) this.#rewriteQuery(path);
+    this.#tap = new ResponseTap(response, fill, cleanHead);
+    this.#call.run(fill);
+  }
+
+  #rewriteQuery(path: string): void {
+    const { request } = this.#call;
+    const query = queryOf(path);
+    const own = request.url ?? "/";
+    const mark = own.indexOf("?");
+    request.url = (mark === -1 ? own : own.slice(0, mark)) + (query === "" ? "" : `?${query}`);
+    this.#call.rewriteQuery?.(query);
+  }
+
+  readonly #rerun = (fill: Fill): void => {
+    const { request, rerun, cleanHead } = this.#call;
+    if (rerun !== undefined) runInBackground(request, fill, this.#authority, cleanHead, rerun);
+  };
+}
+
+function queryOf(path: string): string {
+  const mark = path.indexOf("?");
+  return mark === -1 ? "" : path.slice(mark + 1);
+}

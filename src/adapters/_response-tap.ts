@@ -1,0 +1,206 @@
+import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { Fill, Reply } from "../engine/exchange.ts";
+import type { Fields } from "../types.ts";
+import { applyFields, writeReply } from "./_node-reply.ts";
+
+type Callback = (error?: Error | null) => void;
+type Chunk = string | Uint8Array;
+
+/** Lets an adapter take back what its framework added to a head by itself. */
+export type CleanHead = (fields: Record<string, string | readonly string[]>) => void;
+
+/**
+ * Listens to what a handler writes on a `ServerResponse` and passes it on as the engine decides.
+ *
+ * `writeHead` is held back until the first byte or the end, as Node itself does, so that a handler which gives its whole
+ * body at once is answered from what is stored. Nothing is delayed beyond that: each chunk goes out as it comes.
+ */
+export class ResponseTap {
+  readonly #response: ServerResponse;
+  readonly #fill: Fill;
+  readonly #clean: CleanHead | undefined;
+  /** Headers that outer layers had set before the handler ran: theirs are not stored. */
+  readonly #outer: OutgoingHttpHeaders;
+  readonly #writeHead: ServerResponse["writeHead"];
+  readonly #write: ServerResponse["write"];
+  readonly #end: ServerResponse["end"];
+  readonly #flushHeaders: ServerResponse["flushHeaders"];
+  /** `open`: no head yet; `streaming`: the client gets the handler's response; `answered`: it has another one. */
+  #state: "open" | "streaming" | "answered" = "open";
+  #ended = false;
+
+  constructor(response: ServerResponse, fill: Fill, clean?: CleanHead) {
+    this.#response = response;
+    this.#fill = fill;
+    this.#clean = clean;
+    this.#outer = response.getHeaders();
+    // As they are now: other middleware may have put its own in their place.
+    this.#writeHead = response.writeHead;
+    this.#write = response.write;
+    this.#end = response.end;
+    this.#flushHeaders = response.flushHeaders;
+    response.writeHead = this.#onWriteHead as ServerResponse["writeHead"];
+    response.write = this.#onWrite as ServerResponse["write"];
+    response.end = this.#onEnd as ServerResponse["end"];
+    response.flushHeaders = this.#onFlushHeaders;
+    response.once("close", this.#onClose);
+  }
+
+  /** Answers the client with another response than the handler's. */
+  answer(reply: Reply): void {
+    this.#state = "answered";
+    const response = this.#response;
+    this.#restore();
+    if (response.headersSent) return;
+    for (const name of response.getHeaderNames()) {
+      const outer = this.#outer[name];
+      if (outer !== undefined) response.setHeader(name, outer);
+      else if (name !== "connection") response.removeHeader(name);
+    }
+    response.statusMessage = "";
+    writeReply(response, reply);
+    // The handler does not know and may go on writing.
+    response.write = this.#onWrite as ServerResponse["write"];
+    response.end = this.#onEnd as ServerResponse["end"];
+    response.writeHead = this.#onWriteHead as ServerResponse["writeHead"];
+    response.flushHeaders = this.#onFlushHeaders;
+  }
+
+  readonly #onWriteHead = (
+    status: number,
+    reason?: string | OutgoingHttpHeaders | OutgoingHttpHeader[],
+    headers?: OutgoingHttpHeaders | OutgoingHttpHeader[],
+  ): ServerResponse => {
+    const response = this.#response;
+    if (this.#state === "answered") return response;
+    response.statusCode = status;
+    if (typeof reason === "string") response.statusMessage = reason;
+    const given = typeof reason === "string" ? headers : (reason ?? headers);
+    if (given !== undefined) setHeaders(response, given);
+    this.#pretendHeadersSent();
+    return response;
+  };
+
+  readonly #onWrite = (chunk: Chunk, encoding?: BufferEncoding | Callback, callback?: Callback): boolean => {
+    if (this.#state === "open") this.#reportHead();
+    const done = typeof encoding === "function" ? encoding : callback;
+    const coding = typeof encoding === "function" ? undefined : encoding;
+    if (this.#state === "answered") {
+      this.#fill.chunk(bytesOf(chunk, coding));
+      if (done !== undefined) process.nextTick(done);
+      return true;
+    }
+    const flowing = this.#write.call(this.#response, chunk, coding as BufferEncoding, done);
+    this.#fill.chunk(bytesOf(chunk, coding));
+    return flowing;
+  };
+
+  readonly #onEnd = (
+    chunk?: Chunk | Callback | null,
+    encoding?: BufferEncoding | Callback,
+    callback?: Callback,
+  ): ServerResponse => {
+    const response = this.#response;
+    if (this.#ended) return this.#state === "answered" ? response : this.#end.call(response, chunk as Chunk, encoding as BufferEncoding, callback as () => void);
+    this.#ended = true;
+    const body = typeof chunk === "function" || chunk === null ? undefined : chunk;
+    const coding = typeof encoding === "string" ? encoding : undefined;
+    const done = [chunk, encoding, callback].find((argument) => typeof argument === "function") as Callback | undefined;
+    const wasOpen = this.#state === "open";
+    if (wasOpen) this.#reportHead(body === undefined ? NOTHING : ownBytes(body, coding));
+    else if (body !== undefined) this.#fill.chunk(bytesOf(body, coding));
+    if (this.#state === "answered") {
+      if (done !== undefined) response.once("finish", () => done());
+    } else {
+      this.#restore();
+      this.#end.call(response, body, coding as BufferEncoding, done as () => void);
+    }
+    if (!wasOpen) this.#fill.end();
+    return response;
+  };
+
+  readonly #onFlushHeaders = (): void => {
+    if (this.#state === "open") this.#reportHead();
+    if (this.#state === "streaming") this.#flushHeaders.call(this.#response);
+  };
+
+  readonly #onClose = (): void => {
+    if (!this.#ended) this.#fill.abort();
+  };
+
+  #reportHead(body?: Uint8Array): void {
+    const response = this.#response;
+    const action = this.#fill.head({ status: response.statusCode, fields: this.#handlersFields() }, body);
+    if (action.answered) {
+      this.#state = "answered";
+      return;
+    }
+    this.#state = "streaming";
+    response.writeHead = this.#writeHead;
+    response.flushHeaders = this.#flushHeaders;
+    this.#headersReallySent();
+    applyFields(response, action.fields);
+  }
+
+  /** What the handler set. `Cache-Control` counts whoever set it: an outer `no-store` is meant for this response too. */
+  #handlersFields(): Fields {
+    const fields = Object.create(null) as Record<string, string | readonly string[]>;
+    for (const [name, value] of Object.entries(this.#response.getHeaders())) {
+      if (value === undefined) continue;
+      const text = typeof value === "object" ? value : String(value);
+      if (name !== "cache-control" && sameValue(this.#outer[name], value)) continue;
+      fields[name] = text;
+    }
+    this.#clean?.(fields);
+    return fields;
+  }
+
+  #pretendHeadersSent(): void {
+    Object.defineProperty(this.#response, "headersSent", { value: true, configurable: true });
+  }
+
+  #headersReallySent(): void {
+    // Back to the getter of the prototype.
+    Reflect.deleteProperty(this.#response, "headersSent");
+  }
+
+  #restore(): void {
+    const response = this.#response;
+    this.#headersReallySent();
+    response.writeHead = this.#writeHead;
+    response.write = this.#write;
+    response.end = this.#end;
+    response.flushHeaders = this.#flushHeaders;
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+function sameValue(outer: OutgoingHttpHeader | undefined, now: OutgoingHttpHeader): boolean {
+  if (outer === undefined) return false;
+  return outer === now || (Array.isArray(outer) && Array.isArray(now) && JSON.stringify(outer) === JSON.stringify(now));
+}
+
+/** The three forms `writeHead` takes: an object, pairs, or one flat list. A name that is repeated keeps all its lines. */
+function setHeaders(response: ServerResponse, headers: OutgoingHttpHeaders | OutgoingHttpHeader[]): void {
+  if (!Array.isArray(headers)) {
+    for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
+    return;
+  }
+  const flat = Array.isArray(headers[0]) ? (headers as unknown as unknown[][]).flat() : (headers as unknown[]);
+  for (let at = 0; at < flat.length; at += 2) response.removeHeader(String(flat[at]));
+  for (let at = 0; at + 1 < flat.length; at += 2) response.appendHeader(String(flat[at]), lines(flat[at + 1]));
+}
+
+function lines(value: unknown): string | readonly string[] {
+  return Array.isArray(value) ? value.map(String) : String(value);
+}
+
+function bytesOf(chunk: Chunk, encoding: BufferEncoding | undefined): Uint8Array {
+  return typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk;
+}
+
+/** Bytes nobody else can change afterwards. */
+function ownBytes(chunk: Chunk, encoding: BufferEncoding | undefined): Uint8Array {
+  return typeof chunk === "string" ? Buffer.from(chunk, encoding) : Buffer.from(chunk);
+}

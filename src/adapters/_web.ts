@@ -1,0 +1,257 @@
+import type { Route } from "../cache.ts";
+import type { Exchange, Fill, Reply } from "../engine/exchange.ts";
+import type { CacheRequest, Fields } from "../types.ts";
+
+/** What a framework on `Request` and `Response` has to tell about one request. */
+export interface WebCall {
+  readonly request: Request;
+  /** The framework's own request or context, for the developer's callbacks. */
+  readonly native: unknown;
+  /** Lets the handler answer this request. */
+  run(request: Request): Response | Promise<Response>;
+  /** Runs the handler once more, with nobody waiting for its response. Left out where the framework cannot do that. */
+  rerun?: ((request: Request) => Response | Promise<Response>) | undefined;
+}
+
+/** Answers one `Request` through a route of the cache; at once where the store and the handler do. */
+export function respondOnWeb(route: Route, call: WebCall): Response | Promise<Response> {
+  const request = cacheRequest(call.request, route.authority);
+  if (request === undefined) return call.run(call.request);
+  const exchange = new WebExchange(call, request.authority);
+  route.respond(request, exchange);
+  return exchange.answer();
+}
+
+function cacheRequest(request: Request, authority: string | undefined): CacheRequest | undefined {
+  const { url } = request;
+  const colon = url.indexOf("://");
+  const slash = url.indexOf("/", colon + 3);
+  if (colon === -1 || slash === -1) return undefined;
+  const hash = url.indexOf("#", slash);
+  const fields = Object.create(null) as Record<string, string>;
+  // Entries come in lower case, and joined where a name was repeated.
+  for (const [name, value] of request.headers) fields[name] = value;
+  return {
+    method: request.method,
+    scheme: url.slice(0, colon),
+    authority: authority ?? url.slice(colon + 3, slash),
+    path: hash === -1 ? url.slice(slash) : url.slice(slash, hash),
+    fields,
+  };
+}
+
+class WebExchange implements Exchange {
+  readonly #call: WebCall;
+  readonly #authority: string;
+  #given: Response | Promise<Response> | undefined;
+  #resolve: ((response: Response | Promise<Response>) => void) | undefined;
+  readonly forwardInBackground: ((fill: Fill) => void) | undefined;
+
+  constructor(call: WebCall, authority: string) {
+    this.#call = call;
+    this.#authority = authority;
+    const { rerun } = call;
+    if (rerun !== undefined) this.forwardInBackground = (fill) => void this.#drive(fill, rerun).catch(ignored);
+  }
+
+  get native(): unknown {
+    return this.#call.native;
+  }
+
+  /** The response, or the promise of one while it is not decided yet. */
+  answer(): Response | Promise<Response> {
+    this.#given ??= new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    return this.#given;
+  }
+
+  send(reply: Reply): void {
+    this.#give(responseOf(reply, this.#call.request.method === "HEAD"));
+  }
+
+  pass(fields: readonly string[]): void {
+    let response: Response | Promise<Response>;
+    try {
+      response = this.#call.run(this.#call.request);
+    } catch (error) {
+      response = Promise.reject(error as Error);
+    }
+    if (fields.length === 0) return this.#give(response);
+    this.#give(response instanceof Promise ? response.then((late) => withFields(late, fields)) : withFields(response, fields));
+  }
+
+  forward(fill: Fill): void {
+    const answered = this.#drive(fill, (request) => this.#call.run(request));
+    void answered.then(
+      (response) => (response === undefined ? undefined : this.#give(response)),
+      (error: unknown) => this.#give(Promise.reject(error as Error)),
+    );
+  }
+
+  #give(response: Response | Promise<Response>): void {
+    if (this.#resolve === undefined) this.#given = response;
+    else this.#resolve(response);
+  }
+
+  /** Runs the handler and reports to `fill`; the response to send, or nothing where the engine has answered itself. */
+  async #drive(fill: Fill, run: (request: Request) => Response | Promise<Response>): Promise<Response | undefined> {
+    let response: Response;
+    try {
+      response = await run(originRequest(this.#call.request, fill, this.#authority));
+    } catch (error) {
+      if (fill.fail(error instanceof Error ? error : new Error(String(error)))) return undefined;
+      throw error;
+    }
+    const head = { status: response.status, fields: fieldsOf(response.headers) };
+    if (response.body === null) {
+      const action = fill.head(head, NOTHING);
+      return action.answered ? undefined : withFields(response, action.fields);
+    }
+    const body = new BodyReader(response.body);
+    const whole = await body.wholeIfAtHand();
+    const action = fill.head(head, whole);
+    if (action.answered) {
+      if (whole === undefined) await body.drainInto(fill);
+      return undefined;
+    }
+    const rest = whole === undefined ? body.streamThrough(fill) : whole;
+    return withFields(new Response(rest as ConstructorParameters<typeof Response>[0], response), action.fields);
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+function ignored(): void {
+  // The fill has heard of it already; nobody else waits for a revalidation in the background.
+}
+
+/** Reads a response body once, for the client and for the cache. */
+class BodyReader {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #read: Uint8Array[] = [];
+  #pending: Promise<{ done: boolean; value?: Uint8Array | undefined }> | undefined;
+
+  constructor(body: ReadableStream<Uint8Array>) {
+    this.#reader = body.getReader();
+  }
+
+  /** The whole body if it is there without waiting for anything outside, as for `Response.json()`. */
+  async wholeIfAtHand(): Promise<Uint8Array | undefined> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(() => resolve("late"), 0);
+    });
+    try {
+      for (;;) {
+        this.#pending = this.#reader.read();
+        const next = await Promise.race([this.#pending, late]);
+        if (next === "late") return undefined;
+        this.#pending = undefined;
+        if (next.done) return joined(this.#read);
+        if (next.value !== undefined) this.#read.push(next.value);
+      }
+    } catch (error) {
+      // Given to whoever reads on.
+      this.#pending = Promise.reject(error as Error);
+      this.#pending.catch(ignored);
+      return undefined;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #next(): Promise<Uint8Array | undefined> {
+    const ready = this.#read.shift();
+    if (ready !== undefined) return ready;
+    const pending = this.#pending ?? this.#reader.read();
+    this.#pending = undefined;
+    const { done, value } = await pending;
+    return done ? undefined : value;
+  }
+
+  /** Hands each piece to the client as it is asked for, and a copy to the fill. */
+  streamThrough(fill: Fill): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        try {
+          const piece = await this.#next();
+          if (piece === undefined) {
+            fill.end();
+            controller.close();
+          } else {
+            fill.chunk(piece);
+            controller.enqueue(piece);
+          }
+        } catch (error) {
+          fill.abort();
+          controller.error(error);
+        }
+      },
+      cancel: async (reason) => {
+        fill.abort();
+        await this.#reader.cancel(reason);
+      },
+    });
+  }
+
+  async drainInto(fill: Fill): Promise<void> {
+    try {
+      for (;;) {
+        const piece = await this.#next();
+        if (piece === undefined) return fill.end();
+        fill.chunk(piece);
+      }
+    } catch {
+      fill.abort();
+    }
+  }
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const piece of pieces) length += piece.byteLength;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.byteLength;
+  }
+  return whole;
+}
+
+function originRequest(request: Request, { origin }: Fill, authority: string): Request {
+  const url = request.url;
+  const base = url.slice(0, url.indexOf("/", url.indexOf("://") + 3));
+  const target = base + origin.path;
+  const plus = Object.entries(origin.plus);
+  const same = target === url && plus.length === 0 && !origin.without.some((name) => request.headers.has(name));
+  if (same) return request;
+  const headers = new Headers(request.headers);
+  for (const name of origin.without) headers.delete(name);
+  for (const [name, value] of plus) headers.set(name, String(value));
+  if (headers.has("host")) headers.set("host", authority);
+  return new Request(target, { method: request.method, headers, signal: request.signal });
+}
+
+function fieldsOf(headers: Headers): Fields {
+  const fields = Object.create(null) as Record<string, string | readonly string[]>;
+  for (const [name, value] of headers) if (name !== "set-cookie") fields[name] = value;
+  const cookies = headers.getSetCookie();
+  if (cookies.length > 0) fields["set-cookie"] = cookies;
+  return fields;
+}
+
+function responseOf(reply: Reply, headOnly: boolean): Response {
+  const headers = new Headers();
+  for (let at = 0; at + 1 < reply.fields.length; at += 2) headers.append(reply.fields[at] ?? "", reply.fields[at + 1] ?? "");
+  const body = headOnly || reply.body === null ? null : reply.body;
+  return new Response(body as ConstructorParameters<typeof Response>[0], { status: reply.status, headers });
+}
+
+function withFields(response: Response, fields: readonly string[]): Response {
+  // A response that was fetched has headers nobody may change.
+  const changed = new Response(response.body, response);
+  for (let at = 0; at + 1 < fields.length; at += 2) changed.headers.set(fields[at] ?? "", fields[at + 1] ?? "");
+  return changed;
+}

@@ -1,0 +1,95 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Request, RequestHandler, Response } from "express";
+import type { Cache, Route } from "../cache.ts";
+import type { Fill } from "../engine/exchange.ts";
+import { cachedFamily, type Cached } from "./_cached.ts";
+import { respondOnNode } from "./_node.ts";
+
+export type { Cached, RouteArgument } from "./_cached.ts";
+
+/**
+ * Caching for Express 4 and 5: middleware in front of a handler, a router or an app.
+ *
+ * @example
+ * const cached = expressCache(createCache());
+ * app.get("/users/:id", cached({ expire: "1h" }), getUser);
+ */
+export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> {
+  return cachedFamily(cache, (route: Route): RequestHandler => {
+    const middleware: RequestHandler = (request, response, next) => {
+      respondOnNode(route, {
+        request,
+        response,
+        url: request.originalUrl,
+        run: () => next(),
+        rewriteQuery: (query) => rewriteQuery(request, query),
+        cleanHead: dropGeneratedEtag,
+        rerun: rerunOf(middleware, request, response),
+      });
+    };
+    return middleware;
+  });
+}
+
+/** Express adds a weak tag of its own to what `send` writes. It is not the handler's, so ours, which is strong, goes out. */
+function dropGeneratedEtag(fields: Record<string, string | readonly string[]>): void {
+  const etag = fields["etag"];
+  if (typeof etag === "string" && /^W\/"[0-9a-f]+-[A-Za-z0-9+/]{27}"$/.test(etag)) delete fields["etag"];
+}
+
+/** Express 4 has parsed the query before us; Express 5 parses it at each access. */
+function rewriteQuery(request: Request, query: string): void {
+  if (!Object.hasOwn(request, "query")) return;
+  const parse = request.app.get("query parser fn") as ((text: string) => Request["query"]) | undefined;
+  if (typeof parse === "function") request.query = parse(query);
+}
+
+interface Layer {
+  readonly handle: unknown;
+  readonly method?: string;
+}
+
+type Rerun = (request: IncomingMessage, response: ServerResponse, fill: Fill) => void;
+
+/**
+ * Runs what comes after the cache on this route once more: the handlers behind it, not the middleware in front of it.
+ * On a router or app, where those cannot be told apart, there is no such thing and one reader waits instead.
+ */
+function rerunOf(middleware: RequestHandler, request: Request, response: Response): Rerun | undefined {
+  const stack = (request.route as { stack?: readonly Layer[] } | undefined)?.stack;
+  const own = stack?.findIndex((layer) => layer.handle === middleware) ?? -1;
+  if (stack === undefined || own === -1) return undefined;
+  return (again, shadow, fill) => {
+    const expressRequest = again as Request;
+    const expressResponse = Object.setPrototypeOf(shadow, Object.getPrototypeOf(response) as object) as Response;
+    expressResponse.locals = { ...response.locals };
+    expressResponse.req = expressRequest;
+    expressRequest.res = expressResponse;
+    runFrom(stack, own + 1, expressRequest, expressResponse, fill);
+  };
+}
+
+/** The part of a route's dispatch that matters here: each handler in turn, the first error ends it. */
+function runFrom(stack: readonly Layer[], start: number, request: Request, response: Response, fill: Fill): void {
+  let at = start;
+  const step = (error?: unknown): void => {
+    if (error !== undefined && error !== null) {
+      fill.fail(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    const layer = stack[at++];
+    if (layer === undefined) {
+      fill.fail(new Error("no handler of the route answered"));
+      return;
+    }
+    const { handle, method } = layer;
+    if (typeof handle !== "function" || handle.length > 3 || (method !== undefined && method !== "get")) return step();
+    try {
+      const result: unknown = (handle as (...args: unknown[]) => unknown)(request, response, step);
+      if (result instanceof Promise) result.catch((thrown: unknown) => step(thrown ?? new Error("rejected")));
+    } catch (thrown) {
+      step(thrown ?? new Error("thrown"));
+    }
+  };
+  step();
+}

@@ -1,0 +1,28 @@
+import type { Cache, Route } from "../cache.ts";
+import { invalidOption } from "../errors.ts";
+import { cachedFamily, type Cached } from "./_cached.ts";
+import { respondOnWeb } from "./_web.ts";
+
+export type { Cached, RouteArgument } from "./_cached.ts";
+
+/** A handler from `Request` to `Response`, as Bun, Deno and workers take it; further arguments are handed through. */
+export type FetchHandler = (request: Request, ...rest: never[]) => Response | Promise<Response>;
+
+/**
+ * Caching for handlers from `Request` to `Response`: give `cached` your options and the handler, and get a handler back.
+ *
+ * @example
+ * const cached = fetchCache(createCache());
+ * Deno.serve(cached("5m", (request) => Response.json({ path: new URL(request.url).pathname })));
+ */
+export function fetchCache(cache: Cache): Cached<Request, [handler: FetchHandler], FetchHandler> {
+  return cachedFamily(cache, (route: Route, handler: FetchHandler): FetchHandler => {
+    if (typeof handler !== "function") {
+      throw invalidOption("cached(options, handler)", "a handler (request) => Response", handler, "The handler comes after the options.");
+    }
+    return (request, ...rest) => {
+      const run = (given: Request): Response | Promise<Response> => handler(given, ...rest);
+      return respondOnWeb(route, { request, native: request, run, rerun: run });
+    };
+  });
+}

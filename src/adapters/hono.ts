@@ -1,0 +1,129 @@
+import type { Context, MiddlewareHandler, Next } from "hono";
+import type { Cache, Route } from "../cache.ts";
+import { cachedFamily, type Cached } from "./_cached.ts";
+import { respondOnWeb } from "./_web.ts";
+
+export type { Cached, RouteArgument } from "./_cached.ts";
+
+/**
+ * Caching for Hono: middleware in front of a handler, a route or an app. Callbacks (`tags`, `key`, …) get the context.
+ *
+ * @example
+ * const cached = honoCache(createCache());
+ * app.get("/users/:id", cached({ expire: "1h", tags: (c) => [`user:${c.req.param("id")}`] }), getUser);
+ */
+export function honoCache(cache: Cache): Cached<Context, [], MiddlewareHandler> {
+  return cachedFamily(cache, (route: Route): MiddlewareHandler => {
+    return async (context, next) => {
+      const behind = handlersBehind(context);
+      const outer = new OuterHeaders();
+      const response = await respondOnWeb(route, {
+        request: context.req.raw,
+        native: context,
+        run: (request) => runNext(context, next, request, outer),
+        rerun: behind === undefined ? undefined : (request) => runBehind(context, behind, request),
+      });
+      if (!context.finalized) {
+        outer.note(context, response);
+        return outer.addTo(response);
+      }
+      // Without this Hono would lay the handler's own headers over ours.
+      context.res = undefined;
+      context.res = outer.addTo(response);
+      return undefined;
+    };
+  });
+}
+
+async function runNext(context: Context, next: Next, request: Request, outer: OuterHeaders): Promise<Response> {
+  outer.note(context);
+  context.req.raw = request;
+  await next();
+  return outer.takeFrom(context.res);
+}
+
+/** Headers that outer middleware had set before the handler ran: theirs are not stored, and stay on every response. */
+class OuterHeaders {
+  #headers: [string, string][] = [];
+
+  /** Reading `context.res` makes a response, so a hit does it only where a header of both sides has to be merged. */
+  note(context: Context, reply?: Response): void {
+    if (reply === undefined || reply.headers.has("vary")) this.#headers = [...context.res.headers];
+  }
+
+  takeFrom(response: Response): Response {
+    if (this.#headers.length === 0) return response;
+    const own = new Response(response.body, response);
+    for (const [name, value] of this.#headers) {
+      // A `Cache-Control` set further out is meant for this response too.
+      if (name !== "cache-control" && own.headers.get(name) === value) own.headers.delete(name);
+    }
+    return own;
+  }
+
+  addTo(response: Response): Response {
+    for (const [name, value] of this.#headers) {
+      const own = response.headers.get(name);
+      if (own === null) response.headers.append(name, value);
+      else if (name === "vary" && !own.toLowerCase().includes(value.toLowerCase())) {
+        response.headers.set("vary", `${value}, ${own}`);
+      }
+    }
+    return response;
+  }
+}
+
+type Handler = (context: Context, next: Next) => unknown;
+type MatchResult = readonly [readonly (readonly [readonly [Handler, unknown], unknown])[], ...unknown[]];
+
+/** What Hono matched behind this middleware, or `undefined` where this version of Hono does not tell. */
+function handlersBehind(context: Context): { readonly match: MatchResult; readonly start: number } | undefined {
+  const request = context.req as unknown as Record<symbol, unknown> & { readonly routeIndex?: unknown };
+  if (typeof request.routeIndex !== "number") return undefined;
+  for (const symbol of Object.getOwnPropertySymbols(Object.getPrototypeOf(request) as object)) {
+    const match = request[symbol];
+    if (isMatchResult(match)) return { match, start: request.routeIndex + 1 };
+  }
+  return undefined;
+}
+
+function isMatchResult(value: unknown): value is MatchResult {
+  if (!Array.isArray(value) || !Array.isArray(value[0])) return false;
+  return (value[0] as unknown[]).every((entry) => Array.isArray(entry) && Array.isArray(entry[0]) && typeof entry[0][0] === "function");
+}
+
+type ContextClass = new (request: Request, options: Record<string, unknown>) => Context;
+
+/** Runs the handlers behind this middleware once more, in a context of their own: the first one's response is sent. */
+async function runBehind(
+  context: Context,
+  { match, start }: NonNullable<ReturnType<typeof handlersBehind>>,
+  request: Request,
+): Promise<Response> {
+  const shadow = new (context.constructor as ContextClass)(request, {
+    path: context.req.path,
+    matchResult: match,
+    env: context.env as unknown,
+    executionCtx: executionContext(context),
+    notFoundHandler: () => new Response(null, { status: 404 }),
+  });
+  for (const [name, value] of Object.entries(context.var as Record<string, unknown>)) shadow.set(name as never, value as never);
+  const dispatch = async (at: number): Promise<void> => {
+    const handler = match[0][at]?.[0][0];
+    if (handler === undefined) throw new Error("no handler of the route answered");
+    shadow.req.routeIndex = at;
+    const result: unknown = await handler(shadow, () => dispatch(at + 1));
+    if (result instanceof Response && !shadow.finalized) shadow.res = result;
+  };
+  await dispatch(start);
+  return shadow.res;
+}
+
+function executionContext(context: Context): unknown {
+  try {
+    return context.executionCtx;
+  } catch {
+    // There is none on servers.
+    return undefined;
+  }
+}
