@@ -5,12 +5,7 @@ import type { CacheEvent } from "./engine/events.ts";
 import type { Exchange } from "./engine/exchange.ts";
 import { respond } from "./engine/respond.ts";
 import { EventHub, type CacheEvents } from "./events.ts";
-import type {
-  CachedFunction,
-  FunctionCacheContext,
-  FunctionEvent,
-  FunctionOptions,
-} from "./functions/contract.ts";
+import type { CachedFunction, FunctionCacheContext, FunctionEvent, FunctionOptions } from "./functions/contract.ts";
 import { wrapFunction } from "./functions/wrap.ts";
 import { logEvent } from "./log.ts";
 import { resolveCacheOptions, resolveRouteOptions, type CacheOptions, type RouteOptions } from "./options.ts";
@@ -78,7 +73,8 @@ export function createCache(options: CacheOptions = {}): Cache {
   return {
     prefix,
     events,
-    route: (routeOptions = {}) => routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "route", shortHash)),
+    route: (routeOptions = {}) =>
+      routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "route", shortHash)),
     routeByHeaders: (routeOptions = {}) =>
       routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "fields", shortHash)),
     wrap: (name, fn, functionOptions) => wrapFunction(functions, name, fn, functionOptions),

@@ -33,7 +33,6 @@ export function describeValue(value: unknown): string {
     : "an object";
 }
 
-
 /** A store was made with something that cannot work. */
 export function invalidStore(where: string, expected: string, got: unknown, cure: string): CodedError<TypeError> {
   return coded(new TypeError(sentence(where, expected, got, cure)), "ERR_INVALID_STORE");
@@ -90,29 +89,43 @@ export function unknownOption(where: string, name: string, known: readonly strin
   return coded(new TypeError(message), "ERR_UNKNOWN_OPTION");
 }
 
-/** A mistake that no single value explains; `text` names who was called, what is wrong and the cure. */
-export function misuse(code: string, text: string): CodedError<TypeError> {
-  return coded(new TypeError(text), code);
+/** An argument of a cached function, or a value for a key, without a canonical text. */
+export function unstableArgument(subject: string, what: string, cure: string, cause?: unknown): CodedError<TypeError> {
+  return coded(
+    new TypeError(`${subject} is ${what}. ${cure}`, cause === undefined ? {} : { cause }),
+    "ERR_UNSTABLE_ARGUMENT",
+  );
 }
 
-/** A value of the right kind, out of range or unreadable. */
-export function invalidValue(
-  code: string,
-  where: string,
-  expected: string,
-  got: unknown,
-  cure = "",
-): CodedError<RangeError> {
-  return coded(new RangeError(sentence(where, expected, got, cure)), code);
+/** A name that cannot stand at the start of a key. */
+export function invalidFunctionName(where: string, name: unknown, cure: string): CodedError<TypeError> {
+  const text = `${where}: expected a name of letters, digits and any of _ . $ : -, got ${describeValue(name)}. ${cure}`;
+  return coded(new TypeError(text), "ERR_INVALID_FUNCTION_NAME");
 }
 
-/** A value of the wrong kind. */
-export function invalidType(
-  code: string,
-  where: string,
-  expected: string,
-  got: unknown,
-  cure = "",
-): CodedError<TypeError> {
-  return coded(new TypeError(sentence(where, expected, got, cure)), code);
+/** Something was to be cached that is no function, or none with one result. */
+export function invalidFunction(where: string, got: string, cure: string): CodedError<TypeError> {
+  return coded(
+    new TypeError(`${where}: expected a function with one result, got ${got}. ${cure}`),
+    "ERR_INVALID_FUNCTION",
+  );
+}
+
+/** Two functions of one cache under one name. */
+export function duplicateFunctionName(name: string): CodedError<TypeError> {
+  const text = `wrap(${JSON.stringify(name)}, …): this cache has a function of that name already, and the two would share their results.`;
+  return coded(new TypeError(`${text} Give one of them another name.`), "ERR_DUPLICATE_FUNCTION_NAME");
+}
+
+/** `@Cached` where it cannot work, or without what it needs there. */
+export function invalidDecoration(where: string, problem: string): CodedError<TypeError> {
+  return coded(new TypeError(`${where}: ${problem}`), "ERR_INVALID_DECORATION");
+}
+
+/** What was thrown, as an error: JavaScript throws anything. */
+export function asError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  return new Error(typeof thrown === "string" ? thrown : `not an error was thrown but ${describeValue(thrown)}`, {
+    cause: thrown,
+  });
 }

@@ -73,6 +73,7 @@ export class EventHub implements CacheEvents {
       }
     }
     const subscribed = this.#channels.get(event.type);
-    if (subscribed?.hasSubscribers === true) subscribed.publish({ cache: this.#prefix, event } satisfies DiagnosticsMessage);
+    if (subscribed?.hasSubscribers === true)
+      subscribed.publish({ cache: this.#prefix, event } satisfies DiagnosticsMessage);
   }
 }

@@ -7,7 +7,8 @@ export function logEvent(logger: Logger, event: CacheEvent): void {
     case "outcome": {
       const { outcome } = event;
       if (outcome.hit) logger.info(`found ${event.method} ${event.url} (${outcome.ttlSeconds ?? 0} s left)`);
-      else logger.debug(`forwarded ${event.method} ${event.url}: ${outcome.forwarded ?? "none"}${aside(outcome.detail)}`);
+      else
+        logger.debug(`forwarded ${event.method} ${event.url}: ${outcome.forwarded ?? "none"}${aside(outcome.detail)}`);
       return;
     }
     case "found":

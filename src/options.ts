@@ -79,6 +79,8 @@ export interface RouteOptions<Request = unknown> {
   /** What `Cache-Control` of a request may do on this route. */
   readonly requestDirectives?: RequestDirectiveMode;
   /** What browsers are told instead of the remaining lifetime: a shorter one, or `"no-cache"` to ask each time. */
+  // "no-cache" is a text like any Duration to the compiler, and named for people.
+  // oxlint-disable-next-line typescript/no-redundant-type-constituents
   readonly browser?: Duration | "no-cache";
   /** Lifetime for CDNs, sent as `CDN-Cache-Control` (RFC 9213). */
   readonly cdn?: Duration;
@@ -157,11 +159,18 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
   }
   const authority = options.authority;
   if (authority !== undefined && (typeof authority !== "string" || !/^[\w.:[\]-]+$/.test(authority))) {
-    throw invalidOption(where("authority"), "a host, with a port if need be", authority, 'For example "api.example.com".');
+    throw invalidOption(
+      where("authority"),
+      "a host, with a port if need be",
+      authority,
+      'For example "api.example.com".',
+    );
   }
   const { store, logger } = options;
-  if (store !== undefined) requireMethods(where("store"), store, ["get", "put", "delete"], "Pass memoryStore() or redisStore({ url }).");
-  if (logger !== undefined) requireMethods(where("logger"), logger, ["debug", "info", "warn"], "console and pino() fit.");
+  if (store !== undefined)
+    requireMethods(where("store"), store, ["get", "put", "delete"], "Pass memoryStore() or redisStore({ url }).");
+  if (logger !== undefined)
+    requireMethods(where("logger"), logger, ["debug", "info", "warn"], "console and pino() fit.");
   return {
     store: store ?? memoryStore(),
     prefix,
@@ -169,16 +178,25 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     ignoreArgTypes: classes(where("ignoreArgTypes"), options.ignoreArgTypes ?? []),
     logger,
     requestDirectives: directiveMode(where("requestDirectives"), options.requestDirectives ?? "bypass"),
-    identity: {
-      authorization: options.identity?.authorization ?? true,
-      cookies: new Set((options.identity?.cookies ?? SESSION_COOKIES).map((name) => name.toLowerCase())),
-    },
+    identity: identityRules(options.identity ?? {}),
     maxBodyBytes: positiveInteger(where("maxBodyBytes"), options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES),
     maxVariants: positiveInteger(where("maxVariants"), options.maxVariants ?? DEFAULT_MAX_VARIANTS),
     fillDeadlineMs: durationSeconds(options.fillDeadline ?? "30s", where("fillDeadline")) * 1000,
     authority: authority?.toLowerCase(),
     now: options.now ?? Date.now,
   };
+}
+
+function identityRules(identity: NonNullable<CacheOptions["identity"]>): IdentityRules {
+  refuseUnknown("createCache({ identity })", identity, { authorization: true, cookies: true });
+  const { authorization = true, cookies = SESSION_COOKIES } = identity;
+  if (!isTexts(cookies)) {
+    throw invalidOption("createCache({ identity: { cookies } })", "names of cookies", cookies, 'For example ["sid"].');
+  }
+  if (typeof authorization !== "boolean") {
+    throw invalidOption("createCache({ identity: { authorization } })", "true or false", authorization, "");
+  }
+  return { authorization, cookies: new Set(cookies.map((name) => name.toLowerCase())) };
 }
 
 /** Checks the options of a route. `hash` makes an identity unreadable before it enters a key. */
@@ -192,12 +210,22 @@ export function resolveRouteOptions<Request>(
   const where = (option: string): string => `${caller}({ ${option} })`;
   refuseUnknown(`${caller}()`, options, ROUTE_OPTIONS);
   if (lifetimeFrom === "fields" && options.expire !== undefined) {
-    throw invalidOption(where("expire"), "no lifetime", options.expire, "With byHeaders() the response's own fields decide; use cached() for a lifetime of yours.");
+    throw invalidOption(
+      where("expire"),
+      "no lifetime",
+      options.expire,
+      "With byHeaders() the response's own fields decide; use cached() for a lifetime of yours.",
+    );
   }
   for (const name of ["key", "when", "storeWhen"] as const) requireFunction(where(name), options[name]);
   const { audience, tags, key, when, storeWhen } = options;
   if (audience !== undefined && audience !== "public" && typeof audience !== "function") {
-    throw invalidOption(where("audience"), '"public" or a function', audience, "A function returns the id of the user or group that shares the response.");
+    throw invalidOption(
+      where("audience"),
+      '"public" or a function',
+      audience,
+      "A function returns the id of the user or group that shares the response.",
+    );
   }
   const lifetimeSeconds = lifetimes(options, where);
   const vary = fieldNames(where("vary"), options.vary ?? []);
@@ -218,7 +246,8 @@ export function resolveRouteOptions<Request>(
     keyRules: { prefix: cache.prefix, query: queryRule(where("query"), options.query) },
     vary,
     keyPart: key === undefined ? undefined : (native: unknown) => canonicalText(key(native as Request)),
-    audience: typeof audience === "function" ? (native: unknown) => memberOf(audience(native as Request), hash) : audience,
+    audience:
+      typeof audience === "function" ? (native: unknown) => memberOf(audience(native as Request), hash) : audience,
     when: when === undefined ? undefined : (native: unknown) => when(native as Request),
     storeWhen,
     tags: tags === undefined ? undefined : tagsOf(where("tags"), tags),
@@ -232,16 +261,29 @@ function lifetimes<Request>(options: RouteOptions<Request>, where: (option: stri
   const { statuses } = options;
   if (statuses === undefined) return lifetimeSeconds;
   if (typeof statuses !== "object" || statuses === null) {
-    throw invalidOption(where("statuses"), "a list or record of statuses", statuses, "For example [404] or { 404: \"1m\" }.");
+    throw invalidOption(
+      where("statuses"),
+      "a list or record of statuses",
+      statuses,
+      'For example [404] or { 404: "1m" }.',
+    );
   }
   const pairs: [number, Duration | undefined][] = Array.isArray(statuses)
     ? (statuses as readonly number[]).map((status) => [status, undefined])
-    : Object.entries(statuses).map(([status, expire]) => [Number(status), expire as Duration]);
+    : Object.entries(statuses).map(([status, expire]) => [Number(status), expire]);
   for (const [status, expire] of pairs) {
     if (!Number.isInteger(status) || status < 200 || status > 599 || NEVER_STORED.has(status)) {
-      throw invalidOption(where("statuses"), "final statuses but 204, 205, 206 and 304", status, `A cache cannot answer with a stored ${status}.`);
+      throw invalidOption(
+        where("statuses"),
+        "final statuses but 204, 205, 206 and 304",
+        status,
+        `A cache cannot answer with a stored ${status}.`,
+      );
     }
-    lifetimeSeconds.set(status, expire === undefined ? seconds : durationSeconds(expire, where(`statuses: { ${status} }`)));
+    lifetimeSeconds.set(
+      status,
+      expire === undefined ? seconds : durationSeconds(expire, where(`statuses: { ${status} }`)),
+    );
   }
   return lifetimeSeconds;
 }
@@ -266,11 +308,11 @@ function memberOf(id: string | number | bigint | null | undefined, hash: (text: 
   return hash(String(id));
 }
 
-function tagsOf<Request>(
+function tagsOf(
   where: string,
-  tags: readonly string[] | ((request: Request) => readonly string[]),
+  tags: readonly string[] | ((native: never) => readonly string[]),
 ): (native: unknown) => readonly string[] {
-  if (typeof tags === "function") return (native) => checkedTags(where, tags(native as Request));
+  if (typeof tags === "function") return (native) => checkedTags(where, tags(native as never));
   const fixed = Object.freeze([...checkedTags(where, tags)]);
   return () => fixed;
 }
@@ -327,7 +369,8 @@ function requireFunction(where: string, value: unknown): void {
 
 function requireMethods(where: string, value: unknown, names: readonly string[], cure: string): void {
   const methods = value as Record<string, unknown> | null;
-  if (typeof value === "object" && methods !== null && names.every((name) => typeof methods[name] === "function")) return;
+  if (typeof value === "object" && methods !== null && names.every((name) => typeof methods[name] === "function"))
+    return;
   throw invalidOption(where, `an object with ${names.join("(), ")}()`, value, cure);
 }
 

@@ -2,6 +2,7 @@ import { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { Fill } from "../engine/exchange.ts";
+import { asError } from "../errors.ts";
 import { ResponseTap, type CleanHead } from "./_response-tap.ts";
 
 type Run = (request: IncomingMessage, response: ServerResponse, fill: Fill) => void;
@@ -27,7 +28,7 @@ export function runInBackground(
   try {
     run(request, response, fill);
   } catch (error) {
-    fill.fail(error instanceof Error ? error : new Error(String(error)));
+    fill.fail(asError(error));
   }
 }
 
@@ -47,7 +48,8 @@ function copyOf(original: IncomingMessage): IncomingMessage {
   const copy = new IncomingMessage(original.socket);
   const own = new Set(Object.keys(copy));
   for (const name of Object.keys(original)) {
-    if (!own.has(name)) (copy as unknown as Record<string, unknown>)[name] = (original as unknown as Record<string, unknown>)[name];
+    if (!own.has(name))
+      (copy as unknown as Record<string, unknown>)[name] = (original as unknown as Record<string, unknown>)[name];
   }
   Object.setPrototypeOf(copy, Object.getPrototypeOf(original) as object);
   copy.method = original.method ?? "GET";

@@ -82,7 +82,7 @@ function asOptions<Request>(argument: RouteArgument<Request>): RouteOptions<Requ
   if (typeof argument !== "object" || argument === null) {
     throw invalidOption("cached()", 'options or a duration such as "5m"', argument, 'For example { expire: "5m" }.');
   }
-  return isDuration(argument) ? { expire: argument } : (argument as RouteOptions<Request>);
+  return isDuration(argument) ? { expire: argument } : argument;
 }
 
 const DURATION_FIELDS = ["years", "months", "weeks", "days", "hours", "minutes", "seconds", "milliseconds"];

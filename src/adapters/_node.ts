@@ -21,8 +21,10 @@ export interface NodeCall {
   /**
    * Runs the handler on another pair; errors it throws go to `fill`. Left out where the framework cannot do that.
    */
-  rerun?: ((request: IncomingMessage, response: ServerResponse, fill: Fill) => void) | undefined;
+  readonly rerun?: Rerun | undefined;
 }
+
+export type Rerun = (request: IncomingMessage, response: ServerResponse, fill: Fill) => void;
 
 /** Answers one `node:http` request through a route of the cache. */
 export function respondOnNode(route: Route, call: NodeCall): void {
@@ -54,12 +56,16 @@ class NodeExchange implements Exchange {
   readonly #call: NodeCall;
   readonly #authority: string | undefined;
   #tap: ResponseTap | undefined;
-  readonly forwardInBackground: ((fill: Fill) => void) | undefined;
 
   constructor(call: NodeCall, authority: string | undefined) {
     this.#call = call;
     this.#authority = authority;
-    if (call.rerun !== undefined) this.forwardInBackground = this.#rerun;
+  }
+
+  get forwardInBackground(): ((fill: Fill) => void) | undefined {
+    const { request, rerun, cleanHead } = this.#call;
+    if (rerun === undefined) return undefined;
+    return (fill) => runInBackground(request, fill, this.#authority, cleanHead, rerun);
   }
 
   get native(): unknown {
@@ -95,11 +101,6 @@ class NodeExchange implements Exchange {
     request.url = (mark === -1 ? own : own.slice(0, mark)) + (query === "" ? "" : `?${query}`);
     this.#call.rewriteQuery?.(query);
   }
-
-  readonly #rerun = (fill: Fill): void => {
-    const { request, rerun, cleanHead } = this.#call;
-    if (rerun !== undefined) runInBackground(request, fill, this.#authority, cleanHead, rerun);
-  };
 }
 
 function queryOf(path: string): string {

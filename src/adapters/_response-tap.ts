@@ -34,14 +34,16 @@ export class ResponseTap {
     this.#fill = fill;
     this.#clean = clean;
     this.#outer = response.getHeaders();
-    // As they are now: other middleware may have put its own in their place.
+    // As they are now: other middleware may have put its own in their place. They are called on the response.
+    // oxlint-disable typescript/unbound-method
     this.#writeHead = response.writeHead;
     this.#write = response.write;
     this.#end = response.end;
     this.#flushHeaders = response.flushHeaders;
-    response.writeHead = this.#onWriteHead as ServerResponse["writeHead"];
-    response.write = this.#onWrite as ServerResponse["write"];
-    response.end = this.#onEnd as ServerResponse["end"];
+    // oxlint-enable typescript/unbound-method
+    response.writeHead = this.#onWriteHead;
+    response.write = this.#onWrite;
+    response.end = this.#onEnd;
     response.flushHeaders = this.#onFlushHeaders;
     response.once("close", this.#onClose);
   }
@@ -60,9 +62,9 @@ export class ResponseTap {
     response.statusMessage = "";
     writeReply(response, reply);
     // The handler does not know and may go on writing.
-    response.write = this.#onWrite as ServerResponse["write"];
-    response.end = this.#onEnd as ServerResponse["end"];
-    response.writeHead = this.#onWriteHead as ServerResponse["writeHead"];
+    response.write = this.#onWrite;
+    response.end = this.#onEnd;
+    response.writeHead = this.#onWriteHead;
     response.flushHeaders = this.#onFlushHeaders;
   }
 
@@ -101,11 +103,14 @@ export class ResponseTap {
     callback?: Callback,
   ): ServerResponse => {
     const response = this.#response;
-    if (this.#ended) return this.#state === "answered" ? response : this.#end.call(response, chunk as Chunk, encoding as BufferEncoding, callback as () => void);
+    if (this.#ended)
+      return this.#state === "answered"
+        ? response
+        : this.#end.call(response, chunk as Chunk, encoding as BufferEncoding, callback as () => void);
     this.#ended = true;
     const body = typeof chunk === "function" || chunk === null ? undefined : chunk;
     const coding = typeof encoding === "string" ? encoding : undefined;
-    const done = [chunk, encoding, callback].find((argument) => typeof argument === "function") as Callback | undefined;
+    const done = [chunk, encoding, callback].find((argument): argument is Callback => typeof argument === "function");
     const wasOpen = this.#state === "open";
     if (wasOpen) this.#reportHead(body === undefined ? NOTHING : ownBytes(body, coding));
     else if (body !== undefined) this.#fill.chunk(bytesOf(body, coding));

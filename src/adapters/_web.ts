@@ -1,5 +1,6 @@
 import type { Route } from "../cache.ts";
 import type { Exchange, Fill, Reply } from "../engine/exchange.ts";
+import { asError } from "../errors.ts";
 import type { CacheRequest, Fields } from "../types.ts";
 
 /** What a framework on `Request` and `Response` has to tell about one request. */
@@ -75,17 +76,19 @@ class WebExchange implements Exchange {
     try {
       response = this.#call.run(this.#call.request);
     } catch (error) {
-      response = Promise.reject(error as Error);
+      response = Promise.reject(asError(error));
     }
     if (fields.length === 0) return this.#give(response);
-    this.#give(response instanceof Promise ? response.then((late) => withFields(late, fields)) : withFields(response, fields));
+    this.#give(
+      response instanceof Promise ? response.then((late) => withFields(late, fields)) : withFields(response, fields),
+    );
   }
 
   forward(fill: Fill): void {
     const answered = this.#drive(fill, (request) => this.#call.run(request));
     void answered.then(
       (response) => (response === undefined ? undefined : this.#give(response)),
-      (error: unknown) => this.#give(Promise.reject(error as Error)),
+      (error: unknown) => this.#give(Promise.reject(asError(error))),
     );
   }
 
@@ -100,7 +103,7 @@ class WebExchange implements Exchange {
     try {
       response = await run(originRequest(this.#call.request, fill, this.#authority));
     } catch (error) {
-      if (fill.fail(error instanceof Error ? error : new Error(String(error)))) return undefined;
+      if (fill.fail(asError(error))) return undefined;
       throw error;
     }
     const head = { status: response.status, fields: fieldsOf(response.headers) };
@@ -153,7 +156,7 @@ class BodyReader {
       }
     } catch (error) {
       // Given to whoever reads on.
-      this.#pending = Promise.reject(error as Error);
+      this.#pending = Promise.reject(asError(error));
       this.#pending.catch(ignored);
       return undefined;
     } finally {
@@ -244,7 +247,8 @@ function fieldsOf(headers: Headers): Fields {
 
 function responseOf(reply: Reply, headOnly: boolean): Response {
   const headers = new Headers();
-  for (let at = 0; at + 1 < reply.fields.length; at += 2) headers.append(reply.fields[at] ?? "", reply.fields[at + 1] ?? "");
+  for (let at = 0; at + 1 < reply.fields.length; at += 2)
+    headers.append(reply.fields[at] ?? "", reply.fields[at + 1] ?? "");
   const body = headOnly || reply.body === null ? null : reply.body;
   return new Response(body as ConstructorParameters<typeof Response>[0], { status: reply.status, headers });
 }

@@ -1,9 +1,9 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Request, RequestHandler, Response } from "express";
 import type { Cache, Route } from "../cache.ts";
 import type { Fill } from "../engine/exchange.ts";
+import { asError } from "../errors.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
-import { respondOnNode } from "./_node.ts";
+import { respondOnNode, type Rerun } from "./_node.ts";
 
 export type { Cached, RouteArgument } from "./_cached.ts";
 
@@ -24,7 +24,10 @@ export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> 
         run: () => next(),
         rewriteQuery: (query) => rewriteQuery(request, query),
         cleanHead: dropGeneratedEtag,
-        rerun: rerunOf(middleware, request, response),
+        // Looked for only when it is needed.
+        get rerun() {
+          return rerunOf(middleware, request, response);
+        },
       });
     };
     return middleware;
@@ -49,8 +52,6 @@ interface Layer {
   readonly method?: string;
 }
 
-type Rerun = (request: IncomingMessage, response: ServerResponse, fill: Fill) => void;
-
 /**
  * Runs what comes after the cache on this route once more: the handlers behind it, not the middleware in front of it.
  * On a router or app, where those cannot be told apart, there is no such thing and one reader waits instead.
@@ -69,12 +70,27 @@ function rerunOf(middleware: RequestHandler, request: Request, response: Respons
   };
 }
 
+type Handle = (request: Request, response: Response, next: (error?: unknown) => void) => unknown;
+
+async function run(
+  handle: Handle,
+  request: Request,
+  response: Response,
+  step: (error?: unknown) => void,
+): Promise<void> {
+  try {
+    await handle(request, response, step);
+  } catch (thrown) {
+    step(thrown ?? asError(thrown));
+  }
+}
+
 /** The part of a route's dispatch that matters here: each handler in turn, the first error ends it. */
 function runFrom(stack: readonly Layer[], start: number, request: Request, response: Response, fill: Fill): void {
   let at = start;
   const step = (error?: unknown): void => {
     if (error !== undefined && error !== null) {
-      fill.fail(error instanceof Error ? error : new Error(String(error)));
+      fill.fail(asError(error));
       return;
     }
     const layer = stack[at++];
@@ -84,12 +100,7 @@ function runFrom(stack: readonly Layer[], start: number, request: Request, respo
     }
     const { handle, method } = layer;
     if (typeof handle !== "function" || handle.length > 3 || (method !== undefined && method !== "get")) return step();
-    try {
-      const result: unknown = (handle as (...args: unknown[]) => unknown)(request, response, step);
-      if (result instanceof Promise) result.catch((thrown: unknown) => step(thrown ?? new Error("rejected")));
-    } catch (thrown) {
-      step(thrown ?? new Error("thrown"));
-    }
+    void run(handle as Handle, request, response, step);
   };
   step();
 }

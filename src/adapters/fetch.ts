@@ -18,7 +18,12 @@ export type FetchHandler = (request: Request, ...rest: never[]) => Response | Pr
 export function fetchCache(cache: Cache): Cached<Request, [handler: FetchHandler], FetchHandler> {
   return cachedFamily(cache, (route: Route, handler: FetchHandler): FetchHandler => {
     if (typeof handler !== "function") {
-      throw invalidOption("cached(options, handler)", "a handler (request) => Response", handler, "The handler comes after the options.");
+      throw invalidOption(
+        "cached(options, handler)",
+        "a handler (request) => Response",
+        handler,
+        "The handler comes after the options.",
+      );
     }
     return (request, ...rest) => {
       const run = (given: Request): Response | Promise<Response> => handler(given, ...rest);

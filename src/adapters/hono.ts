@@ -15,13 +15,13 @@ export type { Cached, RouteArgument } from "./_cached.ts";
 export function honoCache(cache: Cache): Cached<Context, [], MiddlewareHandler> {
   return cachedFamily(cache, (route: Route): MiddlewareHandler => {
     return async (context, next) => {
-      const behind = handlersBehind(context);
+      const start = context.req.routeIndex + 1;
       const outer = new OuterHeaders();
       const response = await respondOnWeb(route, {
         request: context.req.raw,
         native: context,
         run: (request) => runNext(context, next, request, outer),
-        rerun: behind === undefined ? undefined : (request) => runBehind(context, behind, request),
+        rerun: matchSymbol(context) === undefined ? undefined : (request) => runBehind(context, start, request),
       });
       if (!context.finalized) {
         outer.note(context, response);
@@ -76,30 +76,29 @@ class OuterHeaders {
 type Handler = (context: Context, next: Next) => unknown;
 type MatchResult = readonly [readonly (readonly [readonly [Handler, unknown], unknown])[], ...unknown[]];
 
-/** What Hono matched behind this middleware, or `undefined` where this version of Hono does not tell. */
-function handlersBehind(context: Context): { readonly match: MatchResult; readonly start: number } | undefined {
-  const request = context.req as unknown as Record<symbol, unknown> & { readonly routeIndex?: unknown };
-  if (typeof request.routeIndex !== "number") return undefined;
-  for (const symbol of Object.getOwnPropertySymbols(Object.getPrototypeOf(request) as object)) {
-    const match = request[symbol];
-    if (isMatchResult(match)) return { match, start: request.routeIndex + 1 };
-  }
-  return undefined;
+/** Where this version of Hono keeps what it matched; `undefined` where it does not tell, looked up once. */
+let knownSymbol: symbol | undefined;
+
+function matchSymbol(context: Context): symbol | undefined {
+  if (knownSymbol !== undefined) return knownSymbol;
+  const request = context.req as unknown as Record<symbol, unknown>;
+  const symbols = Object.getOwnPropertySymbols(Object.getPrototypeOf(request) as object);
+  knownSymbol = symbols.find((symbol) => isMatchResult(request[symbol]));
+  return knownSymbol;
 }
 
 function isMatchResult(value: unknown): value is MatchResult {
   if (!Array.isArray(value) || !Array.isArray(value[0])) return false;
-  return (value[0] as unknown[]).every((entry) => Array.isArray(entry) && Array.isArray(entry[0]) && typeof entry[0][0] === "function");
+  return (value[0] as unknown[]).every(
+    (entry) => Array.isArray(entry) && Array.isArray(entry[0]) && typeof entry[0][0] === "function",
+  );
 }
 
 type ContextClass = new (request: Request, options: Record<string, unknown>) => Context;
 
 /** Runs the handlers behind this middleware once more, in a context of their own: the first one's response is sent. */
-async function runBehind(
-  context: Context,
-  { match, start }: NonNullable<ReturnType<typeof handlersBehind>>,
-  request: Request,
-): Promise<Response> {
+async function runBehind(context: Context, start: number, request: Request): Promise<Response> {
+  const match = (context.req as unknown as Record<symbol, MatchResult>)[matchSymbol(context) ?? Symbol.iterator];
   const shadow = new (context.constructor as ContextClass)(request, {
     path: context.req.path,
     matchResult: match,
@@ -107,9 +106,10 @@ async function runBehind(
     executionCtx: executionContext(context),
     notFoundHandler: () => new Response(null, { status: 404 }),
   });
-  for (const [name, value] of Object.entries(context.var as Record<string, unknown>)) shadow.set(name as never, value as never);
+  for (const [name, value] of Object.entries(context.var as Record<string, unknown>))
+    shadow.set(name as never, value as never);
   const dispatch = async (at: number): Promise<void> => {
-    const handler = match[0][at]?.[0][0];
+    const handler = match?.[0][at]?.[0][0];
     if (handler === undefined) throw new Error("no handler of the route answered");
     shadow.req.routeIndex = at;
     const result: unknown = await handler(shadow, () => dispatch(at + 1));

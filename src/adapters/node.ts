@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Cache, Route } from "../cache.ts";
 import type { Fill } from "../engine/exchange.ts";
-import { invalidOption } from "../errors.ts";
+import { asError, invalidOption } from "../errors.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
 import { respondOnNode } from "./_node.ts";
 
@@ -20,7 +20,12 @@ export type NodeHandler = (request: IncomingMessage, response: ServerResponse) =
 export function nodeCache(cache: Cache): Cached<IncomingMessage, [handler: NodeHandler], NodeHandler> {
   return cachedFamily(cache, (route: Route, handler: NodeHandler) => {
     if (typeof handler !== "function") {
-      throw invalidOption("cached(options, handler)", "a handler (request, response)", handler, "The handler comes after the options.");
+      throw invalidOption(
+        "cached(options, handler)",
+        "a handler (request, response)",
+        handler,
+        "The handler comes after the options.",
+      );
     }
     return (request, response) =>
       respondOnNode(route, {
@@ -33,7 +38,12 @@ export function nodeCache(cache: Cache): Cached<IncomingMessage, [handler: NodeH
   });
 }
 
-function runHandler(handler: NodeHandler, request: IncomingMessage, response: ServerResponse, fill: Fill | undefined): void {
+function runHandler(
+  handler: NodeHandler,
+  request: IncomingMessage,
+  response: ServerResponse,
+  fill: Fill | undefined,
+): void {
   if (fill === undefined) {
     handler(request, response);
     return;
@@ -51,8 +61,4 @@ function runHandler(handler: NodeHandler, request: IncomingMessage, response: Se
   void result.catch((error: unknown) => {
     if (!background.fail(asError(error))) throw error;
   });
-}
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
 }

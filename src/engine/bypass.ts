@@ -50,7 +50,10 @@ export const SESSION_COOKIES: readonly string[] = [
  * Why a request carries an identity, or `undefined` when it carries none (RFC 9111 §3.5 asks this of `Authorization`;
  * a session cookie says the same).
  */
-export function identityOf(request: CacheRequest, rules: IdentityRules): "authorization" | "session-cookie" | undefined {
+export function identityOf(
+  request: CacheRequest,
+  rules: IdentityRules,
+): "authorization" | "session-cookie" | undefined {
   const { fields } = request;
   if (rules.authorization && fields["authorization"] !== undefined) return "authorization";
   const cookie = fields["cookie"];

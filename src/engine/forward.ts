@@ -1,3 +1,4 @@
+import { asError } from "../errors.ts";
 import { normaliseQuery, type QueryRule } from "../rfc9111/cache-key.ts";
 import { responseDirectives, type ResponseDirectives } from "../rfc9111/directives.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
@@ -7,10 +8,9 @@ import type { CacheRequest, Fields, ForwardReason, Outcome, ResponseHead } from 
 import { Capture } from "./capture.ts";
 import type { Flight, FlightEnd } from "./collapse.ts";
 import type { Engine } from "./engine.ts";
-import type { Exchange, Fill, HeadAction, OriginRequest } from "./exchange.ts";
+import type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
 import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
-import { asError } from "./store-guard.ts";
 import { liveResponse, type LiveResponse } from "./stored-entry.ts";
 import {
   deleteStored,
@@ -28,6 +28,7 @@ const ORIGIN_ERRORS: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 const NO_FIELDS: Fields = Object.freeze({});
 const NOT_FOR_ORIGIN: readonly string[] = ["if-none-match", "if-modified-since", "range", "if-range"];
 const ANSWERED: HeadAction = { answered: true };
+const UNTOUCHED: HeadAction = { answered: false, fields: [] };
 
 /** One request that goes to the origin, and everything that was known when it went. */
 export interface ForwardPlan {
@@ -61,6 +62,7 @@ export class ForwardedRequest implements Fill {
   #receivedAtMs = 0;
   #capture: Capture | undefined;
   #declaredBytes: number | undefined;
+  #answered = false;
   #finished = false;
 
   constructor(plan: ForwardPlan) {
@@ -69,13 +71,28 @@ export class ForwardedRequest implements Fill {
   }
 
   head(head: ResponseHead, body?: Uint8Array): HeadAction {
+    // Its client has left: a handler that noticed may answer with less than the whole.
+    if (this.#finished) return UNTOUCHED;
+    try {
+      return this.#decide(head, body);
+    } catch (error) {
+      // A fault of ours is not the response's.
+      this.#giveUp(error);
+      return this.#answered ? ANSWERED : UNTOUCHED;
+    }
+  }
+
+  #decide(head: ResponseHead, body: Uint8Array | undefined): HeadAction {
     const { engine, route, request, stale, storable } = this.#plan;
     this.#receivedAtMs = engine.now();
-    if (storable && stale !== undefined && head.status === 304 && validates(stale.stored, head)) {
-      return this.#freshen(stale, head);
-    }
+    if (storable && stale !== undefined && head.status === 304) return this.#freshen(stale, head);
     if (this.#mayStandIn(head.status)) return this.#serveOnError(head.status);
-    if (!storable) return this.#pass(head, undefined);
+    if (!storable) {
+      const action = this.#pass(head, undefined);
+      // With the whole body here no end will be told.
+      if (body !== undefined) this.#finish(this.#outcome(false));
+      return action;
+    }
 
     const directives = responseDirectives(head.fields);
     const because = whyNotStored(request, head, directives, route.storing);
@@ -96,6 +113,14 @@ export class ForwardedRequest implements Fill {
 
   end(): void {
     if (this.#finished) return;
+    try {
+      this.#closeBody();
+    } catch (error) {
+      this.#giveUp(error);
+    }
+  }
+
+  #closeBody(): void {
     const capture = this.#capture;
     if (capture === undefined) return this.#finish(this.#outcome(false));
     const body = capture.body();
@@ -126,6 +151,18 @@ export class ForwardedRequest implements Fill {
     this.#finish(this.#outcome(false, "incomplete"));
   }
 
+  #answer(reply: Reply): void {
+    this.#answered = true;
+    this.#plan.exchange?.send(reply);
+  }
+
+  #giveUp(error: unknown): void {
+    this.#capture = undefined;
+    this.#settle({ type: "unshareable" });
+    this.#reportNotStored("internal-error", asError(error));
+    this.#finish(this.#outcome(false, "internal-error"));
+  }
+
   #mayStandIn(originStatus: number | undefined): boolean {
     if (this.#plan.stale === undefined || !this.#plan.mayServeOnError) return false;
     return originStatus === undefined || ORIGIN_ERRORS.has(originStatus);
@@ -133,9 +170,12 @@ export class ForwardedRequest implements Fill {
 
   /** RFC 9111 §4.3.4: the stored response is valid; it gets the new fields and the new times. */
   #freshen(stale: LiveResponse, head: ResponseHead): HeadAction {
-    const { engine, route, request, exchange } = this.#plan;
+    const { engine, route, request } = this.#plan;
     const nowMs = this.#receivedAtMs;
-    const { live, because } = freshenedResponse(this.#plan, stale, head, nowMs);
+    // A 304 about another response than ours still means that the client may have ours, this once (§4.3.4).
+    const { live, because } = validates(stale.stored, head)
+      ? freshenedResponse(this.#plan, stale, head, nowMs)
+      : { live: stale, because: "not-validated" };
     const outcome: Outcome = {
       hit: false,
       forwarded: this.#plan.because,
@@ -144,7 +184,7 @@ export class ForwardedRequest implements Fill {
       collapsed: false,
       ttlSeconds: freshnessOf(live, nowMs).ttlSeconds,
     };
-    exchange?.send(storedReply(engine, route, request, live.stored, freshnessOf(live, nowMs), nowMs, outcome));
+    this.#answer(storedReply(engine, route, request, live.stored, freshnessOf(live, nowMs), nowMs, outcome));
     if (because === undefined) {
       storeResponse(this.#plan, live);
       this.#settle({ type: "stored", live });
@@ -159,7 +199,7 @@ export class ForwardedRequest implements Fill {
 
   /** RFC 5861 §4. */
   #serveOnError(originStatus: number | undefined): HeadAction {
-    const { engine, route, request, exchange, stale, because } = this.#plan;
+    const { engine, route, request, stale, because } = this.#plan;
     const nowMs = engine.now();
     if (stale !== undefined) {
       const freshness = freshnessOf(stale, nowMs);
@@ -172,7 +212,7 @@ export class ForwardedRequest implements Fill {
         ttlSeconds: freshness.ttlSeconds,
         detail: "stale-if-error",
       };
-      exchange?.send(storedReply(engine, route, request, stale.stored, freshness, nowMs, outcome));
+      this.#answer(storedReply(engine, route, request, stale.stored, freshness, nowMs, outcome));
       this.#settle({ type: "origin-error", originStatus });
       this.#finish(outcome);
     }
@@ -182,7 +222,10 @@ export class ForwardedRequest implements Fill {
   #pass(head: ResponseHead, detail: string | undefined): HeadAction {
     this.#head = head;
     if (this.#plan.exchange === undefined) return ANSWERED;
-    return { answered: false, fields: outcomeFields(this.#plan.engine, this.#outcome(false, detail), upstreamStatus(head)) };
+    return {
+      answered: false,
+      fields: outcomeFields(this.#plan.engine, this.#outcome(false, detail), upstreamStatus(head)),
+    };
   }
 
   /** The response goes to its client and nowhere else. */
@@ -219,14 +262,14 @@ export class ForwardedRequest implements Fill {
 
   /** The whole response is here at once: the client is answered from what will be stored, exactly as a hit will be. */
   #complete(head: ResponseHead, body: Uint8Array): HeadAction {
-    const { engine, route, request, exchange } = this.#plan;
+    const { engine, route, request } = this.#plan;
     const why = this.#whyBodyRefused(body);
     if (why !== undefined) return this.#refuse(head, why);
     const live = this.#build(body);
     if (live === undefined) return this.#refuse(head, "callback-failed");
     const outcome = this.#outcome(true);
     const freshness = freshnessOf(live, this.#receivedAtMs);
-    exchange?.send(storedReply(engine, route, request, live.stored, freshness, this.#receivedAtMs, outcome));
+    this.#answer(storedReply(engine, route, request, live.stored, freshness, this.#receivedAtMs, outcome));
     this.#put(live);
     this.#finish(outcome);
     return ANSWERED;
@@ -314,7 +357,12 @@ export class ForwardedRequest implements Fill {
 
   #reportNotStored(because: string, error?: Error): void {
     const { engine, request } = this.#plan;
-    engine.report?.({ type: "not-stored", subject: subjectOf(request), because, ...(error === undefined ? {} : { error }) });
+    engine.report?.({
+      type: "not-stored",
+      subject: subjectOf(request),
+      because,
+      ...(error === undefined ? {} : { error }),
+    });
   }
 
   #reportCallback(callback: string, error: unknown): void {

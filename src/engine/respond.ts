@@ -1,3 +1,4 @@
+import { asError } from "../errors.ts";
 import { primaryKey } from "../rfc9111/cache-key.ts";
 import { asksToBypass, requestDirectives } from "../rfc9111/directives.ts";
 import { decideReuse } from "../rfc9111/reuse.ts";
@@ -12,7 +13,6 @@ import type { RouteRules } from "./route.ts";
 import { routingPart } from "./routing-fields.ts";
 import { select, type Selected } from "./select.ts";
 import { hitReply, outcomeFields, prepareHit, storedReply, type Freshness } from "./serve.ts";
-import { asError } from "./store-guard.ts";
 import type { LiveResponse } from "./stored-entry.ts";
 import { freshnessOf, subjectOf } from "./write.ts";
 
@@ -40,11 +40,11 @@ export function respond(engine: Engine, route: RouteRules, request: CacheRequest
     detail = whyBypassed(engine, route, request, exchange.native);
     if (detail === undefined) primary = primaryKeyOf(route, request, exchange.native);
   } catch (error) {
-    reportCallback(engine, request, error);
+    reportFault(engine, request, error);
     detail = "callback-failed";
   }
   if (primary === undefined) return bypass(engine, request, exchange, detail);
-  lookUp({ engine, route, request, exchange, primary, leaders: 0 });
+  lookUp({ engine, route, request, exchange, primary, leaders: 0, begun: false });
 }
 
 /** Finds what is stored, then decides: in the same tick where the store answers at once. */
@@ -56,6 +56,19 @@ function lookUp(turn: Turn): void {
   else decide(turn, selected, engine.now());
 }
 
+/** Decides and acts. A fault of ours leaves the handler to answer, as if there were no cache. */
+function decide(turn: Turn, selected: Selected, nowMs: number): void {
+  try {
+    act(turn, selected, nowMs);
+  } catch (error) {
+    // From here on it is the handler that throws.
+    if (turn.begun) throw error;
+    reportFault(turn.engine, turn.request, error);
+    turn.begun = true;
+    turn.exchange.pass(NOTHING);
+  }
+}
+
 /** One request on its way, until it is answered. */
 interface Turn {
   readonly engine: Engine;
@@ -65,6 +78,8 @@ interface Turn {
   readonly primary: string;
   /** How many requests it waited for that were broken off. */
   leaders: number;
+  /** True once the client's answer, or the handler's run, has begun. */
+  begun: boolean;
 }
 
 /** Why the origin has to be asked, and what there is to fall back on. */
@@ -108,7 +123,7 @@ function bypass(engine: Engine, request: CacheRequest, exchange: Exchange, detai
   exchange.pass(outcomeFields(engine, outcome));
 }
 
-function decide(turn: Turn, selected: Selected, nowMs: number): void {
+function act(turn: Turn, selected: Selected, nowMs: number): void {
   const { engine, route, request, exchange } = turn;
   const { live } = selected;
   const found = { stored: live?.stored, varyMiss: selected.varyMiss };
@@ -130,15 +145,19 @@ function decide(turn: Turn, selected: Selected, nowMs: number): void {
       return forward(turn, { selected, because: decision.because, stale: undefined, mayServeOnError: false }, nowMs);
     case "gateway-timeout": {
       const outcome: Outcome = { hit: false, stored: false, collapsed: false, detail: "only-if-cached" };
+      turn.begun = true;
       exchange.send({ status: 504, fields: [...outcomeFields(engine, outcome), "content-length", "0"], body: null });
       return report(engine, request, outcome);
     }
   }
 }
 
-function hit({ engine, route, request, exchange }: Turn, live: LiveResponse, freshness: Freshness, nowMs: number): void {
+function hit(turn: Turn, live: LiveResponse, freshness: Freshness, nowMs: number): void {
+  const { engine, route, request, exchange } = turn;
   const prepared = prepareHit(engine, route, live, freshness, nowMs);
-  exchange.send(hitReply(engine, request, live, prepared, nowMs));
+  const reply = hitReply(engine, request, live, prepared, nowMs);
+  turn.begun = true;
+  exchange.send(reply);
   report(engine, request, prepared.outcome);
 }
 
@@ -150,10 +169,11 @@ function revalidateInBackground(turn: Turn, need: Need, nowMs: number): boolean 
   const { engine, exchange, request } = turn;
   const { key } = need.selected;
   if (engine.flights.has(key) || request.method !== "GET") return true;
-  if (exchange.forwardInBackground === undefined) return false;
+  const run = exchange.forwardInBackground;
+  if (run === undefined) return false;
   const fill = forwarded(turn, need, nowMs, new Flight(engine.flights, key, engine.fillDeadlineMs), undefined);
   // The client's answer goes out first: the handler may keep this thread busy.
-  setTimeout(() => exchange.forwardInBackground?.(fill), 0);
+  setTimeout(() => run.call(exchange, fill), 0);
   return true;
 }
 
@@ -167,7 +187,9 @@ function forward(turn: Turn, need: Need, nowMs: number): void {
     if (leading !== undefined) return leading.join((end) => land(turn, need, end));
     flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
   }
-  exchange.forward(forwarded(turn, need, nowMs, flight, exchange));
+  const fill = forwarded(turn, need, nowMs, flight, exchange);
+  turn.begun = true;
+  exchange.forward(fill);
 }
 
 function mayStore({ route, request }: Turn): boolean {
@@ -226,7 +248,9 @@ function share(turn: Turn, need: Need, live: LiveResponse, more: Partial<Outcome
   const freshness = freshnessOf(live, nowMs);
   const { ttlSeconds } = freshness;
   const outcome: Outcome = { hit: false, forwarded: need.because, stored: false, collapsed: true, ttlSeconds, ...more };
-  exchange.send(storedReply(engine, route, request, live.stored, freshness, nowMs, outcome));
+  const reply = storedReply(engine, route, request, live.stored, freshness, nowMs, outcome);
+  turn.begun = true;
+  exchange.send(reply);
   report(engine, request, outcome);
 }
 
@@ -247,6 +271,6 @@ function report(engine: Engine, request: CacheRequest, outcome: Outcome): void {
   engine.report({ type: "outcome", method: request.method, url: request.path, outcome });
 }
 
-function reportCallback(engine: Engine, request: CacheRequest, error: unknown): void {
+function reportFault(engine: Engine, request: CacheRequest, error: unknown): void {
   engine.report?.({ type: "callback-failed", callback: "route", subject: subjectOf(request), error: asError(error) });
 }

@@ -4,7 +4,7 @@ import type { Fields } from "../types.ts";
  * Request fields that frameworks and proxies let decide which resource is meant, or under which name. A stranger can send
  * any of them, so what they say is in the key: a response made under one of them answers only requests that say the same.
  */
-const ROUTING_FIELDS = [
+const ROUTING_FIELDS: ReadonlySet<string> = new Set([
   "x-forwarded-host",
   "x-forwarded-proto",
   "x-forwarded-protocol",
@@ -35,24 +35,30 @@ const ROUTING_FIELDS = [
   "rsc",
   "next-router-prefetch",
   "next-router-state-tree",
-] as const;
+]);
 
 /** Host and scheme of RFC 7239 `Forwarded`; its `for` names the client and would give each its own key. */
 const FORWARDED_PARAMETERS = /(?:^|[;,])\s*(?:host|proto)\s*=\s*(?:"[^"]*"|[^;,\s]*)/gi;
 
-/** One text of all routing fields present, empty for a request without any. */
+/** First letters of those names and of `forwarded`: one look tells that most fields are none of them. */
+const FIRST_LETTERS: ReadonlySet<number> = new Set(["x", "f", "r", "n"].map((letter) => letter.charCodeAt(0)));
+
+/** One text of all routing fields present, empty for a request without any. Runs on every hit. */
 export function routingPart(fields: Fields): string {
-  let part = "";
-  for (const name of ROUTING_FIELDS) {
-    const value = fields[name];
-    if (value !== undefined) part += pair(name, typeof value === "string" ? value : JSON.stringify(value));
+  let parts: string[] | undefined;
+  // Faster than Object.keys; a field that was inherited would be in the key, which does no harm.
+  for (const name in fields) {
+    if (!FIRST_LETTERS.has(name.charCodeAt(0))) continue;
+    const value = ROUTING_FIELDS.has(name) ? fields[name] : name === "forwarded" ? forwardedNames(fields) : undefined;
+    if (value === undefined) continue;
+    parts ??= [];
+    parts.push(pair(name, typeof value === "string" ? value : JSON.stringify(value)));
   }
-  const forwarded = fields["forwarded"];
-  if (forwarded !== undefined) {
-    const named = String(forwarded).match(FORWARDED_PARAMETERS);
-    if (named !== null) part += pair("forwarded", named.join(""));
-  }
-  return part;
+  return parts === undefined ? "" : parts.toSorted().join("");
+}
+
+function forwardedNames(fields: Fields): string | undefined {
+  return String(fields["forwarded"]).match(FORWARDED_PARAMETERS)?.join("");
 }
 
 /** Length-prefixed, so that no value can pass for another pair. */

@@ -131,7 +131,11 @@ export function advertisedFields(route: RouteRules, fields: Fields, ttlSeconds: 
   const own = fieldValue(fields, "cache-control");
   if (own !== undefined) {
     const directives = responseDirectives(fields);
-    if (directives.maxAgeSeconds !== undefined || directives.sMaxageSeconds !== undefined || directives.noCache !== false) {
+    if (
+      directives.maxAgeSeconds !== undefined ||
+      directives.sMaxageSeconds !== undefined ||
+      directives.noCache !== false
+    ) {
       return advertised;
     }
   }

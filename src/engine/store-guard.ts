@@ -1,3 +1,4 @@
+import { asError } from "../errors.ts";
 import type { Engine } from "./engine.ts";
 
 /**
@@ -21,8 +22,4 @@ export function guardStore<T>(
 function reportFailure(engine: Engine, operation: string, error: unknown): undefined {
   engine.report?.({ type: "operation-failed", store: engine.store.name, operation, error: asError(error) });
   return undefined;
-}
-
-export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
 }

@@ -170,7 +170,13 @@ function retainSeconds(stored: StoredResponse): number {
 }
 
 /** Counts the variant and sees that the store holds the record of names for at least as long as the variant. */
-function rememberVariant(engine: Engine, primary: string, key: string, stored: StoredResponse, untilMs: number): boolean {
+function rememberVariant(
+  engine: Engine,
+  primary: string,
+  key: string,
+  stored: StoredResponse,
+  untilMs: number,
+): boolean {
   const names = stored.varyFields.map(([name]) => name);
   const known = engine.varySpecs.get(primary);
   const same = known !== undefined && known.names.join() === names.join();

@@ -1,0 +1,332 @@
+/*
+ * One text per value, and one value per text.
+ *
+ * Every text delimits itself: strings are JSON, lists are bracketed, everything made by a class starts with its name and
+ * an opening bracket. So no text is a prefix of another one's continuation, and joining them with commas stays injective.
+ * Equal on purpose: 0 and -0; objects that differ in key order or in having no prototype; Maps and Sets that differ in
+ * insertion order; a Buffer and a Uint8Array of the same bytes.
+ */
+import type { CodedError } from "../errors.ts";
+import { unstableArgument } from "../errors.ts";
+
+/** The deepest nesting a key may have. */
+const MAX_DEPTH = 100;
+
+/** The longest text a key may have, in characters. Shared references can make a small value's text grow without end. */
+const MAX_TEXT_CHARS = 1_048_576;
+
+/** A name that may stand in a key: it contains none of the characters that delimit texts. */
+export const KEY_NAME: RegExp = /^[\w.$:-]+$/;
+
+/** The classes seen so far under each name, so that two of the same name are not taken for one. */
+export type SeenClasses = Map<string, WeakRef<object>>;
+
+/**
+ * The canonical text of a value: equal texts mean equal values, in this process and in any other.
+ *
+ * Takes plain data, `Date`, `Map`, `Set`, binary data and instances of classes with a `toJSON()` or `toString()` of their
+ * own. Key order of objects, insertion order of Maps and Sets, and the sign of 0 make no difference.
+ *
+ * @param where starts the error message
+ * @throws TypeError `ERR_UNSTABLE_ARGUMENT` for what has no such text: functions, symbols, promises, other class
+ * instances, cycles, more than 100 levels
+ * @example canonicalText({ b: new Date(0), a: [1n, "x"] }) // {"a":[1n,"x"],"b":Date(1970-01-01T00:00:00.000Z)}
+ */
+export function canonicalText(value: unknown, where = "canonicalText(value)"): string {
+  try {
+    return writeText(value);
+  } catch (error) {
+    throw unstableValue(`${where}: the value`, cureForValue, error);
+  }
+}
+
+/** Internal form of {@link canonicalText}: throws an `UnstablePart`, or what a `toJSON()` of the value threw. */
+export function writeText(value: unknown, seenClasses?: SeenClasses): string {
+  return textOf(value, { ancestors: [], path: [], charsLeft: MAX_TEXT_CHARS, seenClasses });
+}
+
+/** The part of a value that has no canonical text. */
+export class UnstablePart {
+  /** What follows "argument 2 is": `a Session without a stable text form`. */
+  readonly what: string;
+  /** Where it is inside the value: `.user.session`, empty for the value itself. */
+  readonly path: string;
+  /** The class to name in the cure, where there is one. */
+  readonly className: string | undefined;
+
+  constructor(what: string, path: string, className?: string) {
+    this.what = what;
+    this.path = path;
+    this.className = className;
+  }
+}
+
+/** The error for a value without a canonical text, from what {@link writeText} threw. */
+export function unstableValue(
+  subject: string,
+  cure: (part: UnstablePart) => string,
+  thrown: unknown,
+): CodedError<TypeError> {
+  if (thrown instanceof UnstablePart) {
+    const at = thrown.path === "" ? "" : ` at ${thrown.path}`;
+    return unstableArgument(`${subject}${at}`, thrown.what, cure(thrown));
+  }
+  const part = new UnstablePart(`a value that throws when it is read: ${String(thrown)}`, "");
+  return unstableArgument(subject, part.what, cure(part), thrown);
+}
+
+function cureForValue(part: UnstablePart): string {
+  if (part.className === undefined) return "Use plain values.";
+  return `Use plain values, or give ${part.className} a toJSON() method.`;
+}
+
+interface Walk {
+  readonly ancestors: object[];
+  readonly path: string[];
+  charsLeft: number;
+  readonly seenClasses: SeenClasses | undefined;
+}
+
+function textOf(value: unknown, walk: Walk): string {
+  switch (typeof value) {
+    case "string":
+      return spent(JSON.stringify(value), walk);
+    case "number":
+      return spent(value === 0 ? "0" : String(value), walk);
+    case "bigint":
+      return spent(`${value}n`, walk);
+    case "boolean":
+    case "undefined":
+      return spent(String(value), walk);
+    case "symbol":
+      throw refusal("a symbol, which has no stable text form", walk);
+    case "function":
+      throw refusal(
+        `${value.name === "" ? "a function" : `the function ${value.name}`}, which has no stable text form`,
+        walk,
+      );
+    case "object":
+      return value === null ? spent("null", walk) : nested(value, walk);
+  }
+}
+
+function nested(value: object, walk: Walk): string {
+  if (walk.ancestors.includes(value)) throw refusal("a reference back to a value that contains it", walk);
+  if (walk.ancestors.length >= MAX_DEPTH) throw refusal(`nested deeper than ${MAX_DEPTH} levels`, walk, []);
+  walk.ancestors.push(value);
+  const text = spent(objectText(value, walk), walk, 2);
+  walk.ancestors.pop();
+  return text;
+}
+
+function objectText(value: object, walk: Walk): string {
+  if (Array.isArray(value) && isDirectInstance(value, "Array")) return arrayText(value, walk);
+  if (isPlain(value)) return plainText(value, walk);
+  const bytes = bytesOf(value);
+  if (bytes !== undefined) return spent(`${tagOf(value)}("${base64(bytes, walk)}")`, walk);
+  switch (tagOf(value)) {
+    case "Date":
+      if (isDirectInstance(value, "Date")) return dateText(value as Date, walk);
+      break;
+    case "Map":
+      if (isDirectInstance(value, "Map")) return mapText(value as ReadonlyMap<unknown, unknown>, walk);
+      break;
+    case "Set":
+      if (isDirectInstance(value, "Set")) return setText(value as ReadonlySet<unknown>, walk);
+      break;
+    case "Promise":
+      throw refusal("a Promise, which has no stable text form; await it first", walk);
+  }
+  return instanceText(value, walk);
+}
+
+function arrayText(array: readonly unknown[], walk: Walk): string {
+  const lastKey = Object.keys(array).at(-1);
+  // Integer keys come first, so a named property of the array, if any, is last.
+  if (lastKey !== undefined && !/^\d+$/.test(lastKey)) throw refusal(`an array with a property ${lastKey}`, walk);
+  spend(array.length, walk);
+  const texts: string[] = [];
+  for (let index = 0; index < array.length; index++) {
+    // A hole is not undefined: forEach, map and spread tell them apart.
+    texts.push(index in array ? within(`[${index}]`, array[index], walk) : "empty");
+  }
+  return `[${texts.join(",")}]`;
+}
+
+function plainText(object: object, walk: Walk): string {
+  if (Object.hasOwn(object, "toJSON") && typeof (object as { toJSON: unknown }).toJSON === "function") {
+    return `Object(${within(".toJSON()", (object as { toJSON(key: string): unknown }).toJSON(""), walk)})`;
+  }
+  for (const symbol of Object.getOwnPropertySymbols(object)) {
+    if (Object.prototype.propertyIsEnumerable.call(object, symbol))
+      throw refusal("an object with a symbol for a key", walk);
+  }
+  const texts: string[] = [];
+  for (const key of Object.keys(object).sort()) {
+    const name = spent(JSON.stringify(key), walk);
+    texts.push(`${name}:${within(memberPath(key), (object as Record<string, unknown>)[key], walk)}`);
+  }
+  return `{${texts.join(",")}}`;
+}
+
+function dateText(date: Date, walk: Walk): string {
+  if (Number.isNaN(date.getTime())) throw refusal("an invalid Date", walk);
+  return `Date(${date.toISOString()})`;
+}
+
+function mapText(map: ReadonlyMap<unknown, unknown>, walk: Walk): string {
+  const texts: string[] = [];
+  for (const [key, member] of map) {
+    const keyText = within(".keys()", key, walk);
+    texts.push(`${keyText}=>${within(`.get(${keyText})`, member, walk)}`);
+  }
+  return `Map{${texts.sort().join(",")}}`;
+}
+
+function setText(set: ReadonlySet<unknown>, walk: Walk): string {
+  const texts: string[] = [];
+  for (const member of set) texts.push(within(".values()", member, walk));
+  return `Set{${texts.sort().join(",")}}`;
+}
+
+function instanceText(value: object, walk: Walk): string {
+  const constructor: unknown = (Object.getPrototypeOf(value) as { constructor?: unknown }).constructor;
+  const className = typeof constructor === "function" ? constructor.name : "";
+  if (typeof constructor !== "function" || !KEY_NAME.test(className)) {
+    throw refusal(`an instance of a class whose name (${JSON.stringify(className)}) cannot stand in a key`, walk);
+  }
+  const toJSON = ownMethod(value, "toJSON");
+  const toString = toJSON === undefined ? ownMethod(value, "toString") : undefined;
+  if (toJSON === undefined && toString === undefined) throw withoutStableForm(className, walk);
+  rememberClass(className, constructor, walk);
+  if (toJSON !== undefined) return `${className}(${within(".toJSON()", toJSON.call(value, ""), walk)})`;
+  const text = toString?.call(value);
+  // "[object Session]" says nothing about the instance.
+  if (typeof text !== "string" || /^\[object .*\]$/.test(text)) throw withoutStableForm(className, walk);
+  return `${className}(${spent(JSON.stringify(text), walk)})`;
+}
+
+function rememberClass(className: string, constructor: object, walk: Walk): void {
+  if (walk.seenClasses === undefined) return;
+  const seen = walk.seenClasses.get(className)?.deref();
+  if (seen === constructor) return;
+  if (seen !== undefined)
+    throw refusal(`${withArticle(className)}, but another class of that name is in use here as well`, walk);
+  walk.seenClasses.set(className, new WeakRef(constructor));
+}
+
+type TextMethod = (this: object, key?: string) => unknown;
+
+/** The method a class below `Object` declares, unless it is a built-in one that leaves out what the instance holds. */
+function ownMethod(value: object, name: "toJSON" | "toString"): TextMethod | undefined {
+  let owner: object | null = value;
+  while (owner !== null && !isObjectPrototype(owner)) {
+    if (Object.hasOwn(owner, name)) {
+      const method = (value as Record<string, unknown>)[name];
+      if (typeof method !== "function" || isLossyBuiltIn(owner, method)) return undefined;
+      return method as TextMethod;
+    }
+    owner = Object.getPrototypeOf(owner) as object | null;
+  }
+  return undefined;
+}
+
+const LOSSY_BUILT_INS: ReadonlySet<unknown> = new Set(["Array", "Error", "Symbol"]);
+
+/** `[["a", "b"]]` and `["a,b"]` have the same `toString()`, so have two symbols, and an error's leaves out its fields. */
+function isLossyBuiltIn(owner: object, method: object): boolean {
+  if (!LOSSY_BUILT_INS.has((owner as { constructor?: { name?: unknown } }).constructor?.name)) return false;
+  return Function.prototype.toString.call(method).includes("[native code]");
+}
+
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  return prototype === null || isObjectPrototype(prototype);
+}
+
+/** True for `Object.prototype` of this realm or another: test runners and `node:vm` make objects of other realms. */
+function isObjectPrototype(value: object): boolean {
+  if (value === Object.prototype) return true;
+  return Object.getPrototypeOf(value) === null && Object.hasOwn(value, "isPrototypeOf");
+}
+
+/** True for an instance of the built-in class itself: a subclass may hold more than the built-in text shows. */
+function isDirectInstance(value: object, className: "Array" | "Date" | "Map" | "Set"): boolean {
+  const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null;
+  if (prototype === null || !isPlain(prototype)) return false;
+  return prototype.constructor?.name === className && (className === "Array" || hasSlot(value, className));
+}
+
+/** A class may call itself `Map`; only a real one has the internal slot. */
+function hasSlot(value: object, className: "Date" | "Map" | "Set"): boolean {
+  try {
+    if (className === "Date") Date.prototype.getTime.call(value);
+    if (className === "Map") Map.prototype.has.call(value, undefined);
+    if (className === "Set") Set.prototype.has.call(value, undefined);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** `Uint8Array` for a Buffer, too: its `Symbol.toStringTag` is inherited. */
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+function bytesOf(value: object): Uint8Array | undefined {
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (tagOf(value) !== "ArrayBuffer") return undefined;
+  try {
+    return new Uint8Array(value as ArrayBuffer);
+  } catch {
+    return undefined;
+  }
+}
+
+function base64(bytes: Uint8Array, walk: Walk): string {
+  spend(bytes.length, walk);
+  const parts: string[] = [];
+  for (let start = 0; start < bytes.length; start += 8_192) {
+    parts.push(String.fromCharCode(...bytes.subarray(start, start + 8_192)));
+  }
+  return btoa(parts.join(""));
+}
+
+function within(step: string, value: unknown, walk: Walk): string {
+  walk.path.push(step);
+  const text = textOf(value, walk);
+  walk.path.pop();
+  return text;
+}
+
+function memberPath(key: string): string {
+  return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+}
+
+function spent(text: string, walk: Walk, chars: number = text.length): string {
+  spend(chars, walk);
+  return text;
+}
+
+function spend(chars: number, walk: Walk): void {
+  walk.charsLeft -= chars;
+  if (walk.charsLeft < 0) throw refusal(`longer than ${MAX_TEXT_CHARS} characters in text form`, walk, []);
+}
+
+function withoutStableForm(className: string, walk: Walk): UnstablePart {
+  return new UnstablePart(`${withArticle(className)} without a stable text form`, shortened(walk.path), className);
+}
+
+function withArticle(className: string): string {
+  return `${/^[AEIOU]/.test(className) ? "an" : "a"} ${className}`;
+}
+
+function refusal(what: string, walk: Walk, path: readonly string[] = walk.path): UnstablePart {
+  return new UnstablePart(what, shortened(path));
+}
+
+function shortened(path: readonly string[]): string {
+  const text = path.join("");
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}

@@ -1,0 +1,136 @@
+import { ONE_YEAR_SECONDS } from "../duration.ts";
+import { describeValue, invalidOption, unknownOption } from "../errors.ts";
+import { KEY_NAME } from "./canonical-text.ts";
+import type { CallKeyRules } from "./call-key.ts";
+import type { AnyClass, FunctionCacheContext, FunctionOptions } from "./contract.ts";
+import { invalidFunction, invalidFunctionName } from "../errors.ts";
+
+/** The resolved options of one function: every default filled in, every value checked and copied. */
+export interface FunctionRules<Args extends readonly unknown[], Result> {
+  readonly freshnessLifetimeSeconds: number;
+  readonly staleWhileRevalidateSeconds: number;
+  readonly staleIfErrorSeconds: number;
+  readonly tags: (...args: Args) => readonly string[];
+  readonly when: ((...args: Args) => boolean) | undefined;
+  readonly storeWhen: ((result: Result) => boolean) | undefined;
+  readonly keyRules: CallKeyRules;
+}
+
+const OPTION_NAMES: readonly string[] = [
+  "expire",
+  "staleWhileRevalidate",
+  "staleIfError",
+  "tags",
+  "ignoreArgs",
+  "ignoreArgTypes",
+  "key",
+  "when",
+  "storeWhen",
+] satisfies (keyof FunctionOptions<[], unknown>)[];
+
+/** Checks and copies the options of a function, so that nothing done to them later changes what is cached. */
+export function resolveFunctionOptions<Args extends readonly unknown[], Result>(
+  context: FunctionCacheContext,
+  name: string,
+  fn: unknown,
+  options: FunctionOptions<Args, Result>,
+): FunctionRules<Args, Result> {
+  checkName(name);
+  const where = `wrap(${JSON.stringify(name)}, …)`;
+  checkFunction(fn, where);
+  checkNames(options, where);
+  return {
+    freshnessLifetimeSeconds: seconds(context, options.expire, `${where}: expire`, ONE_YEAR_SECONDS),
+    staleWhileRevalidateSeconds: seconds(context, options.staleWhileRevalidate, `${where}: staleWhileRevalidate`, 0),
+    staleIfErrorSeconds: seconds(context, options.staleIfError, `${where}: staleIfError`, 0),
+    tags: tagsFunction(options.tags, where),
+    when: optionalFunction(options.when, `${where}: when`),
+    storeWhen: optionalFunction(options.storeWhen, `${where}: storeWhen`),
+    keyRules: {
+      prefix: context.prefix,
+      name,
+      ignoreArgTypes: classes(
+        [...context.ignoreArgTypes, ...(options.ignoreArgTypes ?? [])],
+        `${where}: ignoreArgTypes`,
+      ),
+      ...ignoredArgs(options.ignoreArgs, `${where}: ignoreArgs`),
+      key: optionalFunction(options.key, `${where}: key`),
+      seenClasses: new Map(),
+    },
+  };
+}
+
+/** The tags, or an error that says what is wrong with them. */
+export function checkedTags(tags: unknown, where: string): readonly string[] {
+  const isTag = (tag: unknown): boolean => typeof tag === "string" && tag !== "";
+  if (Array.isArray(tags) && tags.every(isTag)) return [...new Set(tags as string[])];
+  throw invalidOption(where, "an array of texts that are not empty", tags, "Tags are what you purge by later.");
+}
+
+function checkName(name: unknown): void {
+  if (typeof name === "string" && KEY_NAME.test(name)) return;
+  throw invalidFunctionName("wrap(name, …)", name, "Every key of the function starts with it.");
+}
+
+function checkFunction(fn: unknown, where: string): void {
+  if (typeof fn !== "function")
+    throw invalidFunction(where, describeValue(fn), "Pass the function itself, not what it returns.");
+  if (!Object.prototype.toString.call(fn).endsWith("GeneratorFunction]")) return;
+  throw invalidFunction(where, "a generator", "Its values come one by one; return an array instead.");
+}
+
+function checkNames(options: unknown, where: string): void {
+  if (typeof options !== "object" || options === null) throw invalidOption(where, "an object of options", options, "");
+  for (const option of Object.keys(options)) {
+    if (!OPTION_NAMES.includes(option)) throw unknownOption(where, option, OPTION_NAMES);
+  }
+}
+
+function seconds(context: FunctionCacheContext, value: unknown, where: string, fallback: number): number {
+  return value === undefined ? fallback : context.durationSeconds(value, where);
+}
+
+function tagsFunction<Args extends readonly unknown[]>(
+  tags: FunctionOptions<Args, unknown>["tags"],
+  where: string,
+): (...args: Args) => readonly string[] {
+  if (typeof tags === "function") return (...args) => checkedTags(tags(...args), `${where}: the result of tags()`);
+  const fixed = Object.freeze(checkedTags(tags ?? [], `${where}: tags`));
+  return () => fixed;
+}
+
+function optionalFunction<F>(value: F | undefined, where: string): F | undefined {
+  if (value === undefined || typeof value === "function") return value;
+  throw invalidOption(where, "a function", value, "");
+}
+
+function classes(types: readonly AnyClass[], where: string): readonly AnyClass[] {
+  for (const type of types) {
+    if (!isClass(type))
+      throw invalidOption(where, "an array of classes", type, "Pass the class itself, as in [Session].");
+  }
+  return Object.freeze(types);
+}
+
+/** True for whatever may stand right of `instanceof`, which an arrow function may not. */
+function isClass(type: AnyClass): boolean {
+  try {
+    return typeof ({} instanceof type) === "boolean";
+  } catch {
+    return false;
+  }
+}
+
+function ignoredArgs(
+  ignored: FunctionOptions<never, unknown>["ignoreArgs"],
+  where: string,
+): Pick<CallKeyRules, "ignoredPositions" | "ignores"> {
+  if (ignored === undefined) return { ignoredPositions: new Set(), ignores: undefined };
+  if (typeof ignored === "function") return { ignoredPositions: new Set(), ignores: ignored };
+  const expected = "an array of positions counted from 0, or a function";
+  if (!Array.isArray(ignored)) throw invalidOption(where, expected, ignored, "");
+  for (const position of ignored as readonly unknown[]) {
+    if (!Number.isInteger(position) || (position as number) < 0) throw invalidOption(where, expected, position, "");
+  }
+  return { ignoredPositions: new Set(ignored as readonly number[]), ignores: undefined };
+}

@@ -1,0 +1,342 @@
+import { asError, duplicateFunctionName } from "../errors.ts";
+import type { StoreEntry } from "../types.ts";
+import { callKey } from "./call-key.ts";
+import type {
+  CachedFunction,
+  FunctionCacheContext,
+  FunctionEvent,
+  FunctionOptions,
+  NotStoredReason,
+} from "./contract.ts";
+import { InFlight, type Flight, type Run } from "./in-flight.ts";
+import { resolveFunctionOptions, type FunctionRules } from "./options.ts";
+import { decodeValue, encodeValue, readValue, valueEntry, type EncodedValue, type StoredValue } from "./value-codec.ts";
+
+/**
+ * Caches the results of a function by its arguments.
+ *
+ * Calls with equal arguments that overlap run the function once. What it throws goes to all of them and is not kept.
+ * `this` is passed on, but is not in the key: what an instance holds must not change the result.
+ *
+ * @param name starts every key of the function; unique within `context`
+ * @throws TypeError `ERR_DUPLICATE_FUNCTION_NAME` when `context` has a function of that name already
+ * @example
+ * const rates = wrapFunction(context, "rates", fetchRates, { expire: "10m" });
+ * await rates("EUR");
+ * await rates.purge("EUR");
+ */
+export function wrapFunction<Args extends unknown[], Result>(
+  context: FunctionCacheContext,
+  name: string,
+  fn: (...args: Args) => Result,
+  options: FunctionOptions<Args, Awaited<Result>> = {},
+): CachedFunction<Args, Awaited<Result>> {
+  const rules = resolveFunctionOptions(context, name, fn, options);
+  registerName(context, name);
+  const calls = new FunctionCalls(context, name, fn, rules);
+  function cached(this: unknown, ...args: Args): Promise<Awaited<Result>> {
+    return calls.call(this, args) as Promise<Awaited<Result>>;
+  }
+  // Frameworks read both: Express tells an error handler by its length.
+  Object.defineProperty(cached, "name", { value: fn.name, configurable: true });
+  Object.defineProperty(cached, "length", { value: fn.length, configurable: true });
+  return Object.assign(cached, {
+    purge(...args: Args): Promise<void> {
+      const purged = calls.purge(args);
+      // Awaited, a failure throws. Not awaited, it is in the events, and must not end the process.
+      purged.catch(() => {});
+      return purged;
+    },
+    keyOf: (...args: Args) => callKey(rules.keyRules, args),
+    cacheName: name,
+  });
+}
+
+const namesInUse = new WeakMap<FunctionCacheContext, Set<string>>();
+
+function registerName(context: FunctionCacheContext, name: string): void {
+  const names = namesInUse.get(context) ?? new Set();
+  if (names.has(name)) throw duplicateFunctionName(name);
+  names.add(name);
+  namesInUse.set(context, names);
+}
+
+interface Call<Args> {
+  readonly self: unknown;
+  readonly args: Args;
+  readonly key: string;
+}
+
+/** A result: the function's own object for the caller it ran for and, if it may be shared, what copies are made from. */
+interface Filled {
+  readonly value: unknown;
+  readonly encoded: EncodedValue | undefined;
+}
+
+class FunctionCalls<Args extends unknown[], Result> {
+  readonly #context: FunctionCacheContext;
+  readonly #name: string;
+  readonly #fn: (...args: Args) => Result;
+  readonly #rules: FunctionRules<Args, Awaited<Result>>;
+  readonly #inFlight: InFlight;
+
+  constructor(
+    context: FunctionCacheContext,
+    name: string,
+    fn: (...args: Args) => Result,
+    rules: FunctionRules<Args, Awaited<Result>>,
+  ) {
+    this.#context = context;
+    this.#name = name;
+    this.#fn = fn;
+    this.#rules = rules;
+    this.#inFlight = new InFlight(context.fillDeadlineMs);
+  }
+
+  /** Not an async function, so that a hit on a store that answers at once costs one promise. */
+  call(self: unknown, args: Args): Promise<unknown> {
+    try {
+      if (this.#rules.when?.(...args) === false) return Promise.resolve(this.#fn.apply(self, args));
+      const call = { self, args, key: callKey(this.#rules.keyRules, args) };
+      const state = this.#inFlight.state(call.key);
+      if (state?.flight !== undefined) return this.#wait(call, state.flight);
+      const entry = state?.beingStored ?? this.#read(call.key);
+      if (entry instanceof Promise) return this.#lookUp(call, entry);
+      const stored = readValue(entry);
+      if (this.#reuses(call, stored)) return Promise.resolve(stored.value);
+      return this.#fill(call, this.#inFlight.takeOff(call.key), stored);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async purge(args: Args): Promise<void> {
+    const key = callKey(this.#rules.keyRules, args);
+    const writes = this.#inFlight.purge(key);
+    await this.#delete(key);
+    if (writes.length === 0) return;
+    await Promise.all(writes);
+    await this.#delete(key);
+  }
+
+  /** The first of several overlapping calls asks the store for all of them. */
+  async #lookUp(call: Call<Args>, entry: Promise<StoreEntry | undefined>): Promise<unknown> {
+    const flight = this.#inFlight.takeOff(call.key);
+    // A store that has not answered at the deadline is one that has nothing.
+    const stored = readValue(await Promise.race([entry, flight.ended.then(() => undefined)]));
+    if (!this.#reuses(call, stored)) return this.#fill(call, flight, stored);
+    flight.end({ type: "value", copy: stored.copy });
+    return stored.value;
+  }
+
+  #fill(call: Call<Args>, flight: Flight, stored: StoredValue | undefined): Promise<unknown> {
+    if (stored !== undefined && this.#mayStandIn(stored)) return this.#fillOrStandIn(call, flight, stored);
+    return this.#fillOrFail(call, flight);
+  }
+
+  async #fillOrFail(call: Call<Args>, flight: Flight): Promise<unknown> {
+    try {
+      return landed(flight, await this.#runOnce(call));
+    } catch (error) {
+      flight.end({ type: "failed", error });
+      throw error;
+    }
+  }
+
+  /** Runs the function; where that fails or takes too long, the stale value is returned. */
+  async #fillOrStandIn(call: Call<Args>, flight: Flight, stale: StoredValue): Promise<unknown> {
+    flight.atDeadline = { type: "value", copy: stale.copy };
+    try {
+      const filled = await Promise.race([this.#runOnce(call), flight.ended.then(() => undefined)]);
+      if (filled !== undefined) return landed(flight, filled);
+    } catch (error) {
+      if (!this.#mayStandIn(stale)) {
+        flight.end({ type: "failed", error });
+        throw error;
+      }
+    }
+    flight.end({ type: "value", copy: stale.copy });
+    this.#reportFound(call, stale, this.#ageMs(stale));
+    return stale.value;
+  }
+
+  /** The result of another call's flight, in a copy of this caller's own. */
+  async #wait(call: Call<Args>, flight: Flight): Promise<unknown> {
+    const end = await flight.ended;
+    if (end.type === "failed") throw end.error;
+    if (end.type === "value") return end.copy();
+    return (await this.#runOnce(call)).value;
+  }
+
+  async #renewInBackground(call: Call<Args>): Promise<void> {
+    const renewal = this.#inFlight.beginRenewal(call.key);
+    if (renewal === undefined) return;
+    try {
+      await this.#run(call, renewal.run);
+    } catch {
+      // Reported where it was thrown; the stale value stays as it is.
+    } finally {
+      this.#inFlight.endRenewal(renewal);
+    }
+  }
+
+  async #runOnce(call: Call<Args>): Promise<Filled> {
+    const run = this.#inFlight.begin(call.key);
+    try {
+      return await this.#run(call, run);
+    } finally {
+      this.#inFlight.end(run);
+    }
+  }
+
+  /** Calls the function, and stores its result if that may be kept. */
+  async #run(call: Call<Args>, run: Run): Promise<Filled> {
+    // While the store was asked the caller may have changed an object it passed: the result would belong to another key.
+    const isUnchanged = this.#hasKeyStill(call);
+    const tags = isUnchanged ? this.#tags(call) : undefined;
+    const requestedAtMs = this.#context.now();
+    const value = await this.#result(call);
+    if (!isUnchanged) this.#reportNotStored(call, "arguments-changed");
+    if (!isUnchanged || !this.#isWanted(call, value)) return { value, encoded: undefined };
+    const encoded = this.#encode(call, value);
+    if (encoded !== undefined && tags !== undefined) this.#store(call, run, encoded, requestedAtMs, tags);
+    return { value, encoded };
+  }
+
+  async #result(call: Call<Args>): Promise<Awaited<Result>> {
+    try {
+      return await this.#fn.apply(call.self, call.args);
+    } catch (error) {
+      this.#reportNotStored(call, "threw", error);
+      throw error;
+    }
+  }
+
+  #hasKeyStill(call: Call<Args>): boolean {
+    try {
+      return callKey(this.#rules.keyRules, call.args) === call.key;
+    } catch {
+      return false;
+    }
+  }
+
+  #tags(call: Call<Args>): readonly string[] | undefined {
+    try {
+      return this.#rules.tags(...call.args);
+    } catch (error) {
+      this.#reportNotStored(call, "tags", error);
+      return undefined;
+    }
+  }
+
+  #isWanted(call: Call<Args>, value: Awaited<Result>): boolean {
+    try {
+      if (this.#rules.storeWhen?.(value) !== false) return true;
+      this.#reportNotStored(call, "store-when");
+    } catch (error) {
+      this.#reportNotStored(call, "store-when", error);
+    }
+    return false;
+  }
+
+  #encode(call: Call<Args>, value: unknown): EncodedValue | undefined {
+    try {
+      return encodeValue(value);
+    } catch (error) {
+      this.#reportNotStored(call, "not-serializable", error);
+      return undefined;
+    }
+  }
+
+  /** Hands a result to the store, without waiting for it. */
+  #store(call: Call<Args>, run: Run, encoded: EncodedValue, requestedAtMs: number, tags: readonly string[]): void {
+    const outdated = this.#inFlight.outdated(run);
+    if (outdated !== undefined) return this.#reportNotStored(call, outdated);
+    const { freshnessLifetimeSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = this.#rules;
+    const times = {
+      requestedAtMs,
+      receivedAtMs: this.#context.now(),
+      freshnessLifetimeSeconds,
+      staleWhileRevalidateSeconds,
+      staleIfErrorSeconds,
+    };
+    const entry = valueEntry(encoded, times, tags);
+    const retainMs = (freshnessLifetimeSeconds + Math.max(staleWhileRevalidateSeconds, staleIfErrorSeconds)) * 1_000;
+    const { key } = call;
+    const stored = { type: "stored", key, name: this.#name, freshnessLifetimeSeconds } as const;
+    const write = this.#guard("put", key, () => {
+      const written = this.#context.store.put(key, entry, retainMs);
+      return written instanceof Promise ? written.then(() => this.#report(stored)) : this.#report(stored);
+    });
+    this.#inFlight.storing(run, entry, write instanceof Promise ? write : undefined);
+  }
+
+  #read(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined> {
+    return this.#guard("get", key, () => this.#context.store.get(key));
+  }
+
+  async #delete(key: string): Promise<void> {
+    try {
+      await this.#context.store.delete(key);
+    } catch (error) {
+      this.#report({ type: "store-failed", operation: "delete", key, error: asError(error) });
+      throw error;
+    }
+  }
+
+  /** Trouble in the store is reported, and counts as nothing found or not kept. */
+  #guard<T>(
+    operation: "get" | "put",
+    key: string,
+    action: () => T | Promise<T>,
+  ): T | undefined | Promise<T | undefined> {
+    const failed = (error: unknown): undefined => {
+      this.#report({ type: "store-failed", operation, key, error: asError(error) });
+    };
+    try {
+      const result = action();
+      return result instanceof Promise ? result.catch(failed) : result;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  /** True where the stored value may be returned without waiting. A stale one is renewed in the background. */
+  #reuses(call: Call<Args>, stored: StoredValue | undefined): stored is StoredValue {
+    if (stored === undefined) return false;
+    const ageMs = this.#ageMs(stored);
+    const freshMs = stored.freshnessLifetimeSeconds * 1_000;
+    if (ageMs >= freshMs + stored.staleWhileRevalidateSeconds * 1_000) return false;
+    this.#reportFound(call, stored, ageMs);
+    if (ageMs >= freshMs) void this.#renewInBackground(call);
+    return true;
+  }
+
+  #mayStandIn(stale: StoredValue): boolean {
+    return this.#ageMs(stale) < (stale.freshnessLifetimeSeconds + stale.staleIfErrorSeconds) * 1_000;
+  }
+
+  #ageMs(stored: StoredValue): number {
+    return Math.max(0, this.#context.now() - stored.receivedAtMs);
+  }
+
+  #reportFound(call: Call<Args>, found: StoredValue, ageMs: number): void {
+    const ttlSeconds = Math.floor(found.freshnessLifetimeSeconds - ageMs / 1_000);
+    this.#report({ type: "found", key: call.key, name: this.#name, ttlSeconds });
+  }
+
+  #reportNotStored(call: Call<Args>, because: NotStoredReason, thrown?: unknown): void {
+    const event = { type: "not-stored", key: call.key, name: this.#name, because } as const;
+    this.#report(thrown === undefined ? event : { ...event, error: asError(thrown) });
+  }
+
+  #report(event: FunctionEvent): void {
+    this.#context.report(event);
+  }
+}
+
+/** Ends a flight with the result of its run. What may not be kept is not shared either. */
+function landed(flight: Flight, { value, encoded }: Filled): unknown {
+  flight.end(encoded === undefined ? { type: "alone" } : { type: "value", copy: () => decodeValue(encoded) });
+  return value;
+}

@@ -1,0 +1,206 @@
+/** One connection to Redis through outages: made, watched, made anew when it is beyond repair, and reported on. */
+
+import { invalidStore, storeUnreachable } from "../errors.ts";
+import type { StoreEvent } from "../types.ts";
+import { type RedisClient, redisClient } from "./_redis-client.ts";
+
+/** Where the client comes from: the user's own, which is only watched, or a factory, whose clients are ours to end. */
+export type ClientSource =
+  | { readonly kind: "given"; readonly client: RedisClient }
+  | {
+      readonly kind: "made";
+      readonly option: "url" | "connect";
+      readonly make: () => unknown;
+      readonly address: string;
+    };
+
+export interface ConnectionOptions {
+  readonly source: ClientSource;
+  readonly report: (event: StoreEvent) => void;
+  /** Commands go over a new connection from now on. */
+  readonly onReady: () => void;
+  /** Takes secrets out of a text. */
+  readonly redact: (text: string) => string;
+}
+
+type State = "closed" | "connecting" | "connected" | "failed" | "unusable";
+
+const STORE_NAME = "redis";
+/** A connection that is not up and has said nothing for this long is reported, and made anew if it is ours. */
+const SILENCE_MS = 5000;
+const FIRST_REBUILD_MS = 250;
+const LAST_REBUILD_MS = 5000;
+const CLOSE_GRACE_MS = 1000;
+
+export class RedisConnection {
+  readonly #options: ConnectionOptions;
+  #state: State = "closed";
+  #client: RedisClient | undefined;
+  #stopObserving: (() => void) | undefined;
+  /** Counts the clients made, so that one which arrives after it was given up is recognised. */
+  #build = 0;
+  #isMaking = false;
+  #rebuildMs = FIRST_REBUILD_MS;
+  #rebuildTimer: ReturnType<typeof setTimeout> | undefined;
+  #silenceTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** The client, if a command would be sent at once. */
+  get client(): RedisClient | undefined {
+    return this.#client?.isReady() === true ? this.#client : undefined;
+  }
+
+  get isConnected(): boolean {
+    return this.#state === "connected";
+  }
+
+  get address(): string {
+    const { source } = this.#options;
+    return source.kind === "given" ? source.client.address : (this.#client?.address ?? source.address);
+  }
+
+  open(): void {
+    if (this.#state !== "closed") return;
+    const { source, report } = this.#options;
+    this.#state = "connecting";
+    report({ type: "connecting", store: STORE_NAME, address: this.address });
+    if (source.kind === "given") this.#use(source.client);
+    else void this.#make();
+  }
+
+  /** The connection is up and dead. Ours is made anew; a user's client is left to its own reconnecting. */
+  rebuild(): void {
+    if (this.#options.source.kind === "given") return;
+    this.#lost("no answers any more; connecting again");
+    void this.#letGo();
+    void this.#make();
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    await this.#letGo();
+  }
+
+  async #make(): Promise<void> {
+    const { source } = this.#options;
+    if (source.kind === "given") return;
+    const build = ++this.#build;
+    this.#isMaking = true;
+    this.#listenForSilence();
+    try {
+      const made = await source.make();
+      const client = redisClient(made);
+      if (build !== this.#build) {
+        void client?.close(0);
+        return;
+      }
+      this.#isMaking = false;
+      if (client === undefined) {
+        throw invalidStore(
+          `redisStore({ ${source.option} })`,
+          "a client of node-redis 5 or later, ioredis or iovalkey",
+          made,
+          "Return the client itself.",
+        );
+      }
+      this.#use(client);
+    } catch (error) {
+      if (build !== this.#build) return;
+      this.#isMaking = false;
+      clearTimeout(this.#silenceTimer);
+      this.#lost(messageOf(error));
+      if (isPermanent(error)) this.#state = "unusable";
+      else this.#makeLater();
+    }
+  }
+
+  #makeLater(): void {
+    clearTimeout(this.#rebuildTimer);
+    this.#rebuildTimer = setTimeout(() => void this.#make(), this.#rebuildMs);
+    this.#rebuildTimer.unref?.();
+    this.#rebuildMs = Math.min(LAST_REBUILD_MS, this.#rebuildMs * 2);
+  }
+
+  #use(client: RedisClient): void {
+    this.#client = client;
+    this.#stopObserving = client.observe({
+      onReady: () => this.#ready(),
+      onTrouble: (error) => {
+        if (client.isReady()) return;
+        this.#listenForSilence();
+        this.#lost(messageOf(error));
+      },
+      onEnd: () => {
+        this.#lost("the client was closed");
+        if (this.#options.source.kind === "given") return;
+        void this.#letGo();
+        this.#makeLater();
+      },
+    });
+    if (client.isReady()) {
+      this.#ready();
+      return;
+    }
+    this.#listenForSilence();
+    // A client of the user's that waits for its connect() must be left to it: a second call would throw at them.
+    if (this.#options.source.kind === "made" || client.connectsOnFirstUse) client.connect();
+  }
+
+  #ready(): void {
+    clearTimeout(this.#silenceTimer);
+    this.#rebuildMs = FIRST_REBUILD_MS;
+    this.#state = "connected";
+    this.#options.onReady();
+    this.#options.report({ type: "connected", store: STORE_NAME, address: this.address });
+  }
+
+  /** Told once for each time the connection is lost, not for each attempt to make it again. */
+  #lost(reason: string): void {
+    if (this.#state === "failed" || this.#state === "closed") return;
+    this.#state = "failed";
+    const error = storeUnreachable(this.address, this.#options.redact(reason));
+    this.#options.report({ type: "connection-failed", store: STORE_NAME, address: this.address, error });
+  }
+
+  #listenForSilence(): void {
+    clearTimeout(this.#silenceTimer);
+    this.#silenceTimer = setTimeout(() => {
+      if (this.#options.source.kind === "given") {
+        this.#lost(`not connected after ${SILENCE_MS / 1000} s: ${this.#client?.hintWhenIdle ?? ""}`);
+        return;
+      }
+      this.#lost(`no answer within ${SILENCE_MS / 1000} s`);
+      // A factory that waits for its client to connect may wait long; to call it again would pile up clients.
+      if (this.#isMaking) return;
+      void this.#letGo();
+      this.#makeLater();
+    }, SILENCE_MS);
+    this.#silenceTimer.unref?.();
+  }
+
+  /** Ends what is ours and forgets the client. */
+  async #letGo(): Promise<void> {
+    this.#build += 1;
+    clearTimeout(this.#silenceTimer);
+    clearTimeout(this.#rebuildTimer);
+    this.#stopObserving?.();
+    this.#stopObserving = undefined;
+    const client = this.#client;
+    this.#client = undefined;
+    if (this.#options.source.kind === "made") await client?.close(CLOSE_GRACE_MS);
+  }
+}
+
+/** Trying again cannot help. */
+function isPermanent(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "ERR_REDIS_CLIENT_MISSING" || code === "ERR_INVALID_STORE";
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

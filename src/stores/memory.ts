@@ -1,0 +1,96 @@
+/** `reprise/memory`: stored responses in this process, bounded in bytes. */
+
+import { LRUCache } from "lru-cache";
+
+import { invalidOption } from "../errors.ts";
+import type { CacheStore, StoreEntry } from "../types.ts";
+import { sizeBytes } from "./_size.ts";
+import { compactBytes, isRetention } from "./store.ts";
+
+const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
+
+export interface MemoryStoreOptions {
+  /** Most bytes of heap and buffers the entries may take, keys and bookkeeping included. Default 64 MiB. */
+  readonly maxBytes?: number;
+  /** Wall clock in milliseconds, for tests. Default `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** A store in memory answers at once: no method of it returns a promise. */
+export interface MemoryStore extends CacheStore {
+  get(key: string): StoreEntry | undefined;
+  put(key: string, entry: StoreEntry, retainMs: number): void;
+  delete(key: string): void;
+  /** Forgets everything, once each cache that opened the store has closed it. */
+  close(): void;
+  /** Bytes the entries take now, as the bound counts them. */
+  readonly sizeBytes: number;
+  /** Number of entries now, those past their retention and not yet met again included. */
+  readonly entryCount: number;
+}
+
+interface Kept {
+  readonly entry: StoreEntry;
+  readonly expiresAtMs: number;
+}
+
+/**
+ * A store in the memory of this process: synchronous, bounded in bytes, least recently used out first.
+ *
+ * Entries past their retention are dropped when they are met or pushed out; no timer runs.
+ * The bytes given to `put` are kept, not copied, unless they are a small slice of a larger buffer: do not write to them after.
+ * An entry larger than `maxBytes` is not kept.
+ *
+ * @example
+ * const cache = createCache({ store: memoryStore({ maxBytes: 256 * 1024 * 1024 }) });
+ */
+export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
+  const maxBytes = options.maxBytes === undefined ? DEFAULT_MAX_BYTES : options.maxBytes;
+  if (!Number.isSafeInteger(maxBytes) || maxBytes <= 0) {
+    throw invalidOption(
+      "memoryStore({ maxBytes })",
+      "a whole number of bytes > 0",
+      maxBytes,
+      "64 MiB is 64 * 1024 * 1024, and also the default.",
+    );
+  }
+  const now = options.now ?? Date.now;
+  const kept = new LRUCache<string, Kept>({ maxSize: maxBytes });
+  let openings = 0;
+
+  return {
+    name: "memory",
+    open() {
+      openings += 1;
+    },
+    get(key) {
+      const found = kept.get(key);
+      if (found === undefined) return undefined;
+      if (found.expiresAtMs > now()) return found.entry;
+      kept.delete(key);
+      return undefined;
+    },
+    put(key, entry, retainMs) {
+      if (!isRetention(retainMs)) {
+        kept.delete(key);
+        return;
+      }
+      const body = compactBytes(entry.body);
+      const compact = body === entry.body ? entry : { ...entry, body };
+      kept.set(key, { entry: compact, expiresAtMs: now() + retainMs }, { size: sizeBytes(key, compact) });
+    },
+    delete(key) {
+      kept.delete(key);
+    },
+    close() {
+      openings = Math.max(0, openings - 1);
+      if (openings === 0) kept.clear();
+    },
+    get sizeBytes() {
+      return kept.calculatedSize;
+    },
+    get entryCount() {
+      return kept.size;
+    },
+  };
+}

@@ -1,0 +1,23 @@
+/** What the stores share: the form of a key, what may be retained, and bytes that pin nothing else. */
+
+/** The two halves of a key `<prefix> <name>`. Text without a space is a prefix with an empty name. */
+export function splitKey(key: string): { readonly prefix: string; readonly name: string } {
+  const space = key.indexOf(" ");
+  if (space === -1) return { prefix: key, name: "" };
+  return { prefix: key.slice(0, space), name: key.slice(space + 1) };
+}
+
+/** True when an entry may be kept for `retainMs`: a positive, finite number. */
+export function isRetention(retainMs: number): boolean {
+  return retainMs > 0 && Number.isFinite(retainMs);
+}
+
+/**
+ * The same bytes, alone in memory.
+ *
+ * A small slice keeps the whole buffer it was cut from alive: 200 bytes of a 64 KiB network chunk cost 64 KiB.
+ * Bytes that fill at least two thirds of their buffer are returned as they are.
+ */
+export function compactBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer.byteLength > bytes.byteLength * 1.5 ? new Uint8Array(bytes) : bytes;
+}

@@ -1,0 +1,267 @@
+import { isDeepStrictEqual } from "node:util";
+import { createContext, runInContext } from "node:vm";
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { canonicalText } from "../../src/functions/canonical-text.ts";
+
+class Money {
+  readonly #cents: number;
+  constructor(cents: number) {
+    this.#cents = cents;
+  }
+  toJSON(): unknown {
+    return { cents: this.#cents };
+  }
+}
+
+class Sku {
+  readonly #text: string;
+  constructor(text: string) {
+    this.#text = text;
+  }
+  toString(): string {
+    return this.#text;
+  }
+}
+
+class Session {
+  readonly id = 7;
+}
+
+/** Stands in for Temporal, which the oldest Node lacks. */
+class PlainDate {
+  toJSON(): string {
+    return "2026-01-01";
+  }
+}
+
+describe("canonical text of a value", () => {
+  it.each([
+    { value: "a", text: '"a"' },
+    { value: 'quote " and \\ and \u0000', text: '"quote \\" and \\\\ and \\u0000"' },
+    { value: "\ud800", text: '"\\ud800"' },
+    { value: 7, text: "7" },
+    { value: 1e21, text: "1e+21" },
+    { value: -0, text: "0" },
+    { value: Number.NaN, text: "NaN" },
+    { value: Number.NEGATIVE_INFINITY, text: "-Infinity" },
+    { value: 7n, text: "7n" },
+    { value: null, text: "null" },
+    { value: "null", text: '"null"' },
+    { value: undefined, text: "undefined" },
+    { value: true, text: "true" },
+    { value: new Date(Date.UTC(2026, 0, 1)), text: "Date(2026-01-01T00:00:00.000Z)" },
+    {
+      value: new Map<unknown, unknown>([
+        ["b", 1],
+        ["a", [2]],
+      ]),
+      text: 'Map{"a"=>[2],"b"=>1}',
+    },
+    { value: new Set([2, 1]), text: "Set{1,2}" },
+    { value: new URL("https://example.com/a?b#c"), text: 'URL("https://example.com/a?b#c")' },
+    { value: new URLSearchParams("b=1&a=2"), text: 'URLSearchParams("b=1&a=2")' },
+    { value: /a"\/b/gi, text: 'RegExp("/a\\"\\\\/b/gi")' },
+    { value: new Uint8Array([1, 2, 255]), text: 'Uint8Array("AQL/")' },
+    { value: Buffer.from([1, 2, 255]), text: 'Uint8Array("AQL/")' },
+    { value: new Uint8Array([9, 1, 2, 255, 9]).subarray(1, 4), text: 'Uint8Array("AQL/")' },
+    { value: new Uint8Array([1, 2, 255]).buffer, text: 'ArrayBuffer("AQL/")' },
+    { value: new DataView(new ArrayBuffer(3)), text: 'DataView("AAAA")' },
+    { value: [1, "1", [null]], text: '[1,"1",[null]]' },
+    { value: { b: 1, a: { d: 2, c: undefined } }, text: '{"a":{"c":undefined,"d":2},"b":1}' },
+    { value: Object.assign(Object.create(null) as object, { a: 1 }), text: '{"a":1}' },
+    { value: new Money(250), text: 'Money({"cents":250})' },
+    { value: new Sku("a,b"), text: 'Sku("a,b")' },
+    { value: new PlainDate(), text: 'PlainDate("2026-01-01")' },
+    { value: { toJSON: () => 1 }, text: "Object(1)" },
+    { value: Object(7) as object, text: 'Number("7")' },
+  ])("$text", ({ value, text }) => {
+    expect(canonicalText(value)).toBe(text);
+  });
+
+  it("tells holes from undefined", () => {
+    // oxlint-disable-next-line no-sparse-arrays
+    expect(canonicalText([1, , 2])).not.toBe(canonicalText([1, undefined, 2]));
+  });
+
+  it("tells a missing property from one that is undefined", () => {
+    expect(canonicalText({})).not.toBe(canonicalText({ a: undefined }));
+  });
+
+  it.each(["__proto__", "constructor", "toString", "hasOwnProperty"])("takes %s for a key like any other", (name) => {
+    const one = Object.fromEntries([[name, 1]]);
+    expect(canonicalText(one)).toBe(`{${JSON.stringify(name)}:1}`);
+    expect(canonicalText(one)).not.toBe(canonicalText(Object.fromEntries([[name, 2]])));
+    expect(canonicalText(one)).not.toBe(canonicalText({}));
+  });
+
+  it("is the same for values of another realm", () => {
+    const foreign: unknown = runInContext(
+      `({ a: [new Date(0), new Map([[1, new Set([2])]])], b: Object.create(null) })`,
+      createContext({}),
+    );
+    expect(canonicalText(foreign)).toBe('{"a":[Date(1970-01-01T00:00:00.000Z),Map{1=>Set{2}}],"b":{}}');
+  });
+
+  it("keeps instances apart from the plain values their texts look like", () => {
+    const texts = [new Sku("7"), "7", 7, { toJSON: () => "7" }, ["7"], new Money(7), { cents: 7 }].map((value) =>
+      canonicalText(value),
+    );
+    expect(new Set(texts).size).toBe(texts.length);
+  });
+
+  it("writes a value that stands in two places twice", () => {
+    const shared = { a: 1 };
+    expect(canonicalText([shared, shared])).toBe('[{"a":1},{"a":1}]');
+  });
+});
+
+describe("values without a canonical text", () => {
+  class Tagged extends Array<number> {}
+  class Anonymous {
+    toJSON = (): number => 1;
+  }
+  Object.defineProperty(Anonymous, "name", { value: "" });
+  const cyclic: Record<string, unknown> = {};
+  cyclic["self"] = { cyclic };
+  const cyclicMap = new Map<unknown, unknown>();
+  cyclicMap.set("a", [cyclicMap]);
+  const named = Object.assign([1], { extra: 2 });
+  const ownText = { toJSON: (): unknown => ownText };
+
+  it.each([
+    { what: "a symbol", value: Symbol("a") },
+    { what: "a boxed symbol", value: Object(Symbol("a")) as object },
+    { what: "a function", value: () => 1 },
+    { what: "a class", value: Session },
+    { what: "a Promise", value: Promise.resolve(1) },
+    { what: "a WeakMap", value: new WeakMap() },
+    { what: "a class instance", value: new Session() },
+    { what: "an Error, whose text leaves out its fields", value: new Error("a") },
+    { what: "a subclass of Array, whose text is not injective", value: Tagged.from([1]) },
+    { what: "an array with a named property", value: named },
+    { what: "an object with a symbol for a key", value: { [Symbol("a")]: 1 } },
+    { what: "an instance of a class without a name", value: new Anonymous() },
+    { what: "a generator", value: [1][Symbol.iterator]() },
+    { what: "an invalid Date", value: new Date(Number.NaN) },
+  ])("refuses $what", ({ value }) => {
+    expect(() => canonicalText(value)).toThrow(expect.objectContaining({ code: "ERR_UNSTABLE_ARGUMENT" }) as Error);
+    expect(() => canonicalText({ deep: [value] })).toThrow(TypeError);
+  });
+
+  it.each([
+    { what: "an object", value: cyclic, path: ".self.cyclic" },
+    { what: "a Map", value: cyclicMap, path: '.get("a")[0]' },
+    { what: "a toJSON()", value: ownText, path: ".toJSON()" },
+  ])("refuses a cycle through $what", ({ value, path }) => {
+    expect(() => canonicalText(value)).toThrow(`the value at ${path} is a reference back to a value that contains it`);
+  });
+
+  it("says where, what and how to cure it", () => {
+    const message =
+      "cached({ key }): the value at .list[1].session is a Session without a stable text form. " +
+      "Use plain values, or give Session a toJSON() method.";
+    expect(() => canonicalText({ list: [0, { session: new Session() }] }, "cached({ key })")).toThrow(message);
+  });
+
+  it("keeps what a toJSON() threw as the cause", () => {
+    const cause = new Error("not loaded");
+    const value = {
+      toJSON(): never {
+        throw cause;
+      },
+    };
+    expect(() => canonicalText(value)).toThrow(
+      expect.objectContaining({ code: "ERR_UNSTABLE_ARGUMENT", cause }) as Error,
+    );
+  });
+
+  it.each([
+    { depth: 100, nest: (inner: unknown) => [inner] },
+    { depth: 100, nest: (inner: unknown) => ({ inner }) },
+    { depth: 100, nest: (inner: unknown) => new Map([[inner, 1]]) },
+  ])("takes 100 levels, refuses 101 and 10,000", ({ depth, nest }) => {
+    const nested = (levels: number): unknown => {
+      let value: unknown = 1;
+      for (let level = 0; level < levels; level++) value = nest(value);
+      return value;
+    };
+    expect(canonicalText(nested(depth))).toContain("1");
+    expect(() => canonicalText(nested(depth + 1))).toThrow("nested deeper than 100 levels");
+    expect(() => canonicalText(nested(10_000))).toThrow("nested deeper than 100 levels");
+  });
+
+  it.each([
+    { what: "shared references that double at each level", value: () => doubled(60) },
+    { what: "a long text", value: () => "x".repeat(2_000_000) },
+    { what: "a long binary value", value: () => new Uint8Array(2_000_000) },
+    // oxlint-disable-next-line unicorn/no-new-array
+    { what: "an array of a billion holes", value: () => new Array(1_000_000_000) },
+  ])("refuses $what", ({ value }) => {
+    expect(() => canonicalText(value())).toThrow("longer than 1048576 characters");
+  });
+
+  function doubled(levels: number): unknown {
+    let value: unknown = 1;
+    for (let level = 0; level < levels; level++) value = [value, value];
+    return value;
+  }
+});
+
+describe("injectivity", () => {
+  // Few and awkward parts, so that two random values are often nearly the same.
+  const text = fc
+    .array(
+      fc.constantFrom("", ",", '"', "\\", "a", "7", "null", "undefined", "[", "]", "{", "}", ":", "=>", "\u0000", "("),
+      {
+        maxLength: 3,
+      },
+    )
+    .map((parts) => parts.join(""));
+  const key = fc.oneof(text, fc.constantFrom("__proto__", "constructor", "toJSON", "a"));
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { depthSize: "small", withCrossShrink: true },
+      text,
+      fc.constantFrom(null, undefined, true, false, Number.NaN, Number.POSITIVE_INFINITY, 0, 7, 0.5, 7n, 0n),
+      fc.integer({ min: 0, max: 3 }).map((ms) => new Date(ms)),
+      fc.uint8Array({ maxLength: 2 }),
+      fc.array(tie("value"), { maxLength: 3 }),
+      fc.array(fc.tuple(key, tie("value")), { maxLength: 3 }).map((entries) => Object.fromEntries(entries)),
+      fc.array(fc.tuple(text, tie("value")), { maxLength: 3 }).map((entries) => new Map(entries)),
+      fc.array(text, { maxLength: 3 }).map((members) => new Set(members)),
+    ),
+  }));
+
+  it("gives different values different texts, and equal values equal ones", () => {
+    fc.assert(
+      fc.property(value, value, (a, b) => {
+        expect(canonicalText(a) === canonicalText(b)).toBe(isDeepStrictEqual(a, b));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it("gives no pair of distinct values of a large sample the same text", () => {
+    const byText = new Map<string, unknown>();
+    for (const sample of fc.sample(value, 5_000)) {
+      const known = byText.get(canonicalText(sample));
+      if (known !== undefined) expect(isDeepStrictEqual(known, sample)).toBe(true);
+      byText.set(canonicalText(sample), sample);
+    }
+    expect(byText.size).toBeGreaterThan(500);
+  });
+
+  it("does not depend on the order of keys, members and entries", () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.tuple(key, value), { selector: ([name]) => name, maxLength: 5 }), (entries) => {
+        const reversed = entries.toReversed();
+        expect(canonicalText(Object.fromEntries(reversed))).toBe(canonicalText(Object.fromEntries(entries)));
+        expect(canonicalText(new Map(reversed))).toBe(canonicalText(new Map(entries)));
+        expect(canonicalText(new Set(reversed.map(([name]) => name)))).toBe(
+          canonicalText(new Set(entries.map(([name]) => name))),
+        );
+      }),
+    );
+  });
+});

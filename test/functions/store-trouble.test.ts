@@ -1,0 +1,72 @@
+import { describe, expect, it } from "vitest";
+import { wrapFunction } from "../../src/functions/wrap.ts";
+import { memoryStore } from "../../src/stores/memory.ts";
+import type { CacheStore, StoreEntry } from "../../src/types.ts";
+import { harness, settled } from "./harness.ts";
+
+type Trouble = () => never | Promise<never>;
+
+const TROUBLES: readonly { readonly kind: string; readonly trouble: Trouble }[] = [
+  {
+    kind: "throws",
+    trouble: () => {
+      throw new Error("gone");
+    },
+  },
+  { kind: "rejects", trouble: () => Promise.reject(new Error("gone")) },
+  { kind: "rejects with a text", trouble: () => Promise.reject("gone") },
+];
+
+describe.each(TROUBLES)("a store that $kind", ({ trouble }) => {
+  it("on reading counts as one that has nothing", async () => {
+    const { context, events } = harness({ store: (now) => ({ ...memoryStore({ now }), get: trouble }) });
+    let runs = 0;
+    const find = wrapFunction(context, "find", () => ++runs);
+    expect(await find()).toBe(1);
+    await settled();
+    expect(await find()).toBe(2);
+    expect(events[0]).toMatchObject({
+      type: "store-failed",
+      operation: "get",
+      key: "test find()",
+      error: { message: "gone" },
+    });
+  });
+
+  it("on writing keeps nothing, and does not harm the call", async () => {
+    const { context, trace } = harness({ store: (now) => ({ ...memoryStore({ now }), put: trouble }) });
+    let runs = 0;
+    const find = wrapFunction(context, "find", () => ++runs);
+    expect(await find()).toBe(1);
+    await settled();
+    expect(await find()).toBe(2);
+    await settled();
+    expect(trace()).toEqual(["store-failed", "store-failed"]);
+  });
+});
+
+describe("a store with something else under the key", () => {
+  it.each<[string, StoreEntry]>([
+    ["nothing readable", { meta: {}, body: new Uint8Array([1, 2, 3]) }],
+    ["a response", { meta: { kind: "response", status: 200 }, body: new Uint8Array() }],
+    ["no object", null as never],
+  ])("counts as one that has nothing: %s", async (_, entry) => {
+    const kept = memoryStore();
+    const store: CacheStore = { ...kept, get: () => entry };
+    const { context } = harness({ store: () => store });
+    const find = wrapFunction(context, "find", () => "made");
+    expect(await find()).toBe("made");
+  });
+});
+
+describe("a store that is slow to write", () => {
+  it("makes no caller wait, nor run the function again", async () => {
+    const store: CacheStore = { ...memoryStore(), put: () => new Promise(() => {}) };
+    const { context } = harness({ store: () => store });
+    let runs = 0;
+    const find = wrapFunction(context, "find", () => ({ run: ++runs }));
+    const first = await find();
+    first.run = 7;
+    expect(await find()).toEqual({ run: 1 });
+  });
+});

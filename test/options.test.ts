@@ -1,0 +1,100 @@
+import { describe, expect, it } from "vitest";
+import { fetchCache } from "../src/adapters/fetch.ts";
+import { createCache } from "../src/cache.ts";
+import type { CacheOptions, RouteOptions } from "../src/options.ts";
+
+const handler = (): Response => new Response("ok");
+
+describe("options of a cache", () => {
+  it.each([
+    {
+      options: { prefix: "my cache" },
+      says: 'createCache({ prefix }): expected 1 to 64 letters, digits, _ . or -, got "my cache"',
+    },
+    { options: { prefix: "" }, says: 'got ""' },
+    { options: { responseHeader: "X Cache" }, says: "createCache({ responseHeader }): expected a field name" },
+    { options: { store: {} }, says: "createCache({ store }): expected an object with get(), put(), delete()" },
+    { options: { store: null }, says: "createCache({ store })" },
+    { options: { logger: {} }, says: "createCache({ logger }): expected an object with debug(), info(), warn()" },
+    { options: { requestDirectives: "obey" }, says: '"bypass", "rfc9111" or "ignore", got "obey"' },
+    { options: { maxBodyBytes: 0 }, says: "createCache({ maxBodyBytes }): expected a whole number > 0, got 0" },
+    { options: { maxVariants: 1.5 }, says: "createCache({ maxVariants })" },
+    { options: { fillDeadline: "soon" }, says: "createCache({ fillDeadline })" },
+    { options: { ignoreArgTypes: ["Session"] }, says: "createCache({ ignoreArgTypes }): expected a list of classes" },
+    { options: { authority: "http://a" }, says: "createCache({ authority }): expected a host" },
+    { options: { identity: { cookies: "sid" } }, says: "createCache({ identity: { cookies } })" },
+    { options: { identity: { cookie: ["sid"] } }, says: 'there is no option "cookie"' },
+    { options: { ttl: 5 }, says: 'createCache(): there is no option "ttl"' },
+    { options: "redis", says: "createCache(): expected an object of options" },
+  ])("refuses $options", ({ options, says }) => {
+    expect(() => createCache(options as unknown as CacheOptions)).toThrow(says);
+  });
+
+  it("T76 leaves the options as they were", () => {
+    const options = Object.freeze({ prefix: "a", ignoreArgTypes: Object.freeze([Date]) });
+    createCache(options);
+    expect(options).toEqual({ prefix: "a", ignoreArgTypes: [Date] });
+  });
+});
+
+describe("options of a route", () => {
+  it.each([
+    { options: { expire: 0 }, says: "cached({ expire })" },
+    { options: { expire: "5 parsecs" }, says: 'got "5 parsecs"' },
+    { options: { staleWhileRevalidate: -1 }, says: "cached({ staleWhileRevalidate })" },
+    { options: { staleIfError: "1 day" }, says: "cached({ staleIfError })" },
+    { options: { tags: "user" }, says: "cached({ tags }): expected a list of texts" },
+    { options: { tags: [""] }, says: "cached({ tags })" },
+    { options: { tags: Array.from({ length: 65 }, String) }, says: "at most 64 tags" },
+    { options: { query: "lang" }, says: "cached({ query })" },
+    { options: { query: [1] }, says: "cached({ query })" },
+    { options: { vary: ["accept language"] }, says: "cached({ vary }): expected names of request fields" },
+    { options: { vary: "accept-language" }, says: "cached({ vary })" },
+    { options: { key: "id" }, says: "cached({ key }): expected a function" },
+    { options: { when: true }, says: "cached({ when })" },
+    { options: { storeWhen: 1 }, says: "cached({ storeWhen })" },
+    { options: { audience: "private" }, says: 'cached({ audience }): expected "public" or a function, got "private"' },
+    { options: { statuses: [206] }, says: "cached({ statuses })" },
+    { options: { statuses: [99] }, says: "cached({ statuses })" },
+    { options: { statuses: { 404: "soon" } }, says: "cached({ statuses: { 404 } })" },
+    { options: { statuses: 404 }, says: "cached({ statuses })" },
+    { options: { requestDirectives: "no" }, says: "cached({ requestDirectives })" },
+    { options: { browser: "never" }, says: "cached({ browser })" },
+    { options: { cdn: 0 }, says: "cached({ cdn })" },
+    { options: { maxBodyBytes: "1MB" }, says: "cached({ maxBodyBytes })" },
+    { options: { expires: "5m" }, says: 'cached(): there is no option "expires"' },
+    { options: null, says: "cached()" },
+    { options: "soon", says: "cached({ expire })" },
+  ])("refuses $options when the route is made", ({ options, says }) => {
+    const cached = fetchCache(createCache());
+    expect(() => cached(options as unknown as RouteOptions<Request>, handler)).toThrow(says);
+  });
+
+  it("refuses a wrong default in cached.with() at once", () => {
+    expect(() => fetchCache(createCache()).with({ expire: -5 })).toThrow("cached({ expire })");
+  });
+
+  it("refuses a lifetime where the response's fields decide", () => {
+    expect(() => fetchCache(createCache()).byHeaders({ expire: "5m" }, handler)).toThrow(
+      "cached.byHeaders({ expire })",
+    );
+  });
+
+  it("refuses what is no cache and what is no handler", () => {
+    expect(() => fetchCache({} as never)).toThrow("expected a cache made by createCache()");
+    expect(() => fetchCache(createCache())("5m", undefined as never)).toThrow(
+      "the handler comes after the options".replace("the", "The"),
+    );
+  });
+
+  it("gives every error a code and says where to look", () => {
+    const cached = fetchCache(createCache());
+    expect(() => cached({ expires: "5m" } as never, handler)).toThrow(
+      expect.objectContaining({
+        name: "TypeError",
+        code: "ERR_UNKNOWN_OPTION",
+        message: expect.stringContaining("expire,"),
+      }),
+    );
+  });
+});
