@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { Fill } from "../engine/exchange.ts";
 import { asError } from "../errors.ts";
+import { handlersFields } from "./_handlers-fields.ts";
 import { ResponseTap, type CleanHead } from "./_response-tap.ts";
 
 type Run = (request: IncomingMessage, response: ServerResponse, fill: Fill) => void;
@@ -16,9 +17,7 @@ export function runInBackground(
   run: Run,
 ): void {
   const request = copyOf(original);
-  for (const name of fill.origin.without) delete request.headers[name];
-  for (const [name, value] of Object.entries(fill.origin.plus)) request.headers[name] = value as string;
-  if (authority !== undefined) request.headers.host = authority;
+  request.headers = handlersFields(original.headers, fill, authority);
   const response = new ServerResponse(request);
   const sink = new Sink();
   // A response of its own with a real, if deaf, connection: back-pressure, `finish` and `close` come as always.
@@ -58,7 +57,6 @@ function copyOf(original: IncomingMessage): IncomingMessage {
   copy.httpVersionMajor = original.httpVersionMajor;
   copy.httpVersionMinor = original.httpVersionMinor;
   copy.rawHeaders = original.rawHeaders;
-  copy.headers = { ...original.headers };
   copy.complete = true;
   copy.push(null);
   return copy;

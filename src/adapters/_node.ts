@@ -4,6 +4,7 @@ import type { Route } from "../cache.ts";
 import type { Exchange, Fill, Reply } from "../engine/exchange.ts";
 import type { CacheRequest } from "../types.ts";
 import { runInBackground } from "./_background.ts";
+import { handlersFields } from "./_handlers-fields.ts";
 import { applyFields, writeReply } from "./_node-reply.ts";
 import { ResponseTap, type CleanHead } from "./_response-tap.ts";
 
@@ -84,10 +85,8 @@ class NodeExchange implements Exchange {
 
   forward(fill: Fill): void {
     const { request, response, url, cleanHead } = this.#call;
-    const { path, without, plus } = fill.origin;
-    for (const name of without) delete request.headers[name];
-    for (const [name, value] of Object.entries(plus)) request.headers[name] = value as string;
-    if (this.#authority !== undefined) request.headers.host = this.#authority;
+    const { path } = fill.origin;
+    request.headers = handlersFields(request.headers, fill, this.#authority);
     if (path !== url) this.#rewriteQuery(path);
     this.#tap = new ResponseTap(response, fill, cleanHead);
     this.#call.run(fill);

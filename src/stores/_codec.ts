@@ -25,7 +25,7 @@ const NO_FLAGS = 0;
 /** Bytes before meta. */
 export const HEADER_BYTES = 16;
 /** Largest meta that is written or read. */
-export const MAX_META_BYTES = 64 * 1024;
+export const MAX_META_BYTES: number = 64 * 1024;
 const MAX_BODY_BYTES = 0xffff_ffff;
 
 /**

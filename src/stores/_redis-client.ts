@@ -36,6 +36,7 @@ export interface ConnectionObserver {
 
 /** The parts of an event emitter both families have. */
 interface Emitter {
+  listeners(event: string): unknown[];
   on(event: string, listener: (argument?: unknown) => void): unknown;
   off(event: string, listener: (argument?: unknown) => void): unknown;
 }
@@ -74,12 +75,14 @@ export function redisClient(value: unknown): RedisClient | undefined {
   return undefined;
 }
 
+const EMITTER = ["on", "off", "listeners"] as const;
+
 function isNodeRedis(value: unknown): value is NodeRedis {
-  return hasMethods(value, ["withTypeMapping", "connect", "on", "off"]) && "isOpen" in value;
+  return hasMethods(value, ["withTypeMapping", "connect", ...EMITTER]) && "isOpen" in value;
 }
 
 function isIoRedis(value: unknown): value is IoRedis {
-  return hasMethods(value, ["getBuffer", "set", "unlink", "on", "off"]) && "status" in value;
+  return hasMethods(value, ["getBuffer", "set", "unlink", ...EMITTER]) && "status" in value;
 }
 
 function hasMethods(value: unknown, names: readonly string[]): value is object {
@@ -100,19 +103,24 @@ function fromNodeRedis(client: NodeRedis): RedisClient {
     get: (key) => binary.get(key),
     set: (key, bytes, expireMs) => binary.set(key, bytes, { PX: expireMs }),
     delete: (key) => binary.unlink(key),
-    observe: (observer) =>
-      listen(client, {
+    observe: (observer) => {
+      // A node-redis client inherits from its emitter. Without any listener left Node would give it an event table of its
+      // own, later listeners would hear nothing, and the next error would end the process: so one stays.
+      ignoreErrors(client);
+      return listen(client, {
         ready: () => observer.onReady(),
         error: (error) => observer.onTrouble(error),
         terminated: () => observer.onEnd(),
         end: () => observer.onEnd(),
-      }),
+      });
+    },
     connect: () => {
       // connect() of node-redis never settles when the password is wrong; trouble arrives as events.
       if (!client.isOpen) client.connect().catch(() => {});
     },
     close: async (graceMs) => {
-      client.on("error", ignore);
+      // Destroyed while its socket is connecting, node-redis goes on to connect: then once more.
+      client.on("connect", () => ignoringErrors(() => client.destroy()));
       if (!client.isOpen) return;
       if (client.isReady !== false) await withinOrGiveUp(client.close(), graceMs);
       ignoringErrors(() => client.destroy());
@@ -141,7 +149,7 @@ function fromIoRedis(client: IoRedis): RedisClient {
       if (client.status === "wait") client.connect().catch(() => {});
     },
     close: async (graceMs) => {
-      client.on("error", ignore);
+      ignoreErrors(client);
       if (client.status === "end") return;
       if (client.status === "ready") await withinOrGiveUp(client.quit(), graceMs);
       ignoringErrors(() => client.disconnect());
@@ -157,6 +165,10 @@ function listen(emitter: Emitter, listeners: Readonly<Record<string, (argument?:
 }
 
 /** What a client still has to say after it was let go must not end the process. */
+function ignoreErrors(emitter: Emitter): void {
+  if (!emitter.listeners("error").includes(ignore)) emitter.on("error", ignore);
+}
+
 function ignore(): void {}
 
 async function withinOrGiveUp(done: Promise<unknown>, graceMs: number): Promise<void> {
@@ -183,8 +195,9 @@ function nodeRedisAddress(client: NodeRedis): string {
 
 function hostAddress(options: { host?: unknown; port?: unknown; path?: unknown } | undefined): string {
   if (typeof options?.path === "string") return options.path;
-  if (options?.host === undefined && options?.port === undefined) return "redis";
-  return `redis://${String(options.host ?? "127.0.0.1")}:${String(options.port ?? 6379)}`;
+  const { host, port } = options ?? {};
+  if (typeof host !== "string" && typeof port !== "number") return "redis";
+  return `redis://${typeof host === "string" ? host : "127.0.0.1"}:${typeof port === "number" ? port : 6379}`;
 }
 
 /** A URL without user name, password and query; `redis` when it is none. */
@@ -210,8 +223,8 @@ export interface ClientPackages {
 }
 
 const installed: ClientPackages = {
-  redis: () => import("redis") as unknown as ReturnType<ClientPackages["redis"]>,
-  ioredis: () => import("ioredis") as unknown as ReturnType<ClientPackages["ioredis"]>,
+  redis: () => import("redis"),
+  ioredis: () => import("ioredis"),
 };
 
 /** A client for `url` that has not begun to connect, from `redis` or else `ioredis`. */

@@ -11,11 +11,11 @@ const SUBPATHS: Readonly<Record<string, Allowance>> = {
   "./memory": { main: "memoryStore", loads: ["lru-cache"] },
   "./redis": { main: "redisStore", onDemand: ["redis", "ioredis"] },
   "./express": { main: "expressCache", loads: ["devalue", "lru-cache"], types: ["express"] },
-  "./hono": { main: "honoCache", loads: ["devalue", "lru-cache", "hono"], types: ["hono"] },
+  "./hono": { main: "honoCache", loads: ["devalue", "lru-cache"], types: ["hono"] },
   "./node": { main: "nodeCache", loads: ["devalue", "lru-cache"] },
   "./fetch": { main: "fetchCache", loads: ["devalue", "lru-cache"] },
-  "./decorators": { main: "Cached", loads: ["devalue", "lru-cache"] },
-  "./testing": { main: "storeContract", loads: ["devalue", "lru-cache"] },
+  "./decorators": { main: "cachedMethods" },
+  "./testing": { main: "storeContract" },
 };
 
 interface Allowance {
