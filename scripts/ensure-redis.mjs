@@ -22,7 +22,12 @@ const MANAGERS = [
     ],
   },
   { command: "apk", needsRoot: true, steps: [["apk", "add", "--no-cache", "redis"]] },
-  { command: "dnf", needsRoot: true, steps: [["dnf", "install", "-q", "-y", "redis"]], or: [["dnf", "install", "-q", "-y", "valkey"]] },
+  {
+    command: "dnf",
+    needsRoot: true,
+    steps: [["dnf", "install", "-q", "-y", "redis"]],
+    or: [["dnf", "install", "-q", "-y", "valkey"]],
+  },
   { command: "brew", needsRoot: false, steps: [["brew", "install", "--quiet", "redis"]] },
 ];
 
@@ -86,7 +91,8 @@ function run(steps, prefix) {
       timeout: INSTALL_WITHIN_MS,
       env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", HOMEBREW_NO_AUTO_UPDATE: "1" },
     });
-    if (last.status !== 0) console.error(`  ${step.join(" ")}: ${lastLine(last.stderr) ?? last.error?.message ?? "failed"}`);
+    if (last.status !== 0)
+      console.error(`  ${step.join(" ")}: ${lastLine(last.stderr) ?? last.error?.message ?? "failed"}`);
   }
   return last?.status === 0;
 }

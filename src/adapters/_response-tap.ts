@@ -205,7 +205,9 @@ function bytesOf(chunk: Chunk, encoding: BufferEncoding | undefined): Uint8Array
   return typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk;
 }
 
-/** Bytes nobody else can change afterwards. */
+/** Bytes nobody else can change afterwards, in a buffer of their own: a slice of Node's pool would keep all of it alive. */
 function ownBytes(chunk: Chunk, encoding: BufferEncoding | undefined): Uint8Array {
-  return typeof chunk === "string" ? Buffer.from(chunk, encoding) : Buffer.from(chunk);
+  const bytes = bytesOf(chunk, encoding);
+  const isOwn = typeof chunk === "string" && bytes.buffer.byteLength === bytes.byteLength;
+  return isOwn ? bytes : Uint8Array.prototype.slice.call(bytes);
 }
