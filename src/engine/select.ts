@@ -3,11 +3,10 @@ import { matchesVary, presentedFields } from "../rfc9111/vary.ts";
 import type { CacheRequest, StoreEntry } from "../types.ts";
 import type { Engine } from "./engine.ts";
 import { guardStore } from "./store-guard.ts";
-import { liveEntry, type LiveResponse } from "./stored-entry.ts";
+import { liveEntry, type LiveEntry, type LiveResponse, type LiveVarySpec } from "./stored-entry.ts";
 
 /** What this process remembers of a resource whose responses vary. */
-export interface VarySpec {
-  readonly names: readonly string[];
+export interface VarySpec extends LiveVarySpec {
   /** Until when the store keeps the record of `names`. */
   readonly keptUntilMs: number;
   /** Variants stored by this process, to bound them. */
@@ -23,32 +22,60 @@ export interface Selected {
   readonly varyMiss: boolean;
 }
 
-/** Looks a request up: at once where the store answers at once; one look-up once the resource's `Vary` is known. */
+/**
+ * Looks a request up: at once where the store answers at once.
+ *
+ * Under the primary key is the response, or the record of what its responses vary by. Where this process remembers that
+ * record, record and variant are asked for together, so that a hit costs one round trip; the record still decides, so that
+ * taking it away takes all variants away.
+ */
 export function select(engine: Engine, primary: string, request: CacheRequest): Selected | Promise<Selected> {
   const spec = engine.varySpecs.get(primary);
-  const key = spec === undefined ? primary : variantKey(primary, presentedFields(request.fields, spec.names));
-  const found = guardStore(engine, "get", () => engine.store.get(key));
-  if (found instanceof Promise) return found.then((entry) => fromEntry(engine, primary, key, entry, request));
-  return fromEntry(engine, primary, key, found, request);
+  const record = read(engine, primary);
+  if (spec === undefined) return then(record, (live) => fromPrimary(engine, primary, request, live));
+  const key = keyOfVariant(primary, spec, request);
+  const variant = read(engine, key);
+  return then(record, (live) => {
+    if (live?.kind === "vary" && live.epoch === spec.epoch)
+      return then(variant, (found) => chosen(key, request, found));
+    engine.varySpecs.delete(primary);
+    return fromPrimary(engine, primary, request, live);
+  });
 }
 
-function fromEntry(
+/** The key of the variant this request selects. */
+export function keyOfVariant(primary: string, spec: LiveVarySpec, request: CacheRequest): string {
+  return variantKey(`${primary} ${spec.epoch}`, presentedFields(request.fields, spec.names));
+}
+
+function fromPrimary(
   engine: Engine,
   primary: string,
-  key: string,
-  entry: StoreEntry | undefined,
   request: CacheRequest,
+  live: LiveEntry | undefined,
 ): Selected | Promise<Selected> {
-  const live = entry === undefined ? undefined : liveEntry(entry);
-  if (live === undefined) return { key, live, varyMiss: key !== primary };
-  if (live.kind === "response") {
-    if (live.stored.varyFields.length === 0 || matchesVary(live.stored.varyFields, request.fields)) {
-      return { key, live, varyMiss: false };
-    }
+  if (live === undefined) return { key: primary, live: undefined, varyMiss: false };
+  if (live.kind === "response") return chosen(primary, request, live);
+  engine.varySpecs.set(primary, { ...live, keptUntilMs: 0, variants: new Set() });
+  const key = keyOfVariant(primary, live, request);
+  return then(read(engine, key), (found) => chosen(key, request, found));
+}
+
+function chosen(key: string, request: CacheRequest, live: LiveEntry | undefined): Selected {
+  if (live?.kind !== "response" || !matchesVary(live.stored.varyFields, request.fields)) {
     return { key, live: undefined, varyMiss: true };
   }
-  // A variant's key cannot hold another record of names, so this goes one step deep.
-  if (key !== primary) return { key, live: undefined, varyMiss: true };
-  engine.varySpecs.set(primary, { names: live.names, keptUntilMs: 0, variants: new Set() });
-  return select(engine, primary, request);
+  return { key, live, varyMiss: false };
+}
+
+function read(engine: Engine, key: string): LiveEntry | undefined | Promise<LiveEntry | undefined> {
+  return then(
+    guardStore(engine, "get", () => engine.store.get(key)),
+    (entry: StoreEntry | undefined) => (entry === undefined ? undefined : liveEntry(entry)),
+  );
+}
+
+/** Goes on at once with a value, later with a promise. */
+function then<A, B>(value: A | Promise<A>, next: (value: A) => B | Promise<B>): B | Promise<B> {
+  return value instanceof Promise ? value.then(next) : next(value);
 }

@@ -13,6 +13,8 @@ export interface LiveResponse {
 export interface LiveVarySpec {
   readonly kind: "vary";
   readonly names: readonly string[];
+  /** Part of the keys of all variants: with a new record come new variants. */
+  readonly epoch: string;
 }
 
 export type LiveEntry = LiveResponse | LiveVarySpec;
@@ -28,8 +30,9 @@ export function responseEntry(live: LiveResponse): StoreEntry {
 
 const NO_BODY = new Uint8Array(0);
 
-export function varySpecEntry(names: readonly string[]): StoreEntry {
-  return { meta: { kind: "vary", names }, body: NO_BODY, live: { kind: "vary", names } satisfies LiveVarySpec };
+export function varySpecEntry({ names, epoch }: LiveVarySpec): StoreEntry {
+  const live: LiveVarySpec = { kind: "vary", names, epoch };
+  return { meta: { ...live }, body: NO_BODY, live };
 }
 
 /** The decoded entry, or `undefined` when it is not one of ours: nothing read from a store is trusted. */
@@ -44,8 +47,9 @@ function decode(entry: StoreEntry): LiveEntry | undefined {
   const { meta } = entry;
   if (meta["kind"] === "vary") {
     const names = texts(meta["names"]);
-    if (names === undefined || names.length === 0) return undefined;
-    return names.every(isFieldName) ? { kind: "vary", names } : undefined;
+    const epoch = meta["epoch"];
+    if (names === undefined || names.length === 0 || typeof epoch !== "string") return undefined;
+    return names.every(isFieldName) ? { kind: "vary", names, epoch } : undefined;
   }
   if (meta["kind"] !== "response") return undefined;
   const stored = decodeResponse(meta, entry.body);

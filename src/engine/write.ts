@@ -1,4 +1,3 @@
-import { variantKey } from "../rfc9111/cache-key.ts";
 import { responseDirectives, type ResponseDirectives } from "../rfc9111/directives.ts";
 import { endToEndFields, fieldValue, hasField } from "../rfc9111/fields.ts";
 import { correctedInitialAgeSeconds, currentAgeSeconds, freshnessLifetimeSeconds } from "../rfc9111/freshness.ts";
@@ -9,6 +8,7 @@ import type { CacheRequest, Fields, ResponseHead, StoredResponse } from "../type
 import type { Engine } from "./engine.ts";
 import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
+import { keyOfVariant, type VarySpec } from "./select.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "./stored-entry.ts";
 
@@ -141,8 +141,9 @@ export function storeResponse(context: WriteContext, live: LiveResponse): boolea
   if (stored.varyFields.length === 0) {
     engine.varySpecs.delete(primary);
   } else {
-    key = variantKey(primary, stored.varyFields);
-    if (!rememberVariant(engine, primary, key, stored, requestedAtMs + retainMs)) return false;
+    const variant = rememberVariant(context, stored, requestedAtMs + retainMs);
+    if (variant === undefined) return false;
+    key = variant;
   }
   void guardStore(engine, "put", () => engine.store.put(key, responseEntry(live), retainMs));
   engine.report?.({
@@ -169,24 +170,30 @@ function retainSeconds(stored: StoredResponse): number {
   return freshSeconds + Math.max(staleSeconds, stored.hasOriginValidator ? KEEP_TO_REVALIDATE_SECONDS : 0);
 }
 
-/** Counts the variant and sees that the store holds the record of names for at least as long as the variant. */
-function rememberVariant(
-  engine: Engine,
-  primary: string,
-  key: string,
-  stored: StoredResponse,
-  untilMs: number,
-): boolean {
+/**
+ * The key of a variant, counted, and with a record of names in the store that is kept at least as long; `undefined` when
+ * there are too many.
+ */
+function rememberVariant(context: WriteContext, stored: StoredResponse, untilMs: number): string | undefined {
+  const { engine, primary, request } = context;
   const names = stored.varyFields.map(([name]) => name);
   const known = engine.varySpecs.get(primary);
-  const same = known !== undefined && known.names.join() === names.join();
-  const variants = same ? known.variants : new Set<string>();
-  if (!variants.has(key) && variants.size >= engine.maxVariants) return false;
-  variants.add(key);
-  const keptUntilMs = same ? known.keptUntilMs : 0;
-  if (keptUntilMs >= untilMs) return true;
-  engine.varySpecs.set(primary, { names, keptUntilMs: untilMs, variants });
-  const retainMs = untilMs - engine.now();
-  void guardStore(engine, "put", () => engine.store.put(primary, varySpecEntry(names), Math.max(1, retainMs)));
-  return true;
+  const spec: VarySpec =
+    known !== undefined && known.names.join() === names.join()
+      ? known
+      : { kind: "vary", names, epoch: newEpoch(untilMs), keptUntilMs: 0, variants: new Set() };
+  const key = keyOfVariant(primary, spec, request);
+  if (!spec.variants.has(key) && spec.variants.size >= engine.maxVariants) return undefined;
+  spec.variants.add(key);
+  if (spec.keptUntilMs < untilMs) {
+    engine.varySpecs.set(primary, { ...spec, keptUntilMs: untilMs });
+    const retainMs = Math.max(1, untilMs - engine.now());
+    void guardStore(engine, "put", () => engine.store.put(primary, varySpecEntry(spec), retainMs));
+  }
+  return key;
+}
+
+/** Unlike any other of its resource; it is no secret. */
+function newEpoch(timeMs: number): string {
+  return `${timeMs.toString(36)}-${Math.random().toString(36).slice(2, 10)}`;
 }
