@@ -26,7 +26,7 @@ export function logEvent(logger: Logger, event: CacheEvent): void {
     case "connected":
       return logger.info(`connected to ${event.store} at ${event.address}`);
     case "connection-failed":
-      return logger.warn(`no connection to ${event.store} at ${event.address}: ${event.error.message}`);
+      return logger.warn(`no connection to ${event.store} at ${event.address}, nothing is cached meanwhile: ${reason(event)}`);
     case "operation-failed":
       return logger.warn(`${event.store} ${event.operation} failed: ${event.error.message}`);
   }
@@ -38,4 +38,10 @@ function aside(text: string | undefined): string {
 
 function bytes(count: number | undefined): string {
   return count === undefined ? "" : ` (${count} bytes)`;
+}
+
+/** What went wrong, without the address that the error names once more. */
+function reason({ address, error }: Extract<CacheEvent, { type: "connection-failed" }>): string {
+  const named = `${address}: `;
+  return error.message.startsWith(named) ? error.message.slice(named.length) : error.message;
 }
