@@ -129,3 +129,13 @@ export function asError(thrown: unknown): Error {
     cause: thrown,
   });
 }
+
+/** The command line cannot mean anything: one line for the user, exit code 2. */
+export function usageError(line: string): CodedError {
+  return coded(new Error(line), "ERR_USAGE");
+}
+
+/** A command cannot do its work on this machine: one line for the user, exit code 1. */
+export function commandFailed(line: string): CodedError {
+  return coded(new Error(line), "ERR_COMMAND_FAILED");
+}

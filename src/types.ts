@@ -139,6 +139,8 @@ export interface CacheStore {
   readonly name: string;
   /** Called once by each cache that uses the store; a store that connects starts to do so here. */
   open?(report: (event: StoreEvent) => void): void;
+  /** False while the store keeps nothing, because it is not connected, say. Left out: it always keeps what it can. */
+  isAvailable?(): boolean;
   get(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined>;
   /** Keeps `entry` for at most `retainMs`, replacing what was there. */
   put(key: string, entry: StoreEntry, retainMs: number): void | Promise<void>;

@@ -16,8 +16,8 @@ export interface NodeCall {
   readonly url: string;
   /** Lets the handler answer; errors it throws are `fill`'s to hear of first, where there is one. */
   run(fill: Fill | undefined): void;
-  /** The framework's copies of the path, when the handler shall see another query. */
-  rewriteQuery?(query: string): void;
+  /** Changes the framework's own copies of path and query, where the handler shall see another query. */
+  rewriteTarget?(request: IncomingMessage, path: string): void;
   readonly cleanHead?: CleanHead;
   /**
    * Runs the handler on another pair; errors it throws go to `fill`. Left out where the framework cannot do that.
@@ -66,7 +66,11 @@ class NodeExchange implements Exchange {
   get forwardInBackground(): ((fill: Fill) => void) | undefined {
     const { request, rerun, cleanHead } = this.#call;
     if (rerun === undefined) return undefined;
-    return (fill) => runInBackground(request, fill, this.#authority, cleanHead, rerun);
+    return (fill) =>
+      runInBackground(request, fill, this.#authority, cleanHead, (again, shadow) => {
+        this.#showTarget(again, fill.origin.path);
+        rerun(again, shadow, fill);
+      });
   }
 
   get native(): unknown {
@@ -84,25 +88,19 @@ class NodeExchange implements Exchange {
   }
 
   forward(fill: Fill): void {
-    const { request, response, url, cleanHead } = this.#call;
-    const { path } = fill.origin;
+    const { request, response, cleanHead } = this.#call;
     request.headers = handlersFields(request.headers, fill, this.#authority);
-    if (path !== url) this.#rewriteQuery(path);
+    this.#showTarget(request, fill.origin.path);
     this.#tap = new ResponseTap(response, fill, cleanHead);
     this.#call.run(fill);
   }
 
-  #rewriteQuery(path: string): void {
-    const { request } = this.#call;
-    const query = queryOf(path);
-    const own = request.url ?? "/";
-    const mark = own.indexOf("?");
-    request.url = (mark === -1 ? own : own.slice(0, mark)) + (query === "" ? "" : `?${query}`);
-    this.#call.rewriteQuery?.(query);
+  /** `request.url` may be shorter than the path: routers cut off what they have matched. */
+  #showTarget(request: IncomingMessage, path: string): void {
+    if (path === this.#call.url) return;
+    const [own = "/"] = (request.url ?? "/").split("?", 1);
+    const mark = path.indexOf("?");
+    request.url = mark === -1 ? own : own + path.slice(mark);
+    this.#call.rewriteTarget?.(request, path);
   }
-}
-
-function queryOf(path: string): string {
-  const mark = path.indexOf("?");
-  return mark === -1 ? "" : path.slice(mark + 1);
 }

@@ -56,8 +56,9 @@ export class ResponseTap {
     if (response.headersSent) return;
     for (const name of response.getHeaderNames()) {
       const outer = this.#outer[name];
-      if (outer !== undefined) response.setHeader(name, outer);
-      else if (name !== "connection") response.removeHeader(name);
+      if (outer !== undefined) {
+        if (!sameValue(outer, response.getHeader(name))) response.setHeader(name, outer);
+      } else if (name !== "connection") response.removeHeader(name);
     }
     response.statusMessage = "";
     writeReply(response, reply);
@@ -181,7 +182,7 @@ export class ResponseTap {
 
 const NOTHING = new Uint8Array(0);
 
-function sameValue(outer: OutgoingHttpHeader | undefined, now: OutgoingHttpHeader): boolean {
+function sameValue(outer: OutgoingHttpHeader | undefined, now: OutgoingHttpHeader | undefined): boolean {
   if (outer === undefined) return false;
   return outer === now || (Array.isArray(outer) && Array.isArray(now) && JSON.stringify(outer) === JSON.stringify(now));
 }

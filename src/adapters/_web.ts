@@ -18,7 +18,7 @@ export interface WebCall {
 export function respondOnWeb(route: Route, call: WebCall): Response | Promise<Response> {
   const request = cacheRequest(call.request, route.authority);
   if (request === undefined) return call.run(call.request);
-  const exchange = new WebExchange(call, request.authority);
+  const exchange = new WebExchange(call, route.authority);
   route.respond(request, exchange);
   return exchange.answer();
 }
@@ -43,16 +43,20 @@ function cacheRequest(request: Request, authority: string | undefined): CacheReq
 
 class WebExchange implements Exchange {
   readonly #call: WebCall;
-  readonly #authority: string;
+  readonly #authority: string | undefined;
   #given: Response | Promise<Response> | undefined;
   #resolve: ((response: Response | Promise<Response>) => void) | undefined;
   readonly forwardInBackground: ((fill: Fill) => void) | undefined;
 
-  constructor(call: WebCall, authority: string) {
+  constructor(call: WebCall, authority: string | undefined) {
     this.#call = call;
     this.#authority = authority;
     const { rerun } = call;
-    if (rerun !== undefined) this.forwardInBackground = (fill) => void this.#drive(fill, rerun).catch(ignored);
+    if (rerun === undefined) return;
+    this.forwardInBackground = (fill) => {
+      const request = originRequest(call.request, fill, authority, undefined);
+      this.#drive(fill, () => rerun(request)).catch(ignored);
+    };
   }
 
   get native(): unknown {
@@ -85,7 +89,9 @@ class WebExchange implements Exchange {
   }
 
   forward(fill: Fill): void {
-    const answered = this.#drive(fill, (request) => this.#call.run(request));
+    const { request } = this.#call;
+    const given = originRequest(request, fill, this.#authority, request.signal);
+    const answered = this.#drive(fill, () => this.#call.run(given));
     void answered.then(
       (response) => (response === undefined ? undefined : this.#give(response)),
       (error: unknown) => this.#give(Promise.reject(asError(error))),
@@ -98,10 +104,10 @@ class WebExchange implements Exchange {
   }
 
   /** Runs the handler and reports to `fill`; the response to send, or nothing where the engine has answered itself. */
-  async #drive(fill: Fill, run: (request: Request) => Response | Promise<Response>): Promise<Response | undefined> {
+  async #drive(fill: Fill, run: () => Response | Promise<Response>): Promise<Response | undefined> {
     let response: Response;
     try {
-      response = await run(originRequest(this.#call.request, fill, this.#authority));
+      response = await run();
     } catch (error) {
       if (fill.fail(asError(error))) return undefined;
       throw error;
@@ -125,6 +131,9 @@ class WebExchange implements Exchange {
 
 const NOTHING = new Uint8Array(0);
 
+/** A source that never waits may never end; from here on its client sets the pace. */
+const MAX_AT_HAND_BYTES = 4 * 1024 * 1024;
+
 function ignored(): void {
   // The fill has heard of it already; nobody else waits for a revalidation in the background.
 }
@@ -139,21 +148,25 @@ class BodyReader {
     this.#reader = body.getReader();
   }
 
-  /** The whole body if it is there without waiting for anything outside, as for `Response.json()`. */
+  /** The whole body if it is there without waiting for anything outside, as for `Response.json()`, and not too much. */
   async wholeIfAtHand(): Promise<Uint8Array | undefined> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<"late">((resolve) => {
       timer = setTimeout(() => resolve("late"), 0);
     });
+    let bytes = 0;
     try {
-      for (;;) {
+      while (bytes <= MAX_AT_HAND_BYTES) {
         this.#pending = this.#reader.read();
         const next = await Promise.race([this.#pending, late]);
         if (next === "late") return undefined;
         this.#pending = undefined;
         if (next.done) return joined(this.#read);
-        if (next.value !== undefined) this.#read.push(next.value);
+        if (next.value === undefined) continue;
+        this.#read.push(next.value);
+        bytes += next.value.byteLength;
       }
+      return undefined;
     } catch (error) {
       // Given to whoever reads on.
       this.#pending = Promise.reject(asError(error));
@@ -223,18 +236,34 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-function originRequest(request: Request, { origin }: Fill, authority: string): Request {
-  const url = request.url;
-  const base = url.slice(0, url.indexOf("/", url.indexOf("://") + 3));
+/** The request as the handler shall see it; the client's own where it is the same. `signal` is that of who waits for it. */
+function originRequest(
+  request: Request,
+  { origin }: Fill,
+  authority: string | undefined,
+  signal: AbortSignal | undefined,
+): Request {
+  const { url, method } = request;
+  // Nothing is taken from or added to a request that has a body to lose.
+  if (method !== "GET" && method !== "HEAD") return request;
+  const start = url.indexOf("://") + 3;
+  const base = authority === undefined ? url.slice(0, url.indexOf("/", start)) : url.slice(0, start) + authority;
   const target = base + origin.path;
+  const host = request.headers.get("host");
+  const named = authority === undefined || host === null ? host : authority;
   const plus = Object.entries(origin.plus);
-  const same = target === url && plus.length === 0 && !origin.without.some((name) => request.headers.has(name));
-  if (same) return request;
+  const isSame =
+    signal !== undefined &&
+    target === url &&
+    named === host &&
+    plus.length === 0 &&
+    !origin.without.some((name) => request.headers.has(name));
+  if (isSame) return request;
   const headers = new Headers(request.headers);
   for (const name of origin.without) headers.delete(name);
   for (const [name, value] of plus) headers.set(name, String(value));
-  if (headers.has("host")) headers.set("host", authority);
-  return new Request(target, { method: request.method, headers, signal: request.signal });
+  if (named !== null) headers.set("host", named);
+  return new Request(target, { method, headers, ...(signal === undefined ? {} : { signal }) });
 }
 
 function fieldsOf(headers: Headers): Fields {

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import type { Request, RequestHandler, Response } from "express";
 import type { Cache, Route } from "../cache.ts";
 import type { Fill } from "../engine/exchange.ts";
@@ -22,7 +23,7 @@ export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> 
         response,
         url: request.originalUrl,
         run: () => next(),
-        rewriteQuery: (query) => rewriteQuery(request, query),
+        rewriteTarget,
         cleanHead: dropGeneratedEtag,
         // Looked for only when it is needed.
         get rerun() {
@@ -41,10 +42,13 @@ function dropGeneratedEtag(fields: Record<string, string | readonly string[]>): 
 }
 
 /** Express 4 has parsed the query before us; Express 5 parses it at each access. */
-function rewriteQuery(request: Request, query: string): void {
+function rewriteTarget(message: IncomingMessage, path: string): void {
+  const request = message as Request;
+  request.originalUrl = path;
   if (!Object.hasOwn(request, "query")) return;
   const parse = request.app.get("query parser fn") as ((text: string) => Request["query"]) | undefined;
-  if (typeof parse === "function") request.query = parse(query);
+  const mark = path.indexOf("?");
+  if (typeof parse === "function") request.query = parse(mark === -1 ? "" : path.slice(mark + 1));
 }
 
 interface Layer {
@@ -58,7 +62,8 @@ interface Layer {
  */
 function rerunOf(middleware: RequestHandler, request: Request, response: Response): Rerun | undefined {
   const stack = (request.route as { stack?: readonly Layer[] } | undefined)?.stack;
-  const own = stack?.findIndex((layer) => layer.handle === middleware) ?? -1;
+  // One middleware may stand on several methods of a route; only a GET is ever renewed.
+  const own = stack?.findIndex((layer) => layer.handle === middleware && isForGet(layer)) ?? -1;
   if (stack === undefined || own === -1) return undefined;
   return (again, shadow, fill) => {
     const expressRequest = again as Request;
@@ -68,6 +73,10 @@ function rerunOf(middleware: RequestHandler, request: Request, response: Respons
     expressRequest.res = expressResponse;
     runFrom(stack, own + 1, expressRequest, expressResponse, fill);
   };
+}
+
+function isForGet({ method }: Layer): boolean {
+  return method === undefined || method === "get";
 }
 
 type Handle = (request: Request, response: Response, next: (error?: unknown) => void) => unknown;
@@ -98,8 +107,8 @@ function runFrom(stack: readonly Layer[], start: number, request: Request, respo
       fill.fail(new Error("no handler of the route answered"));
       return;
     }
-    const { handle, method } = layer;
-    if (typeof handle !== "function" || handle.length > 3 || (method !== undefined && method !== "get")) return step();
+    const { handle } = layer;
+    if (typeof handle !== "function" || handle.length > 3 || !isForGet(layer)) return step();
     void run(handle as Handle, request, response, step);
   };
   step();

@@ -27,38 +27,59 @@ export function nodeCache(cache: Cache): Cached<IncomingMessage, [handler: NodeH
         "The handler comes after the options.",
       );
     }
-    return (request, response) =>
-      respondOnNode(route, {
-        request,
-        response,
-        url: request.url ?? "/",
-        run: (fill) => runHandler(handler, request, response, fill),
-        rerun: (again, shadow, fill) => runHandler(handler, again, shadow, fill),
-      });
+    return (request, response) => answer(route, handler, request, response);
   });
 }
 
+/**
+ * What the handler gives comes back to the caller, and what it throws: at once where the handler runs at once, else as
+ * a promise. So an application that deals with its handlers' errors goes on doing so.
+ */
+function answer(route: Route, handler: NodeHandler, request: IncomingMessage, response: ServerResponse): unknown {
+  let result: unknown;
+  let isLate = false;
+  let resolveLate: ((result: unknown) => void) | undefined;
+  respondOnNode(route, {
+    request,
+    response,
+    url: request.url ?? "/",
+    run(fill) {
+      if (isLate) resolveLate?.(resultOf(() => runHandler(handler, request, response, fill)));
+      else result = runHandler(handler, request, response, fill);
+    },
+    rerun(again, shadow, fill) {
+      // The fill has heard of every failure; nobody else waits for this run.
+      resultOf(() => runHandler(handler, again, shadow, fill)).catch(() => {});
+    },
+  });
+  isLate = true;
+  if (result !== undefined || response.writableEnded) return result;
+  return new Promise((resolve) => {
+    resolveLate = resolve;
+    response.once("close", () => resolve(undefined));
+  });
+}
+
+async function resultOf(run: () => unknown): Promise<unknown> {
+  return run();
+}
+
+/** Tells `fill` of an error before the caller, who hears of it only if the client has no answer yet. */
 function runHandler(
   handler: NodeHandler,
   request: IncomingMessage,
   response: ServerResponse,
   fill: Fill | undefined,
-): void {
-  if (fill === undefined) {
-    handler(request, response);
-    return;
-  }
-  const background = fill;
+): unknown {
+  if (fill === undefined) return handler(request, response);
+  const fail = (error: unknown): void => {
+    if (!fill.fail(asError(error))) throw error;
+  };
   let result: unknown;
   try {
     result = handler(request, response);
   } catch (error) {
-    if (!background.fail(asError(error))) throw error;
-    return;
+    return fail(error);
   }
-  if (!(result instanceof Promise)) return;
-  // A rejection nobody deals with stays one, as it would be without a cache.
-  void result.catch((error: unknown) => {
-    if (!background.fail(asError(error))) throw error;
-  });
+  return result instanceof Promise ? result.catch(fail) : result;
 }

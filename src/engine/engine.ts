@@ -2,7 +2,7 @@ import { LRUCache } from "lru-cache";
 import type { CacheStore } from "../types.ts";
 import type { Flight } from "./collapse.ts";
 import type { CacheEvent } from "./events.ts";
-import type { VarySpec } from "./select.ts";
+import type { LookUps, VarySpec } from "./select.ts";
 
 /** What one cache owns while it runs. Everything that is remembered is bounded. */
 export interface Engine {
@@ -21,8 +21,14 @@ export interface Engine {
   readonly report: ((event: CacheEvent) => void) | undefined;
   /** Forwarded requests whose response others may wait for, by the key it will be stored under. */
   readonly flights: Map<string, Flight>;
-  /** Keys whose last response could not be stored: their requests do not queue behind each other. */
-  readonly hitForMiss: LRUCache<string, true>;
+  /** Keys whose last response could not be shared, and until when their requests do not queue behind each other. */
+  readonly hitForMiss: LRUCache<string, number>;
+  /** Look-ups a store has not answered yet, by primary key. */
+  readonly lookUps: Map<string, LookUps>;
+  /** Counts what must be put in order: requests to the origin and invalidations. A clock has ties and jumps. */
+  moment: number;
+  /** The moments at which resources were invalidated: a response asked for before is not stored any more. */
+  readonly invalidatedAt: LRUCache<string, number>;
   /** The `Vary` of resources met by this process, so that a hit needs one look-up. */
   readonly varySpecs: LRUCache<string, VarySpec>;
 }
@@ -32,11 +38,14 @@ export interface IdentityRules {
   readonly cookies: ReadonlySet<string>;
 }
 
-const HIT_FOR_MISS_MS = 10_000;
+export const HIT_FOR_MISS_MS = 10_000;
 const REMEMBERED_KEYS = 10_000;
 
 /** What the shell around the engine provides. */
-export interface EngineParts extends Omit<Engine, "report" | "flights" | "hitForMiss" | "varySpecs"> {
+export interface EngineParts extends Omit<
+  Engine,
+  "report" | "flights" | "lookUps" | "hitForMiss" | "invalidatedAt" | "moment" | "varySpecs"
+> {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
 }
@@ -54,7 +63,10 @@ export function createEngine(parts: EngineParts): Engine {
       return parts.report();
     },
     flights: new Map(),
-    hitForMiss: new LRUCache({ max: REMEMBERED_KEYS, ttl: HIT_FOR_MISS_MS }),
+    lookUps: new Map(),
+    hitForMiss: new LRUCache({ max: REMEMBERED_KEYS }),
+    invalidatedAt: new LRUCache({ max: REMEMBERED_KEYS }),
+    moment: 0,
     varySpecs: new LRUCache({ max: REMEMBERED_KEYS }),
   };
 }

@@ -7,7 +7,7 @@ import { conditionalFields, validates } from "../rfc9111/validation.ts";
 import type { CacheRequest, Fields, ForwardReason, Outcome, ResponseHead } from "../types.ts";
 import { Capture } from "./capture.ts";
 import type { Flight, FlightEnd } from "./collapse.ts";
-import type { Engine } from "./engine.ts";
+import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
 import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
@@ -20,6 +20,7 @@ import {
   storeResponse,
   subjectOf,
   withDeclaredVary,
+  type NotKept,
 } from "./write.ts";
 
 /** RFC 5861 §4: the only answers of an origin that a stale response may stand in for. */
@@ -42,6 +43,7 @@ export interface ForwardPlan {
   readonly key: string;
   readonly because: ForwardReason;
   readonly requestedAtMs: number;
+  readonly requestedAt: number;
   /** False for HEAD and for requests that ask not to be stored: the response only passes by. */
   readonly storable: boolean;
   /** The stale response a revalidation is about. */
@@ -126,20 +128,24 @@ export class ForwardedRequest implements Fill {
     const body = capture.body();
     const why = this.#whyBodyRefused(body);
     if (why !== undefined) return this.#forgo(why);
-    const live = this.#store(body);
-    if (live !== undefined) this.#finish(this.#outcome(true));
+    const live = this.#build(body);
+    if (live === undefined) return this.#forgo("callback-failed");
+    const notKept = this.#store(live);
+    this.#share(live, notKept);
+    this.#finish(this.#outcome(notKept === undefined, notKept));
   }
 
   fail(error: Error): boolean {
     if (this.#finished) return false;
     this.#capture = undefined;
     if (this.#head === undefined && this.#mayStandIn(undefined)) {
-      this.#serveOnError(undefined);
+      if (this.#plan.exchange !== undefined) this.#reportNotStored("origin-error", error);
+      this.#serveOnError(undefined, error);
       return true;
     }
     this.#settle({ type: "origin-error", originStatus: undefined });
     this.#reportNotStored("origin-error", error);
-    this.#finish(this.#outcome(false, "origin-error"));
+    this.#finish(this.#outcome(false, "origin-error"), error);
     return false;
   }
 
@@ -176,29 +182,29 @@ export class ForwardedRequest implements Fill {
     const { live, because } = validates(stale.stored, head)
       ? freshenedResponse(this.#plan, stale, head, nowMs)
       : { live: stale, because: "not-validated" };
+    const notStored = because === undefined ? storeResponse(this.#plan, live) : undefined;
+    const notKept = because ?? notStored;
+    const freshness = freshnessOf(live, nowMs);
     const outcome: Outcome = {
       hit: false,
       forwarded: this.#plan.because,
       originStatus: 304,
-      stored: because === undefined,
+      stored: notKept === undefined,
       collapsed: false,
-      ttlSeconds: freshnessOf(live, nowMs).ttlSeconds,
+      ttlSeconds: freshness.ttlSeconds,
+      ...(notKept === undefined ? {} : { detail: notKept }),
     };
-    this.#answer(storedReply(engine, route, request, live.stored, freshnessOf(live, nowMs), nowMs, outcome));
-    if (because === undefined) {
-      storeResponse(this.#plan, live);
-      this.#settle({ type: "stored", live });
-    } else {
-      this.#evict();
-      this.#settle({ type: "unshareable" });
-      this.#reportNotStored(because);
-    }
+    this.#answer(storedReply(engine, route, request, live.stored, freshness, nowMs, outcome));
+    if (because !== undefined) this.#evict();
+    if (because === undefined) this.#share(live, notStored);
+    else this.#settle({ type: "unshareable" });
+    if (notKept !== undefined) this.#reportNotStored(notKept);
     this.#finish(outcome);
     return ANSWERED;
   }
 
   /** RFC 5861 §4. */
-  #serveOnError(originStatus: number | undefined): HeadAction {
+  #serveOnError(originStatus: number | undefined, error?: Error): HeadAction {
     const { engine, route, request, stale, because } = this.#plan;
     const nowMs = engine.now();
     if (stale !== undefined) {
@@ -214,7 +220,7 @@ export class ForwardedRequest implements Fill {
       };
       this.#answer(storedReply(engine, route, request, stale.stored, freshness, nowMs, outcome));
       this.#settle({ type: "origin-error", originStatus });
-      this.#finish(outcome);
+      this.#finish(outcome, error);
     }
     return ANSWERED;
   }
@@ -236,9 +242,8 @@ export class ForwardedRequest implements Fill {
       this.#settle({ type: "origin-error", originStatus: head.status });
     } else {
       // A stored response that its origin no longer stands by must not be served again.
-      this.#evict();
-      this.#plan.engine.hitForMiss.set(this.#plan.key, true);
-      this.#settle({ type: "unshareable" });
+      if (because !== "incomplete") this.#evict();
+      this.#keepApart();
     }
     this.#reportNotStored(because);
     this.#finish(this.#outcome(false, because));
@@ -249,8 +254,9 @@ export class ForwardedRequest implements Fill {
     const { engine, route, exchange } = this.#plan;
     this.#capture = new Capture(route.maxBodyBytes);
     if (exchange === undefined) return ANSWERED;
-    const outcome = this.#outcome(true);
-    const fields = outcomeFields(engine, outcome, upstreamStatus(head));
+    // Said ahead of the body: it may still be cut off.
+    const notKept = engine.store.isAvailable?.() === false ? "store-unavailable" : undefined;
+    const fields = outcomeFields(engine, this.#outcome(notKept === undefined, notKept), upstreamStatus(head));
     const lifetimeSeconds = route.lifetimeSeconds.get(head.status);
     if (route.storing.lifetimeFrom === "route" && lifetimeSeconds !== undefined) {
       fields.push(...advertisedFields(route, head.fields, lifetimeSeconds, this.#receivedAtMs));
@@ -267,10 +273,11 @@ export class ForwardedRequest implements Fill {
     if (why !== undefined) return this.#refuse(head, why);
     const live = this.#build(body);
     if (live === undefined) return this.#refuse(head, "callback-failed");
-    const outcome = this.#outcome(true);
+    const notKept = this.#store(live);
+    const outcome = this.#outcome(notKept === undefined, notKept);
     const freshness = freshnessOf(live, this.#receivedAtMs);
     this.#answer(storedReply(engine, route, request, live.stored, freshness, this.#receivedAtMs, outcome));
-    this.#put(live);
+    this.#share(live, notKept);
     this.#finish(outcome);
     return ANSWERED;
   }
@@ -298,28 +305,35 @@ export class ForwardedRequest implements Fill {
     }
   }
 
-  #store(body: Uint8Array): LiveResponse | undefined {
-    const live = this.#build(body);
-    if (live === undefined) {
-      this.#forgo("callback-failed");
-      return undefined;
-    }
-    this.#put(live);
-    return live;
+  /** Why the response was not kept, if it was not. */
+  #store(live: LiveResponse): NotKept | undefined {
+    const notKept = storeResponse(this.#plan, live);
+    if (notKept !== undefined) this.#reportNotStored(notKept);
+    return notKept;
   }
 
-  #put(live: LiveResponse): void {
-    const { engine } = this.#plan;
-    engine.hitForMiss.delete(this.#plan.key);
-    const kept = storeResponse(this.#plan, live);
+  /** Gives the response to those who wait, if they may have it without a validation of their own (RFC 9111 §4). */
+  #share(live: LiveResponse, notKept: NotKept | undefined): void {
+    // Those who came after the resource changed must not get what was asked for before.
+    if (notKept === "invalidated") return this.#settle({ type: "unshareable" });
+    const { requiresRevalidation, staleWhileRevalidateSeconds } = live.stored;
+    const { ttlSeconds } = freshnessOf(live, this.#receivedAtMs);
+    if (requiresRevalidation || ttlSeconds + staleWhileRevalidateSeconds <= 0) return this.#keepApart();
+    this.#plan.engine.hitForMiss.delete(this.#plan.key);
     this.#settle({ type: "stored", live });
-    if (!kept) this.#reportNotStored("variant-limit");
+  }
+
+  /** Those who wait ask on their own, and for a while nobody waits for another. */
+  #keepApart(): void {
+    const { engine, key } = this.#plan;
+    engine.hitForMiss.set(key, this.#receivedAtMs + HIT_FOR_MISS_MS);
+    this.#settle({ type: "unshareable" });
   }
 
   /** The client has its response, but no copy will be kept after all. */
   #forgo(because: string): void {
-    this.#plan.engine.hitForMiss.set(this.#plan.key, true);
-    this.#settle({ type: "unshareable" });
+    if (because !== "incomplete") this.#evict();
+    this.#keepApart();
     this.#reportNotStored(because);
     this.#finish(this.#outcome(false, because));
   }
@@ -343,15 +357,15 @@ export class ForwardedRequest implements Fill {
     };
   }
 
-  #finish(outcome: Outcome): void {
+  #finish(outcome: Outcome, error?: Error): void {
     if (this.#finished) return;
     this.#finished = true;
     const { engine, request, exchange } = this.#plan;
     if (engine.report === undefined) return;
     if (exchange !== undefined) engine.report({ type: "outcome", method: request.method, url: request.path, outcome });
     else if (!outcome.stored) {
-      const error = new Error(`the origin answered ${outcome.originStatus ?? "nothing"}`);
-      engine.report({ type: "revalidation-failed", subject: subjectOf(request), error });
+      const failure = error ?? new Error(`the origin answered ${outcome.originStatus ?? "nothing"}`);
+      engine.report({ type: "revalidation-failed", subject: subjectOf(request), error: failure });
     }
   }
 

@@ -1,6 +1,7 @@
 import { asError } from "../errors.ts";
 import { primaryKey } from "../rfc9111/cache-key.ts";
 import { asksToBypass, requestDirectives } from "../rfc9111/directives.ts";
+import { isSafeMethod } from "../rfc9111/invalidation.ts";
 import { decideReuse } from "../rfc9111/reuse.ts";
 import { matchesVary, presentedFields } from "../rfc9111/vary.ts";
 import type { CacheRequest, ForwardReason, Outcome } from "../types.ts";
@@ -10,8 +11,9 @@ import type { Engine } from "./engine.ts";
 import type { Exchange } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import type { RouteRules } from "./route.ts";
+import { UnsafeRequest } from "./invalidate.ts";
 import { routingPart } from "./routing-fields.ts";
-import { select, type Selected } from "./select.ts";
+import { beginLookUp, endLookUp, select, type Selected } from "./select.ts";
 import { hitReply, outcomeFields, prepareHit, storedReply, type Freshness } from "./serve.ts";
 import type { LiveResponse } from "./stored-entry.ts";
 import { freshnessOf, subjectOf } from "./write.ts";
@@ -29,7 +31,7 @@ const MAX_LEADERS = 3;
  */
 export function respond(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
   const { method, fields } = request;
-  if (method !== "GET" && method !== "HEAD") return exchange.pass(NOTHING);
+  if (method !== "GET" && method !== "HEAD") return passUncached(engine, route, request, exchange);
   if (route.requestDirectives === "bypass" && asksToBypass(fields)) {
     report(engine, request, { hit: false, forwarded: "bypass", stored: false, collapsed: false, detail: "request" });
     return exchange.pass(NOTHING);
@@ -47,13 +49,28 @@ export function respond(engine: Engine, route: RouteRules, request: CacheRequest
   lookUp({ engine, route, request, exchange, primary, leaders: 0, begun: false });
 }
 
+/** Other methods reach the handler as they are; the unsafe ones among them are watched (RFC 9111 §4.4). */
+function passUncached(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
+  if (isSafeMethod(request.method)) return exchange.pass(NOTHING);
+  let parts: readonly string[] | undefined;
+  try {
+    parts = keyParts(route, request, exchange.native);
+  } catch (error) {
+    reportFault(engine, request, error);
+    return exchange.pass(NOTHING);
+  }
+  exchange.forward(new UnsafeRequest(engine, route, request, parts));
+}
+
 /** Finds what is stored, then decides: in the same tick where the store answers at once. */
 function lookUp(turn: Turn): void {
   const { engine } = turn;
   const selected = select(engine, turn.primary, turn.request);
   // The clock is read when the answer is there: a slow store must not make a response look younger.
-  if (selected instanceof Promise) void selected.then((found) => decide(turn, found, engine.now()));
-  else decide(turn, selected, engine.now());
+  if (!(selected instanceof Promise)) return decide(turn, selected, engine.now());
+  const { primary, request } = turn;
+  const lookUps = beginLookUp(engine, primary);
+  void selected.then((found) => decide(turn, endLookUp(engine, primary, request, lookUps, found), engine.now()));
 }
 
 /** Decides and acts. A fault of ours leaves the handler to answer, as if there were no cache. */
@@ -101,14 +118,17 @@ function whyBypassed(engine: Engine, route: RouteRules, request: CacheRequest, n
 }
 
 function primaryKeyOf(route: RouteRules, request: CacheRequest, native: unknown): string {
+  return primaryKey(route.keyRules, request, keyParts(route, request, native));
+}
+
+/** What is in the key besides method and URI. */
+function keyParts(route: RouteRules, request: CacheRequest, native: unknown): readonly string[] | undefined {
   const routing = routingPart(request.fields);
   const { vary, keyPart, audience } = route;
-  if (routing === "" && vary.length === 0 && keyPart === undefined && typeof audience !== "function") {
-    return primaryKey(route.keyRules, request);
-  }
+  if (routing === "" && vary.length === 0 && keyPart === undefined && typeof audience !== "function") return undefined;
   const declared = vary.length === 0 ? "" : JSON.stringify(presentedFields(request.fields, vary));
   const member = typeof audience === "function" ? audience(native) : "";
-  return primaryKey(route.keyRules, request, [routing, declared, keyPart?.(native) ?? "", member]);
+  return [routing, declared, keyPart?.(native) ?? "", member];
 }
 
 function bypass(engine: Engine, request: CacheRequest, exchange: Exchange, detail: string | undefined): void {
@@ -182,7 +202,7 @@ function forward(turn: Turn, need: Need, nowMs: number): void {
   const { engine, exchange } = turn;
   const { key } = need.selected;
   let flight: Flight | undefined;
-  if (mayStore(turn) && turn.leaders < MAX_LEADERS && !engine.hitForMiss.has(key)) {
+  if (mayStore(turn) && turn.leaders < MAX_LEADERS && (engine.hitForMiss.get(key) ?? 0) <= nowMs) {
     const leading = engine.flights.get(key);
     if (leading !== undefined) return leading.join((end) => land(turn, need, end));
     flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
@@ -216,6 +236,7 @@ function forwarded(
     key: need.selected.key,
     because,
     requestedAtMs,
+    requestedAt: engine.moment,
     storable: mayStore(turn),
     stale,
     mayServeOnError,

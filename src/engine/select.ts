@@ -9,8 +9,8 @@ import { liveEntry, type LiveEntry, type LiveResponse, type LiveVarySpec } from 
 export interface VarySpec extends LiveVarySpec {
   /** Until when the store keeps the record of `names`. */
   readonly keptUntilMs: number;
-  /** Variants stored by this process, to bound them. */
-  readonly variants: Set<string>;
+  /** Keys of the variants stored by this process, to bound them, and until when the store keeps each. */
+  readonly variants: Map<string, number>;
 }
 
 /** The stored response that answers a request, if there is one (RFC 9111 §4.1). */
@@ -20,6 +20,39 @@ export interface Selected {
   readonly live: LiveResponse | undefined;
   /** The resource is stored, but not for the fields this request presents. */
   readonly varyMiss: boolean;
+}
+
+/** Look-ups of one resource that are under way, and the response that was stored meanwhile. */
+export interface LookUps {
+  waiting: number;
+  landed: Selected | undefined;
+}
+
+/** Notes that a look-up is under way. */
+export function beginLookUp(engine: Engine, primary: string): LookUps {
+  const lookUps = engine.lookUps.get(primary) ?? { waiting: 0, landed: undefined };
+  engine.lookUps.set(primary, lookUps);
+  lookUps.waiting += 1;
+  return lookUps;
+}
+
+/**
+ * The answer of a look-up that took its time. What was stored while it was under way counts: else all who looked before
+ * the first response was there would ask the origin, one after the other.
+ */
+export function endLookUp(
+  engine: Engine,
+  primary: string,
+  request: CacheRequest,
+  lookUps: LookUps,
+  selected: Selected,
+): Selected {
+  lookUps.waiting -= 1;
+  if (lookUps.waiting === 0) engine.lookUps.delete(primary);
+  const landed = lookUps.landed?.live?.stored;
+  if (landed === undefined || !matchesVary(landed.varyFields, request.fields)) return selected;
+  const found = selected.live?.stored;
+  return found === undefined || found.receivedAtMs < landed.receivedAtMs ? (lookUps.landed ?? selected) : selected;
 }
 
 /**
@@ -56,7 +89,7 @@ function fromPrimary(
 ): Selected | Promise<Selected> {
   if (live === undefined) return { key: primary, live: undefined, varyMiss: false };
   if (live.kind === "response") return chosen(primary, request, live);
-  engine.varySpecs.set(primary, { ...live, keptUntilMs: 0, variants: new Set() });
+  engine.varySpecs.set(primary, { ...live, keptUntilMs: 0, variants: new Map() });
   const key = keyOfVariant(primary, live, request);
   return then(read(engine, key), (found) => chosen(key, request, found));
 }

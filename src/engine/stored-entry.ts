@@ -37,14 +37,25 @@ export function varySpecEntry({ names, epoch }: LiveVarySpec): StoreEntry {
 
 /** The decoded entry, or `undefined` when it is not one of ours: nothing read from a store is trusted. */
 export function liveEntry(entry: StoreEntry): LiveEntry | undefined {
-  if (entry.live !== undefined) return entry.live as LiveEntry;
+  if (!isObject(entry)) return undefined;
+  if (isLiveEntry(entry.live)) return entry.live;
   const live = decode(entry);
-  entry.live = live;
+  // A store may hand out what cannot be written to; then it is decoded again.
+  Reflect.set(entry, "live", live);
   return live;
 }
 
+function isLiveEntry(live: unknown): live is LiveEntry {
+  return isObject(live) && "kind" in live && (live.kind === "response" || live.kind === "vary");
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
 function decode(entry: StoreEntry): LiveEntry | undefined {
-  const { meta } = entry;
+  const { meta, body } = entry;
+  if (!isObject(meta) || !isBytes(body)) return undefined;
   if (meta["kind"] === "vary") {
     const names = texts(meta["names"]);
     const epoch = meta["epoch"];
@@ -52,7 +63,7 @@ function decode(entry: StoreEntry): LiveEntry | undefined {
     return names.every(isFieldName) ? { kind: "vary", names, epoch } : undefined;
   }
   if (meta["kind"] !== "response") return undefined;
-  const stored = decodeResponse(meta, entry.body);
+  const stored = decodeResponse(meta, body);
   return stored === undefined ? undefined : liveResponse(stored);
 }
 
@@ -86,6 +97,11 @@ function decodeResponse(meta: StoreMeta, body: Uint8Array): StoredResponse | und
     tags,
     generation,
   };
+}
+
+/** Also for bytes of another realm, which are no instances of our `Uint8Array`. */
+function isBytes(body: unknown): boolean {
+  return ArrayBuffer.isView(body) && (body as Uint8Array).BYTES_PER_ELEMENT === 1;
 }
 
 const NUMBERS = [

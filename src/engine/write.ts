@@ -1,3 +1,4 @@
+import { normaliseQuery } from "../rfc9111/cache-key.ts";
 import { responseDirectives, type ResponseDirectives } from "../rfc9111/directives.ts";
 import { endToEndFields, fieldValue, hasField } from "../rfc9111/fields.ts";
 import { correctedInitialAgeSeconds, currentAgeSeconds, freshnessLifetimeSeconds } from "../rfc9111/freshness.ts";
@@ -20,6 +21,8 @@ export interface WriteContext {
   readonly native: unknown;
   readonly primary: string;
   readonly requestedAtMs: number;
+  /** `engine.moment` when the request went to the origin. */
+  readonly requestedAt: number;
 }
 
 /** How long a response with a validator of its origin is kept past its use, to be revalidated instead of sent again. */
@@ -30,13 +33,14 @@ export function freshnessOf(live: LiveResponse, nowMs: number): Freshness {
   return { ageSeconds, ttlSeconds: live.stored.freshnessLifetimeSeconds - ageSeconds };
 }
 
-/** The response as it will be kept. Calls the developer's `tags`, which may throw. */
+/** The response as it will be kept. Calls the developer's `tags` unless tags are given; it may throw. */
 export function storedResponse(
   context: WriteContext,
   head: ResponseHead,
   directives: ResponseDirectives,
   body: Uint8Array,
   receivedAtMs: number,
+  tags: readonly string[] = tagsOf(context.route, context.native),
 ): StoredResponse {
   const { engine, route, request, requestedAtMs } = context;
   const { lifetimeFrom, heuristic, keyedFields } = route.storing;
@@ -58,7 +62,7 @@ export function storedResponse(
     ...staleRules(route, directives),
     requiresRevalidation: directives.noCache !== false,
     hasOriginValidator: hasOriginEtag || (!byRoute && hasField(head.fields, "last-modified")),
-    tags: tagsOf(route, context.native),
+    tags,
     generation: "",
   };
 }
@@ -97,13 +101,21 @@ function keptFields(
   delete kept["age"];
   const vary = withDeclaredVary(route.vary, fields);
   if (vary !== undefined) kept["vary"] = vary;
-  if (!hasField(kept, "etag")) kept["etag"] = generatedEtag(engine, request, fields, body);
+  if (!hasField(kept, "etag")) kept["etag"] = generatedEtag(engine, route, request, fields, body);
   return kept;
 }
 
-/** A strong tag, the same in every process; bound to its path and its content coding (RFC 9110 §8.8.3.3). */
-function generatedEtag(engine: Engine, request: CacheRequest, fields: Fields, body: Uint8Array): string {
-  return `"${engine.contentHash(`${request.path}\n${fieldValue(fields, "content-encoding") ?? ""}`, body)}"`;
+/** A strong tag, the same in every process; bound to path, query in the key and content coding (RFC 9110 §8.8.3.3). */
+function generatedEtag(
+  engine: Engine,
+  route: RouteRules,
+  request: CacheRequest,
+  fields: Fields,
+  body: Uint8Array,
+): string {
+  const [path = "", ...rest] = request.path.split("?");
+  const query = normaliseQuery(rest.join("?"), route.keyRules.query);
+  return `"${engine.contentHash(`${path}?${query}\n${fieldValue(fields, "content-encoding") ?? ""}`, body)}"`;
 }
 
 /** The response's `Vary` with the fields the developer put into the key; `undefined` when there is nothing to add. */
@@ -128,23 +140,31 @@ export function freshenedResponse(
   const head: ResponseHead = { status: stale.stored.status, fields };
   const directives = responseDirectives(fields);
   const because = whyNotStored(context.request, head, directives, context.route.storing);
-  const live = liveResponse(storedResponse(context, head, directives, stale.stored.body, receivedAtMs));
-  return { live, because };
+  const { body, tags } = stale.stored;
+  return { live: liveResponse(storedResponse(context, head, directives, body, receivedAtMs, tags)), because };
 }
 
-/** Hands a response to the store; false when the resource has too many variants already. */
-export function storeResponse(context: WriteContext, live: LiveResponse): boolean {
-  const { engine, primary, requestedAtMs } = context;
+/** Why a response that may be stored was not. */
+export type NotKept = "invalidated" | "variant-limit" | "store-unavailable";
+
+/** Hands a response to the store, or says why it is not kept. */
+export function storeResponse(context: WriteContext, live: LiveResponse): NotKept | undefined {
+  const { engine, primary, requestedAt, requestedAtMs } = context;
   const { stored } = live;
+  // What was asked for before the resource changed may be from before, too (RFC 9111 §4.4).
+  if ((engine.invalidatedAt.get(primary) ?? 0) > requestedAt) return "invalidated";
   const retainMs = retainSeconds(stored) * 1000;
   let key = primary;
   if (stored.varyFields.length === 0) {
     engine.varySpecs.delete(primary);
   } else {
     const variant = rememberVariant(context, stored, requestedAtMs + retainMs);
-    if (variant === undefined) return false;
+    if (variant === undefined) return "variant-limit";
     key = variant;
   }
+  const lookUps = engine.lookUps.get(primary);
+  if (lookUps !== undefined) lookUps.landed = { key, live, varyMiss: false };
+  if (engine.store.isAvailable?.() === false) return "store-unavailable";
   void guardStore(engine, "put", () => engine.store.put(key, responseEntry(live), retainMs));
   engine.report?.({
     type: "stored",
@@ -153,7 +173,7 @@ export function storeResponse(context: WriteContext, live: LiveResponse): boolea
     bodyBytes: stored.body.byteLength,
     freshnessLifetimeSeconds: stored.freshnessLifetimeSeconds,
   });
-  return true;
+  return undefined;
 }
 
 export function deleteStored(engine: Engine, key: string): void {
@@ -181,16 +201,24 @@ function rememberVariant(context: WriteContext, stored: StoredResponse, untilMs:
   const spec: VarySpec =
     known !== undefined && known.names.join() === names.join()
       ? known
-      : { kind: "vary", names, epoch: newEpoch(untilMs), keptUntilMs: 0, variants: new Set() };
+      : { kind: "vary", names, epoch: newEpoch(untilMs), keptUntilMs: 0, variants: new Map() };
   const key = keyOfVariant(primary, spec, request);
-  if (!spec.variants.has(key) && spec.variants.size >= engine.maxVariants) return undefined;
-  spec.variants.add(key);
+  const nowMs = engine.now();
+  if (!spec.variants.has(key) && !hasRoom(spec, engine.maxVariants, nowMs)) return undefined;
+  spec.variants.set(key, untilMs);
   if (spec.keptUntilMs < untilMs) {
     engine.varySpecs.set(primary, { ...spec, keptUntilMs: untilMs });
-    const retainMs = Math.max(1, untilMs - engine.now());
+    const retainMs = Math.max(1, untilMs - nowMs);
     void guardStore(engine, "put", () => engine.store.put(primary, varySpecEntry(spec), retainMs));
   }
   return key;
+}
+
+/** True when one more variant is within the bound, once those the store no longer keeps are forgotten. */
+function hasRoom({ variants }: VarySpec, maxVariants: number, nowMs: number): boolean {
+  if (variants.size < maxVariants) return true;
+  for (const [key, untilMs] of variants) if (untilMs <= nowMs) variants.delete(key);
+  return variants.size < maxVariants;
 }
 
 /** Unlike any other of its resource; it is no secret. */

@@ -321,7 +321,7 @@ class FunctionCalls<Args extends unknown[], Result> {
   }
 
   #reportFound(call: Call<Args>, found: StoredValue, ageMs: number): void {
-    const ttlSeconds = Math.floor(found.freshnessLifetimeSeconds - ageMs / 1_000);
+    const ttlSeconds = found.freshnessLifetimeSeconds - Math.floor(ageMs / 1_000);
     this.#report({ type: "found", key: call.key, name: this.#name, ttlSeconds });
   }
 

@@ -23,6 +23,8 @@ export interface ResponseDirectives {
   readonly sMaxageSeconds?: number;
   readonly staleWhileRevalidateSeconds?: number;
   readonly staleIfErrorSeconds?: number;
+  /** True when a targeted field decides (RFC 9213): `Expires` is then no lifetime. */
+  readonly targeted?: true;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };

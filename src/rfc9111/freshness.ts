@@ -25,7 +25,8 @@ const MAX_HEURISTIC_SECONDS = 24 * 60 * 60;
  * one and the heuristic is off or has nothing to go by.
  *
  * First match wins: `s-maxage`, `max-age`, `Expires` minus `Date`, then a tenth of `Date` minus `Last-Modified`, at most
- * a day. An `Expires` that is not a date is 0. Of several lines the first counts.
+ * a day. An `Expires` that is not a date is 0. Of several lines the first counts. Under a targeted field `Expires` does
+ * not count.
  *
  * @example
  * const head = { status: 200, fields: { "cache-control": "max-age=10, s-maxage=60" } };
@@ -39,7 +40,8 @@ export function freshnessLifetimeSeconds(
   if (directives.sMaxageSeconds !== undefined) return directives.sMaxageSeconds;
   if (directives.maxAgeSeconds !== undefined) return directives.maxAgeSeconds;
 
-  if (hasField(head.fields, "expires")) {
+  // A targeted field overrides Expires as well (RFC 9213 §2.2).
+  if (directives.targeted !== true && hasField(head.fields, "expires")) {
     const expiresMs = dateField(head.fields, "expires", rules.nowMs);
     if (expiresMs === undefined) return 0; // §5.3
     return clampSeconds((expiresMs - dateMs(head.fields, rules.nowMs)) / 1000);

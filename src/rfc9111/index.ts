@@ -16,6 +16,8 @@ export type {
   StoredResponse,
   VaryField,
 } from "../types.ts";
+export { normaliseAcceptLanguage } from "./accept-language.ts";
+export { cacheGroups, formatGroups, groupInvalidations } from "./cache-groups.ts";
 export { normaliseQuery, primaryKey, variantKey } from "./cache-key.ts";
 export type { KeyRules, QueryRule } from "./cache-key.ts";
 export { cacheStatus } from "./cache-status.ts";
@@ -42,9 +44,25 @@ export {
 export type { FreshnessRules } from "./freshness.ts";
 export { formatHttpDate, parseHttpDate } from "./http-date.ts";
 export { invalidatedUris, isSafeMethod } from "./invalidation.ts";
+export { noVarySearchQuery, parseNoVarySearch, searchEquivalent } from "./no-vary-search.ts";
+export type { NoVarySearch } from "./no-vary-search.ts";
+export { announcesPart, combinePartials, isWellFormedPartial, partialReply } from "./partial-content.ts";
+export type { PartialContent } from "./partial-content.ts";
 export { evaluatePreconditions, notModifiedFields } from "./preconditions.ts";
+export {
+  contentRange,
+  multipartByteranges,
+  parseContentRange,
+  parseRangeField,
+  rangeApplies,
+  rangeReply,
+  sliceBody,
+  unsatisfiedContentRange,
+} from "./ranges.ts";
+export type { ByteRange, ContentRange, RangeReply, RangeSet } from "./ranges.ts";
 export { decideReuse } from "./reuse.ts";
 export { mayStore, whyNotStored } from "./storing.ts";
 export type { NotStoredReason, StoringRules } from "./storing.ts";
+export { effectiveDirectives, targetedDirectives } from "./targeted.ts";
 export { conditionalFields, freshenedFields, validates } from "./validation.ts";
 export { matchesVary, presentedFields, varyNames } from "./vary.ts";

@@ -2,6 +2,7 @@ import type { CacheRequest, Fields, ResponseHead } from "../types.ts";
 import type { ResponseDirectives } from "./directives.ts";
 import { fieldValue, hasField } from "./fields.ts";
 import { freshnessLifetimeSeconds } from "./freshness.ts";
+import { announcesPart } from "./partial-content.ts";
 import { varyNames } from "./vary.ts";
 
 /** How a route or a proxy decides what may be stored. */
@@ -22,6 +23,17 @@ export interface StoringRules {
   readonly keyedFields: ReadonlySet<string>;
   /** True allows a lifetime guessed from `Last-Modified` (RFC 9111 §4.2.2). */
   readonly heuristic: boolean;
+  /** True stores a response with `Set-Cookie`, which RFC 9111 §7.3 leaves to the origin's `Cache-Control`. */
+  readonly allowSetCookie?: boolean;
+  /** With `"fields"`: true lets every final status be stored but 206 and 304, `statuses` or not (RFC 9111 §3). */
+  readonly allowAnyFinalStatus?: boolean;
+  /**
+   * True stores what varies by `Cookie` or `Authorization`, or allows one CORS origin without saying so in `Vary`, as
+   * RFC 9111 does.
+   */
+  readonly allowVaryIdentity?: boolean;
+  /** With `"fields"`: true stores a 206 that answers a `Range` and says which part it is (RFC 9111 §3.3). */
+  readonly allowPartial?: boolean;
 }
 
 /** Why a response is not stored: the `detail` of its `Cache-Status`. */
@@ -43,15 +55,16 @@ export type NotStoredReason =
 
 /** Final statuses of RFC 9110 §15: those whose caching we know of, for `must-understand` (RFC 9111 §5.2.2.3). */
 const UNDERSTOOD_STATUSES: ReadonlySet<number> = new Set([
-  200, 201, 202, 203, 204, 205, 300, 301, 302, 303, 305, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409,
-  410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 500, 501, 502, 503, 504, 505,
+  200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 305, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 408,
+  409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 500, 501, 502, 503, 504, 505,
 ]);
 
 /**
  * Why a shared cache may not store this response, or `undefined` when it may (RFC 9111 §3).
  *
  * Stricter than the RFC where sharing would leak: a response with `Set-Cookie`, one that varies by an identity, or one
- * that allows a single CORS origin is stored only if the key tells its readers apart; `Set-Cookie` never.
+ * that allows a single CORS origin is stored only if the key tells its readers apart; `Set-Cookie` never. The `allow…`
+ * rules lift that. `directives` are those that decide: see `effectiveDirectives`.
  *
  * @example
  * const head = { status: 200, fields: { "cache-control": "PRIVATE" } };
@@ -65,7 +78,7 @@ export function whyNotStored(
 ): NotStoredReason | undefined {
   const { status, fields } = head;
   if (request.method !== "GET") return "method"; // RFC 9110 §9.2.3
-  if (status === 206 || hasField(fields, "content-range")) return "partial"; // §3.3
+  if (isPartial(head) && !isStorablePart(request, head, rules)) return "partial"; // §3.3
   if (!coversStatus(status, rules)) return "status"; // §3
 
   if (directives.mustUnderstand && !UNDERSTOOD_STATUSES.has(status)) return "must-understand"; // §5.2.2.3
@@ -74,14 +87,15 @@ export function whyNotStored(
   // The qualified form would allow storing the rest; we do not store in part (§5.2.2.7).
   if (directives.private !== false) return "private";
   if (directives.noCache !== false && rules.lifetimeFrom === "route") return "no-cache"; // §5.2.2.4
-  if (hasField(fields, "set-cookie")) return "set-cookie"; // §7.3
+  if (hasField(fields, "set-cookie") && rules.allowSetCookie !== true) return "set-cookie"; // §7.3
   if (hasField(fields, "trailer")) return "trailer"; // RFC 9110 §6.5
 
   const varies = varyNames(fields);
   if (varies.includes("*")) return "vary-any"; // §4.1
-  if (variesByIdentity(varies, rules.keyedFields)) return "vary-identity";
-  if (allowsOneOrigin(fields) && !varies.includes("origin") && !rules.keyedFields.has("origin"))
-    return "origin-unkeyed";
+  if (rules.allowVaryIdentity !== true) {
+    if (variesByIdentity(varies, rules.keyedFields)) return "vary-identity";
+    if (leavesOriginUnkeyed(fields, varies, rules.keyedFields)) return "origin-unkeyed";
+  }
 
   if (hasField(request.fields, "authorization") && !rules.sharedByDeclaration && !permitsAuthorization(directives)) {
     return "authorization"; // §3.5
@@ -100,9 +114,19 @@ export function mayStore(
   return whyNotStored(request, head, directives, rules) === undefined;
 }
 
+function isPartial(head: ResponseHead): boolean {
+  return head.status === 206 || hasField(head.fields, "content-range");
+}
+
+function isStorablePart(request: CacheRequest, head: ResponseHead, rules: StoringRules): boolean {
+  if (rules.allowPartial !== true || rules.lifetimeFrom === "route") return false;
+  return head.status === 206 && hasField(request.fields, "range") && announcesPart(head.fields);
+}
+
 function coversStatus(status: number, rules: StoringRules): boolean {
   if (status < 200 || status === 304) return false;
   const { lifetimeFrom, statuses } = rules;
+  if (lifetimeFrom === "fields" && rules.allowAnyFinalStatus === true) return true;
   if (status === 204 || status === 205) return lifetimeFrom === "fields" && statuses.has(status);
   if (lifetimeFrom === "fields" && status < 400) return true;
   return statuses.has(status);
@@ -112,9 +136,10 @@ function variesByIdentity(varies: readonly string[], keyedFields: ReadonlySet<st
   return varies.some((name) => (name === "cookie" || name === "authorization") && !keyedFields.has(name));
 }
 
-function allowsOneOrigin(fields: Fields): boolean {
+function leavesOriginUnkeyed(fields: Fields, varies: readonly string[], keyedFields: ReadonlySet<string>): boolean {
   const allowed = fieldValue(fields, "access-control-allow-origin");
-  return allowed !== undefined && allowed !== "*";
+  if (allowed === undefined || allowed === "*") return false;
+  return !varies.includes("origin") && !keyedFields.has("origin");
 }
 
 function permitsAuthorization(directives: ResponseDirectives): boolean {

@@ -1,4 +1,5 @@
 import type { Fields, VaryField } from "../types.ts";
+import { normaliseAcceptLanguage } from "./accept-language.ts";
 import { fieldLines, isFieldName, isWhitespace, listMembers, trimWhitespace } from "./fields.ts";
 
 const NO_NAMES: readonly string[] = Object.freeze([]);
@@ -41,27 +42,38 @@ const SINGLE_VALUED: ReadonlySet<string> = new Set([
  * commas and empty members dropped. An absent field is `null`, which is not the empty text.
  *
  * `accept-encoding` is a set to us: lower case, no whitespace, members sorted, codings we do not know kept.
+ * `accept-language` is the language that {@link normaliseAcceptLanguage} finds among `languages`, where those are given.
  *
  * @example presentedFields({ "accept-language": "en,de" }, ["accept-language"]) // [["accept-language", "en, de"]]
  */
-export function presentedFields(fields: Fields, names: readonly string[]): readonly VaryField[] {
-  return names.map((name) => [name, presentedValue(fields, name)] as const);
+export function presentedFields(
+  fields: Fields,
+  names: readonly string[],
+  languages?: readonly string[],
+): readonly VaryField[] {
+  return names.map((name) => [name, presentedValue(fields, name, languages)] as const);
 }
 
-/** True when the request presents what the original request did, for each nominated field (RFC 9111 §4.1). */
-export function matchesVary(varyFields: readonly VaryField[], fields: Fields): boolean {
+/**
+ * True when the request presents what the original request did, for each nominated field (RFC 9111 §4.1). `languages`
+ * must be those given to {@link presentedFields}.
+ */
+export function matchesVary(varyFields: readonly VaryField[], fields: Fields, languages?: readonly string[]): boolean {
   for (const [name, value] of varyFields) {
-    if (name === "*" || presentedValue(fields, name) !== value) return false;
+    if (name === "*" || presentedValue(fields, name, languages) !== value) return false;
   }
   return true;
 }
 
-function presentedValue(fields: Fields, name: string): string | null {
+function presentedValue(fields: Fields, name: string, languages: readonly string[] | undefined): string | null {
   if (!Object.hasOwn(fields, name)) return null;
   const value = fields[name];
   if (value === undefined) return null;
   if (typeof value !== "string" && value.length === 0) return null;
   if (name === "accept-encoding") return normalisedCodings(fieldLines(fields, name));
+  if (name === "accept-language" && languages !== undefined) {
+    return normaliseAcceptLanguage(fieldLines(fields, name).join(", "), languages);
+  }
   // A line break cannot occur in a value, so two lines never equal one.
   if (SINGLE_VALUED.has(name)) return typeof value === "string" ? trimWhitespace(value) : value.join("\n");
   if (typeof value === "string" && value.indexOf(",") === -1) return trimWhitespace(value);

@@ -119,6 +119,7 @@ export function redisStore(options: RedisStoreOptions): CacheStore {
       if (connection.isConnected) reporter({ type: "connected", store: "redis", address: connection.address });
       connection.open();
     },
+    isAvailable: () => connection.client !== undefined && !guard.isSuspended,
     get(key) {
       const { client } = connection;
       if (client === undefined || guard.isSuspended) return undefined;

@@ -181,6 +181,12 @@ describe("query of the key", () => {
     expect(normaliseQuery(query, rule)).toBe(key);
   });
 
+  it.each([2, 17, 256])("sorts %i parameters, those of one name in their order", (count) => {
+    const parameters = Array.from({ length: count }, (_, index) => `${index % 2 === 0 ? "b" : "a"}=${String(index)}`);
+    const named = (name: string) => parameters.filter((parameter) => parameter.startsWith(name));
+    expect(normaliseQuery(parameters.join("&"), "all")).toBe([...named("a"), ...named("b")].join("&"));
+  });
+
   it("sorts 256 parameters, and leaves more as they are", () => {
     const parameters = Array.from({ length: 257 }, (_, index) => `p${String(999 - index)}`);
     expect(normaliseQuery(parameters.join("&"), "all")).toBe(parameters.join("&"));

@@ -172,3 +172,136 @@ describe("storing with the lifetime of the response's own fields (RFC 9111 §3)"
     expect(verdict(FIELDS, given)).toBe(given.reason);
   });
 });
+
+describe("storing all that RFC 9111 allows", () => {
+  const fresh = { "cache-control": "max-age=5" };
+  const lastModified = { "last-modified": "Sun, 06 Nov 1994 08:49:37 GMT" };
+  const part = { ...fresh, "content-range": "bytes 5-9/10" };
+  const range = { range: "bytes=-5" };
+  const oneOrigin = { ...fresh, "access-control-allow-origin": "https://a.example" };
+  const setCookie: Partial<StoringRules> = { allowSetCookie: true };
+  const anyStatus: Partial<StoringRules> = { allowAnyFinalStatus: true };
+  const guessing: Partial<StoringRules> = { allowAnyFinalStatus: true, heuristic: true };
+  const varyIdentity: Partial<StoringRules> = { allowVaryIdentity: true };
+  const partial: Partial<StoringRules> = { allowPartial: true };
+
+  it.each<Case>([
+    { fields: { ...fresh, "set-cookie": "a=1" }, rules: setCookie, reason: undefined, because: "§7.3" },
+    {
+      fields: { "cache-control": 'max-age=5, private="set-cookie"', "set-cookie": "a=1" },
+      rules: setCookie,
+      reason: "private",
+      because: "the origin can still forbid it",
+    },
+    { fields: fresh, status: 204, rules: anyStatus, reason: undefined, because: "explicit" },
+    { fields: fresh, status: 403, rules: anyStatus, reason: undefined, because: "explicit" },
+    { fields: fresh, status: 503, rules: anyStatus, reason: undefined, because: "explicit" },
+    { fields: fresh, status: 599, rules: anyStatus, reason: undefined, because: "explicit, and not known" },
+    { fields: fresh, status: 999, rules: anyStatus, reason: undefined, because: "explicit, and not known" },
+    { fields: fresh, status: 103, rules: anyStatus, reason: "status", because: "not final" },
+    { fields: fresh, status: 304, rules: anyStatus, reason: "status", because: "not a response of its own" },
+    { fields: fresh, status: 206, rules: anyStatus, reason: "partial", because: "a part" },
+    { fields: { "cache-control": "no-store" }, status: 503, rules: anyStatus, reason: "no-store", because: "§5.2.2.5" },
+    { status: 503, rules: anyStatus, reason: "no-lifetime", because: "nothing states one" },
+    { fields: lastModified, status: 501, rules: guessing, reason: undefined, because: "heuristically cacheable" },
+    { fields: lastModified, status: 500, rules: guessing, reason: "no-lifetime", because: "not heuristically" },
+    {
+      fields: { ...lastModified, "cache-control": "public" },
+      status: 500,
+      rules: guessing,
+      reason: undefined,
+      because: "public allows the heuristic (§4.2.2)",
+    },
+    {
+      fields: { "cache-control": "max-age=5, no-store, must-understand" },
+      status: 599,
+      rules: anyStatus,
+      reason: "must-understand",
+      because: "nobody told us what a 599 is",
+    },
+    { fields: { ...fresh, vary: "cookie" }, rules: varyIdentity, reason: undefined, because: "a variant for each" },
+    {
+      fields: { ...fresh, vary: "authorization" },
+      rules: varyIdentity,
+      reason: undefined,
+      because: "a variant for each",
+    },
+    { fields: oneOrigin, rules: varyIdentity, reason: undefined, because: "RFC 9111 knows no CORS" },
+    { fields: { ...fresh, vary: "*" }, rules: varyIdentity, reason: "vary-any", because: "§4.1 stays" },
+    {
+      fields: fresh,
+      sent: { authorization: "x" },
+      rules: varyIdentity,
+      reason: "authorization",
+      because: "§3.5 stays",
+    },
+    { fields: part, status: 206, sent: range, rules: partial, reason: undefined, because: "a part, and it says which" },
+    {
+      fields: { ...fresh, "content-type": "multipart/byteranges; boundary=x" },
+      status: 206,
+      sent: range,
+      rules: partial,
+      reason: undefined,
+      because: "several parts",
+    },
+    {
+      fields: { ...lastModified, "content-range": "bytes 5-9/10" },
+      status: 206,
+      sent: range,
+      rules: { ...partial, heuristic: true },
+      reason: undefined,
+      because: "heuristically cacheable",
+    },
+    {
+      fields: { "cache-control": "max-age=5, no-store, must-understand", "content-range": "bytes 5-9/10" },
+      status: 206,
+      sent: range,
+      rules: partial,
+      reason: undefined,
+      because: "we know what a 206 is",
+    },
+    { fields: part, status: 206, rules: partial, reason: "partial", because: "nobody asked for a part" },
+    {
+      fields: fresh,
+      status: 206,
+      sent: range,
+      rules: partial,
+      reason: "partial",
+      because: "it does not say which part",
+    },
+    {
+      fields: part,
+      status: 200,
+      sent: range,
+      rules: partial,
+      reason: "partial",
+      because: "a part under a wrong status",
+    },
+    {
+      fields: { ...fresh, "content-range": "bytes 9-5/10" },
+      status: 206,
+      sent: range,
+      rules: partial,
+      reason: "partial",
+      because: "a contradiction",
+    },
+    {
+      fields: { "content-range": "bytes 5-9/10" },
+      status: 206,
+      sent: range,
+      rules: partial,
+      reason: "no-lifetime",
+      because: "nothing states one",
+    },
+  ])("$status $fields $sent → $reason: $because", (given) => {
+    expect(verdict(FIELDS, given)).toBe(given.reason);
+  });
+
+  it.each<Case>([
+    { status: 503, rules: anyStatus, reason: "status", because: "the route's lifetime covers its own statuses" },
+    { fields: part, status: 206, sent: range, rules: partial, reason: "partial", because: "a route stores no parts" },
+    { fields: { "set-cookie": "a=1" }, rules: setCookie, reason: undefined, because: "a route may say so too" },
+  ])("with the route's lifetime: $status → $reason: $because", (given) => {
+    expect(verdict(ROUTE, given)).toBe(given.reason);
+  });
+});
