@@ -26,7 +26,9 @@ export function logEvent(logger: Logger, event: CacheEvent): void {
     case "connected":
       return logger.info(`connected to ${event.store} at ${event.address}`);
     case "connection-failed":
-      return logger.warn(`no connection to ${event.store} at ${event.address}, nothing is cached meanwhile: ${reason(event)}`);
+      return logger.warn(
+        `no connection to ${event.store} at ${event.address}, nothing is cached meanwhile: ${reason(event)}`,
+      );
     case "operation-failed":
       return logger.warn(`${event.store} ${event.operation} failed: ${event.error.message}`);
   }

@@ -7,6 +7,7 @@ import { canonicalText } from "./functions/canonical-text.ts";
 import type { AnyClass } from "./functions/contract.ts";
 import type { QueryRule } from "./rfc9111/cache-key.ts";
 import { isFieldName } from "./rfc9111/fields.ts";
+import { PROFILE_NAMES, profileRules, type ProfileName, type ProfileRules } from "./profiles.ts";
 import { memoryStore } from "./stores/memory.ts";
 import type { CacheStore, Logger, RequestDirectiveMode } from "./types.ts";
 
@@ -86,6 +87,8 @@ export interface RouteOptions<Request = unknown> {
   readonly cdn?: Duration;
   /** A larger body is served, not stored. Bytes. */
   readonly maxBodyBytes?: number;
+  /** With `cached.byHeaders()`: how far the response's own fields are followed. Default `"origin"`. */
+  readonly profile?: ProfileName;
 }
 
 /** The options of a cache with every default filled in. */
@@ -143,6 +146,7 @@ const ROUTE_OPTIONS: Readonly<Record<keyof RouteOptions, true>> = {
   browser: true,
   cdn: true,
   maxBodyBytes: true,
+  profile: true,
 };
 
 /** Checks the options of a cache; every mistake throws here and names option, value and cure. */
@@ -227,6 +231,7 @@ export function resolveRouteOptions<Request>(
       "A function returns the id of the user or group that shares the response.",
     );
   }
+  const profile = profileOf(where("profile"), options.profile, lifetimeFrom);
   const lifetimeSeconds = lifetimes(options, where);
   const vary = fieldNames(where("vary"), options.vary ?? []);
   return Object.freeze({
@@ -241,8 +246,15 @@ export function resolveRouteOptions<Request>(
       statuses: new Set(lifetimeSeconds.keys()),
       sharedByDeclaration: audience !== undefined,
       keyedFields: new Set(vary),
-      heuristic: false,
+      heuristic: profile.heuristic,
+      allowSetCookie: profile.allowSetCookie,
+      allowAnyFinalStatus: profile.allowAnyFinalStatus,
+      allowVaryIdentity: profile.allowVaryIdentity,
     },
+    targets: profile.targets,
+    sharesAuthorized: profile.sharesAuthorized,
+    sharesSessions: profile.sharesSessions,
+    failureGraceSeconds: profile.failureGraceSeconds,
     keyRules: { prefix: cache.prefix, query: queryRule(where("query"), options.query) },
     vary,
     keyPart: key === undefined ? undefined : (native: unknown) => canonicalText(key(native as Request)),
@@ -298,6 +310,17 @@ function queryRule<Request>(where: string, query: RouteOptions<Request>["query"]
     return { except: new Set(query.except) };
   }
   throw invalidOption(where, 'names, { except: names } or "none"', query, 'For example ["lang", "page"].');
+}
+
+function profileOf(where: string, name: unknown, lifetimeFrom: "route" | "fields"): ProfileRules {
+  const known = PROFILE_NAMES.find((candidate) => candidate === (name ?? "origin"));
+  if (known === undefined) {
+    throw invalidOption(where, PROFILE_NAMES.map((profile) => `"${profile}"`).join(", "), name, "See the README.");
+  }
+  if (name !== undefined && lifetimeFrom === "route") {
+    throw invalidOption(where, "no profile", name, "A profile is for cached.byHeaders(); here the lifetime is yours.");
+  }
+  return profileRules(known);
 }
 
 function memberOf(id: string | number | bigint | null | undefined, hash: (text: string) => string): string {

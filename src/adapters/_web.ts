@@ -112,6 +112,11 @@ class WebExchange implements Exchange {
       if (fill.fail(asError(error))) return undefined;
       throw error;
     }
+    if (response.status < 200) {
+      // The connection now speaks another protocol; such a response cannot even be copied.
+      fill.abort();
+      return response;
+    }
     const head = { status: response.status, fields: fieldsOf(response.headers) };
     if (response.body === null) {
       const action = fill.head(head, NOTHING);

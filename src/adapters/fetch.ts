@@ -5,8 +5,11 @@ import { respondOnWeb } from "./_web.ts";
 
 export type { Cached, RouteArgument } from "./_cached.ts";
 
-/** A handler from `Request` to `Response`, as Bun, Deno and workers take it; further arguments are handed through. */
+/** A handler from `Request` to `Response`; it may take further arguments, as those of Deno and of workers do. */
 export type FetchHandler = (request: Request, ...rest: never[]) => Response | Promise<Response>;
+
+/** What a cached handler is: fit for every server that calls handlers; further arguments are handed through. */
+export type CachedFetchHandler = (request: Request, ...rest: unknown[]) => Response | Promise<Response>;
 
 /**
  * Caching for handlers from `Request` to `Response`: give `cached` your options and the handler, and get a handler back.
@@ -15,8 +18,8 @@ export type FetchHandler = (request: Request, ...rest: never[]) => Response | Pr
  * const cached = fetchCache(createCache());
  * Deno.serve(cached("5m", (request) => Response.json({ path: new URL(request.url).pathname })));
  */
-export function fetchCache(cache: Cache): Cached<Request, [handler: FetchHandler], FetchHandler> {
-  return cachedFamily(cache, (route: Route, handler: FetchHandler): FetchHandler => {
+export function fetchCache(cache: Cache): Cached<Request, [handler: FetchHandler], CachedFetchHandler> {
+  return cachedFamily(cache, (route: Route, handler: FetchHandler): CachedFetchHandler => {
     if (typeof handler !== "function") {
       throw invalidOption(
         "cached(options, handler)",
@@ -26,7 +29,7 @@ export function fetchCache(cache: Cache): Cached<Request, [handler: FetchHandler
       );
     }
     return (request, ...rest) => {
-      const run = (given: Request): Response | Promise<Response> => handler(given, ...rest);
+      const run = (given: Request): Response | Promise<Response> => handler(given, ...(rest as never[]));
       return respondOnWeb(route, { request, native: request, run, rerun: run });
     };
   });

@@ -23,10 +23,8 @@ export function honoCache(cache: Cache): Cached<Context, [], MiddlewareHandler> 
         run: (request) => runNext(context, next, request, outer),
         rerun: matchSymbol(context) === undefined ? undefined : (request) => runBehind(context, start, request),
       });
-      if (!context.finalized) {
-        outer.note(context, response);
-        return outer.addTo(response);
-      }
+      // The handler did not run.
+      if (!context.finalized) outer.note(context);
       // Without this Hono would lay the handler's own headers over ours.
       context.res = undefined;
       context.res = outer.addTo(response);
@@ -46,31 +44,46 @@ async function runNext(context: Context, next: Next, request: Request, outer: Ou
 class OuterHeaders {
   #headers: [string, string][] = [];
 
-  /** Reading `context.res` makes a response, so a hit does it only where a header of both sides has to be merged. */
-  note(context: Context, reply?: Response): void {
-    if (reply === undefined || reply.headers.has("vary")) this.#headers = [...context.res.headers];
+  note(context: Context): void {
+    // Not `context.res`: once that is made, Hono lays its headers over those of the handler's response.
+    this.#headers = [...context.newResponse(null).headers];
   }
 
   takeFrom(response: Response): Response {
     if (this.#headers.length === 0) return response;
     const own = new Response(response.body, response);
+    const cookies = own.headers.getSetCookie();
     for (const [name, value] of this.#headers) {
       // A `Cache-Control` set further out is meant for this response too.
       if (name !== "cache-control" && own.headers.get(name) === value) own.headers.delete(name);
     }
+    own.headers.delete("set-cookie");
+    const outerCookies = this.#cookies();
+    for (const cookie of cookies) if (!outerCookies.has(cookie)) own.headers.append("set-cookie", cookie);
     return own;
   }
 
   addTo(response: Response): Response {
+    const { headers } = response;
     for (const [name, value] of this.#headers) {
-      const own = response.headers.get(name);
-      if (own === null) response.headers.append(name, value);
-      else if (name === "vary" && !own.toLowerCase().includes(value.toLowerCase())) {
-        response.headers.set("vary", `${value}, ${own}`);
-      }
+      if (name === "set-cookie") continue;
+      const own = headers.get(name);
+      if (own === null) headers.set(name, value);
+      else if (name === "vary") headers.set(name, mergedList(value, own));
     }
+    for (const cookie of this.#cookies()) headers.append("set-cookie", cookie);
     return response;
   }
+
+  #cookies(): ReadonlySet<string> {
+    return new Set(this.#headers.filter(([name]) => name === "set-cookie").map(([, value]) => value));
+  }
+}
+
+/** The members of both lists, each once whatever its case. */
+function mergedList(...lists: readonly string[]): string {
+  const members = lists.flatMap((list) => list.split(",").map((member) => member.trim()));
+  return [...new Map(members.map((member) => [member.toLowerCase(), member])).values()].join(", ");
 }
 
 type Handler = (context: Context, next: Next) => unknown;

@@ -53,11 +53,12 @@ export const SESSION_COOKIES: readonly string[] = [
 export function identityOf(
   request: CacheRequest,
   rules: IdentityRules,
+  shared: { readonly sharesAuthorized: boolean; readonly sharesSessions: boolean },
 ): "authorization" | "session-cookie" | undefined {
   const { fields } = request;
-  if (rules.authorization && fields["authorization"] !== undefined) return "authorization";
+  if (rules.authorization && !shared.sharesAuthorized && fields["authorization"] !== undefined) return "authorization";
   const cookie = fields["cookie"];
-  if (cookie === undefined || rules.cookies.size === 0) return undefined;
+  if (cookie === undefined || shared.sharesSessions || rules.cookies.size === 0) return undefined;
   if (typeof cookie === "string") return presentsCookie(cookie, rules.cookies) ? "session-cookie" : undefined;
   return cookie.some((line) => presentsCookie(line, rules.cookies)) ? "session-cookie" : undefined;
 }

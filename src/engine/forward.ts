@@ -1,8 +1,9 @@
 import { asError } from "../errors.ts";
 import { normaliseQuery, type QueryRule } from "../rfc9111/cache-key.ts";
-import { responseDirectives, type ResponseDirectives } from "../rfc9111/directives.ts";
+import type { ResponseDirectives } from "../rfc9111/directives.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
 import { whyNotStored } from "../rfc9111/storing.ts";
+import { effectiveDirectives } from "../rfc9111/targeted.ts";
 import { conditionalFields, validates } from "../rfc9111/validation.ts";
 import type { CacheRequest, Fields, ForwardReason, Outcome, ResponseHead } from "../types.ts";
 import { Capture } from "./capture.ts";
@@ -48,7 +49,10 @@ export interface ForwardPlan {
   readonly storable: boolean;
   /** The stale response a revalidation is about. */
   readonly stale: LiveResponse | undefined;
+  /** The stale response may stand in for a 500, 502, 503 or 504. */
   readonly mayServeOnError: boolean;
+  /** It may stand in for an origin that gives no answer at all. */
+  readonly mayServeOnFailure: boolean;
   readonly flight: Flight | undefined;
 }
 
@@ -96,7 +100,7 @@ export class ForwardedRequest implements Fill {
       return action;
     }
 
-    const directives = responseDirectives(head.fields);
+    const { directives } = effectiveDirectives(head.fields, route.targets);
     const because = whyNotStored(request, head, directives, route.storing);
     if (because !== undefined) return this.#refuse(head, because);
     if (isEndless(head.fields)) return this.#refuse(head, "event-stream");
@@ -170,8 +174,9 @@ export class ForwardedRequest implements Fill {
   }
 
   #mayStandIn(originStatus: number | undefined): boolean {
-    if (this.#plan.stale === undefined || !this.#plan.mayServeOnError) return false;
-    return originStatus === undefined || ORIGIN_ERRORS.has(originStatus);
+    const { stale, mayServeOnError, mayServeOnFailure } = this.#plan;
+    if (stale === undefined) return false;
+    return originStatus === undefined ? mayServeOnFailure : mayServeOnError && ORIGIN_ERRORS.has(originStatus);
   }
 
   /** RFC 9111 §4.3.4: the stored response is valid; it gets the new fields and the new times. */

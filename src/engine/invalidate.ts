@@ -49,7 +49,7 @@ export class UnsafeRequest implements Fill {
 }
 
 /** Takes a resource with all its variants out of the store, and keeps out what was asked for before. */
-export function invalidate(engine: Engine, primary: string): void {
+function invalidate(engine: Engine, primary: string): void {
   engine.moment += 1;
   engine.invalidatedAt.set(primary, engine.moment);
   engine.varySpecs.delete(primary);

@@ -105,13 +105,14 @@ interface Need {
   readonly because: ForwardReason;
   readonly stale: LiveResponse | undefined;
   readonly mayServeOnError: boolean;
+  readonly mayServeOnFailure: boolean;
 }
 
 function whyBypassed(engine: Engine, route: RouteRules, request: CacheRequest, native: unknown): string | undefined {
   const untouched = mustReachOrigin(request);
   if (untouched !== undefined) return untouched;
   if (route.audience === undefined) {
-    const identity = identityOf(request, engine.identity);
+    const identity = identityOf(request, engine.identity, route);
     if (identity !== undefined) return identity;
   }
   return route.when === undefined || route.when(native) ? undefined : "when";
@@ -153,16 +154,17 @@ function act(turn: Turn, selected: Selected, nowMs: number): void {
       return live === undefined ? undefined : hit(turn, live, decision, nowMs);
     case "reuse-and-revalidate": {
       if (live === undefined) return;
-      const need: Need = { selected, because: "stale", stale: live, mayServeOnError: true };
+      const need: Need = { selected, because: "stale", stale: live, mayServeOnError: true, mayServeOnFailure: true };
       if (!revalidateInBackground(turn, need, nowMs)) return forward(turn, need, nowMs);
       return hit(turn, live, decision, nowMs);
     }
     case "revalidate": {
-      const { because, mayServeOnError } = decision;
-      return forward(turn, { selected, because, stale: live, mayServeOnError }, nowMs);
+      const { because, mayServeOnError, ttlSeconds } = decision;
+      const mayServeOnFailure = mayServeOnError || isWithinGrace(route, live, ttlSeconds);
+      return forward(turn, { selected, because, stale: live, mayServeOnError, mayServeOnFailure }, nowMs);
     }
     case "forward":
-      return forward(turn, { selected, because: decision.because, stale: undefined, mayServeOnError: false }, nowMs);
+      return forward(turn, missed(selected, decision.because), nowMs);
     case "gateway-timeout": {
       const outcome: Outcome = { hit: false, stored: false, collapsed: false, detail: "only-if-cached" };
       turn.begun = true;
@@ -170,6 +172,16 @@ function act(turn: Turn, selected: Selected, nowMs: number): void {
       return report(engine, request, outcome);
     }
   }
+}
+
+function missed(selected: Selected, because: ForwardReason): Need {
+  return { selected, because, stale: undefined, mayServeOnError: false, mayServeOnFailure: false };
+}
+
+/** RFC 9111 §4.2.4: a cache that is cut off from the origin may serve stale, unless the response forbids it. */
+function isWithinGrace(route: RouteRules, live: LiveResponse | undefined, ttlSeconds: number): boolean {
+  if (live === undefined || !live.stored.mayServeStale) return false;
+  return -ttlSeconds < route.failureGraceSeconds;
 }
 
 function hit(turn: Turn, live: LiveResponse, freshness: Freshness, nowMs: number): void {
@@ -225,7 +237,7 @@ function forwarded(
   exchange: Exchange | undefined,
 ): ForwardedRequest {
   const { engine, route, request, primary } = turn;
-  const { because, stale, mayServeOnError } = need;
+  const { because, stale, mayServeOnError, mayServeOnFailure } = need;
   return new ForwardedRequest({
     engine,
     route,
@@ -240,6 +252,7 @@ function forwarded(
     storable: mayStore(turn),
     stale,
     mayServeOnError,
+    mayServeOnFailure,
     flight,
   });
 }
@@ -254,7 +267,8 @@ function land(turn: Turn, need: Need, end: FlightEnd): void {
     case "aborted":
       return again(turn);
     case "origin-error": {
-      if (need.stale === undefined || !need.mayServeOnError) return alone(turn, need, nowMs);
+      const mayStandIn = end.originStatus === undefined ? need.mayServeOnFailure : need.mayServeOnError;
+      if (need.stale === undefined || !mayStandIn) return alone(turn, need, nowMs);
       const status = end.originStatus === undefined ? {} : { originStatus: end.originStatus };
       return share(turn, need, need.stale, { ...status, detail: "stale-if-error" }, nowMs);
     }

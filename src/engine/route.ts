@@ -31,4 +31,11 @@ export interface RouteRules {
   readonly storeWhen: ((response: CandidateResponse) => boolean) | undefined;
   readonly tags: ((native: unknown) => readonly string[]) | undefined;
   readonly maxBodyBytes: number;
+  /** Targeted fields that come before `Cache-Control` (RFC 9213), by lower-case name. */
+  readonly targets: readonly string[];
+  /** Requests that carry an identity take part although the route has no audience. */
+  readonly sharesAuthorized: boolean;
+  readonly sharesSessions: boolean;
+  /** How long a stale response may stand in for an origin that cannot be reached. */
+  readonly failureGraceSeconds: number;
 }

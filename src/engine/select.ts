@@ -109,6 +109,6 @@ function read(engine: Engine, key: string): LiveEntry | undefined | Promise<Live
 }
 
 /** Goes on at once with a value, later with a promise. */
-function then<A, B>(value: A | Promise<A>, next: (value: A) => B | Promise<B>): B | Promise<B> {
-  return value instanceof Promise ? value.then(next) : next(value);
+function then<A, B>(value: A | Promise<A>, goOn: (value: A) => B | Promise<B>): B | Promise<B> {
+  return value instanceof Promise ? value.then(goOn) : goOn(value);
 }

@@ -3,6 +3,7 @@ import { responseDirectives } from "../rfc9111/directives.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
 import { formatHttpDate } from "../rfc9111/http-date.ts";
 import { evaluatePreconditions, notModifiedFields } from "../rfc9111/preconditions.ts";
+import { rangeReply } from "../rfc9111/ranges.ts";
 import type { CacheRequest, Fields, Outcome, StoredResponse } from "../types.ts";
 import type { Engine } from "./engine.ts";
 import type { Reply } from "./exchange.ts";
@@ -51,7 +52,12 @@ export function hitReply(
   prepared: PreparedReply,
   nowMs: number,
 ): Reply {
-  if (evaluatePreconditions(request.fields, live.stored, nowMs) === "send") return prepared.whole;
+  if (evaluatePreconditions(request.fields, live.stored, nowMs) === "send") {
+    if (request.fields["range"] === undefined) return prepared.whole;
+    const { route, ageSeconds, outcome } = prepared;
+    const asked = { ageSeconds, ttlSeconds: outcome.ttlSeconds ?? 0 };
+    return partReply(engine, route, request, live.stored, asked, nowMs, outcome) ?? prepared.whole;
+  }
   const freshness = { ageSeconds: prepared.ageSeconds, ttlSeconds: prepared.outcome.ttlSeconds ?? 0 };
   prepared.notModified ??= notModifiedReply(engine, prepared.route, live.stored, freshness, nowMs, prepared.outcome);
   return prepared.notModified;
@@ -67,8 +73,39 @@ export function storedReply(
   nowMs: number,
   outcome: Outcome,
 ): Reply {
-  const build = evaluatePreconditions(request.fields, stored, nowMs) === "send" ? wholeReply : notModifiedReply;
-  return build(engine, route, stored, freshness, nowMs, outcome);
+  if (evaluatePreconditions(request.fields, stored, nowMs) !== "send") {
+    return notModifiedReply(engine, route, stored, freshness, nowMs, outcome);
+  }
+  const part = partReply(engine, route, request, stored, freshness, nowMs, outcome);
+  return part ?? wholeReply(engine, route, stored, freshness, nowMs, outcome);
+}
+
+/** The part of a stored response that a `Range` asks for (RFC 9110 §14), or `undefined` for the whole. */
+function partReply(
+  engine: Engine,
+  route: RouteRules,
+  request: CacheRequest,
+  stored: StoredResponse,
+  freshness: Freshness,
+  nowMs: number,
+  outcome: Outcome,
+): Reply | undefined {
+  if (request.fields["range"] === undefined || request.method !== "GET") return undefined;
+  const part = rangeReply(request.fields, stored, nowMs, newBoundary());
+  if (part === undefined) return undefined;
+  // A refusal is about this request; nothing of it is fresh for anybody.
+  const computed =
+    part.status === 416
+      ? outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status"))
+      : computedFields(engine, route, stored, freshness, nowMs, outcome);
+  const fields = withComputed(part.fields, computed);
+  fields.push("content-length", String(part.body.byteLength));
+  return { status: part.status, fields, body: part.body };
+}
+
+/** A line no body is likely to hold. */
+function newBoundary(): string {
+  return `reprise-${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`;
 }
 
 function wholeReply(

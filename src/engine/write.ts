@@ -1,8 +1,9 @@
 import { normaliseQuery } from "../rfc9111/cache-key.ts";
-import { responseDirectives, type ResponseDirectives } from "../rfc9111/directives.ts";
+import type { ResponseDirectives } from "../rfc9111/directives.ts";
 import { endToEndFields, fieldValue, hasField } from "../rfc9111/fields.ts";
 import { correctedInitialAgeSeconds, currentAgeSeconds, freshnessLifetimeSeconds } from "../rfc9111/freshness.ts";
 import { whyNotStored, type NotStoredReason } from "../rfc9111/storing.ts";
+import { effectiveDirectives } from "../rfc9111/targeted.ts";
 import { freshenedFields } from "../rfc9111/validation.ts";
 import { presentedFields, varyNames } from "../rfc9111/vary.ts";
 import type { CacheRequest, Fields, ResponseHead, StoredResponse } from "../types.ts";
@@ -138,7 +139,7 @@ export function freshenedResponse(
 ): { readonly live: LiveResponse; readonly because: NotStoredReason | undefined } {
   const fields = freshenedFields(stale.stored.fields, head304.fields);
   const head: ResponseHead = { status: stale.stored.status, fields };
-  const directives = responseDirectives(fields);
+  const { directives } = effectiveDirectives(fields, context.route.targets);
   const because = whyNotStored(context.request, head, directives, context.route.storing);
   const { body, tags } = stale.stored;
   return { live: liveResponse(storedResponse(context, head, directives, body, receivedAtMs, tags)), because };
@@ -153,7 +154,7 @@ export function storeResponse(context: WriteContext, live: LiveResponse): NotKep
   const { stored } = live;
   // What was asked for before the resource changed may be from before, too (RFC 9111 §4.4).
   if ((engine.invalidatedAt.get(primary) ?? 0) > requestedAt) return "invalidated";
-  const retainMs = retainSeconds(stored) * 1000;
+  const retainMs = retainSeconds(stored, context.route.failureGraceSeconds) * 1000;
   let key = primary;
   if (stored.varyFields.length === 0) {
     engine.varySpecs.delete(primary);
@@ -184,9 +185,10 @@ export function subjectOf(request: CacheRequest): string {
   return `${request.method} ${request.path}`;
 }
 
-function retainSeconds(stored: StoredResponse): number {
+function retainSeconds(stored: StoredResponse, failureGraceSeconds: number): number {
   const freshSeconds = Math.max(0, stored.freshnessLifetimeSeconds - stored.correctedInitialAgeSeconds);
-  const staleSeconds = Math.max(stored.staleWhileRevalidateSeconds, stored.staleIfErrorSeconds);
+  const graceSeconds = stored.mayServeStale ? failureGraceSeconds : 0;
+  const staleSeconds = Math.max(stored.staleWhileRevalidateSeconds, stored.staleIfErrorSeconds, graceSeconds);
   return freshSeconds + Math.max(staleSeconds, stored.hasOriginValidator ? KEEP_TO_REVALIDATE_SECONDS : 0);
 }
 

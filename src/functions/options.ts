@@ -61,7 +61,7 @@ export function resolveFunctionOptions<Args extends readonly unknown[], Result>(
 }
 
 /** The tags, or an error that says what is wrong with them. */
-export function checkedTags(tags: unknown, where: string): readonly string[] {
+function checkedTags(tags: unknown, where: string): readonly string[] {
   const isTag = (tag: unknown): boolean => typeof tag === "string" && tag !== "";
   if (Array.isArray(tags) && tags.every(isTag)) return [...new Set(tags as string[])];
   throw invalidOption(where, "an array of texts that are not empty", tags, "Tags are what you purge by later.");

@@ -24,8 +24,8 @@ export interface KeyRules {
   readonly query: QueryRule;
 }
 
-/** A query with more parameters keeps its order: sorting must not become work a stranger can order. */
-const MAX_SORTED_PARAMETERS = 256;
+/** Reading names must not become work a stranger can order: a query with more parameters is taken as it is, or cut. */
+const MAX_PARAMETERS = 256;
 
 /**
  * The key of a request: method, scheme, authority, path, query and the route's own parts, never confusable.
@@ -82,15 +82,20 @@ function escaped(component: string): string {
  * those of one name keep their order. For the order, `a[]`, `a[x]` and `a.x` are the name `a`, because some parsers
  * merge them; for the same reason `only` keeps them where it names `a`, and `except` drops nothing but what it names.
  *
+ * Of more than 256 parameters, `all` keeps every one in its order; `only` and `except` look at the first 256 and drop the
+ * rest, which the handler is not shown either.
+ *
  * @example normaliseQuery("b=1&a[]=2&%61=3", "all") // "a[]=2&%61=3&b=1"
  */
 export function normaliseQuery(query: string, rule: QueryRule): string {
   if (query === "" || rule === "none") return "";
   if (query.indexOf("&") === -1) return isKeyed(parameterName(query), rule) ? query : "";
 
+  if (rule === "all" && hasMoreParameters(query)) return query;
   const parameters: string[] = [];
   const names: string[] = [];
   let start = 0;
+  let read = 0;
   let dropped = false;
   let sorted = true;
   for (;;) {
@@ -108,10 +113,20 @@ export function normaliseQuery(query: string, rule: QueryRule): string {
     }
     if (ampersand === -1) break;
     start = ampersand + 1;
+    read += 1;
+    if (read < MAX_PARAMETERS) continue;
+    dropped = true;
+    break;
   }
 
-  if (sorted || parameters.length > MAX_SORTED_PARAMETERS) return dropped ? parameters.join("&") : query;
+  if (sorted) return dropped ? parameters.join("&") : query;
   return sortedByName(parameters, names).join("&");
+}
+
+function hasMoreParameters(query: string): boolean {
+  let count = 1;
+  for (let at = query.indexOf("&"); at !== -1 && count <= MAX_PARAMETERS; at = query.indexOf("&", at + 1)) count += 1;
+  return count > MAX_PARAMETERS;
 }
 
 function sortedByName(parameters: readonly string[], names: readonly string[]): string[] {

@@ -26,7 +26,7 @@ export interface RedisClient {
   readonly hintWhenIdle: string;
 }
 
-export interface ConnectionObserver {
+interface ConnectionObserver {
   onReady(): void;
   /** An attempt failed or the connection was lost; the client goes on trying. */
   onTrouble(error: unknown): void;

@@ -4,6 +4,8 @@ import { cacheRequest, harness, STORES } from "./harness.ts";
 
 const builtIn = { authorization: true, cookies: new Set(SESSION_COOKIES) };
 
+const nobody = { sharesAuthorized: false, sharesSessions: false };
+
 describe("who a request belongs to", () => {
   it.each([
     { fields: {}, identity: undefined },
@@ -24,14 +26,24 @@ describe("who a request belongs to", () => {
     { fields: { cookie: "theme=sid=1" }, identity: undefined },
     { fields: { cookie: "" }, identity: undefined },
   ])("$fields → $identity", ({ fields, identity }) => {
-    expect(identityOf(cacheRequest("/", fields), builtIn)).toBe(identity);
+    expect(identityOf(cacheRequest("/", fields), builtIn, nobody)).toBe(identity);
   });
 
   it("is what the developer names, if they do", () => {
     const own = { authorization: false, cookies: new Set(["tenant"]) };
-    expect(identityOf(cacheRequest("/", { authorization: "Bearer a" }), own)).toBeUndefined();
-    expect(identityOf(cacheRequest("/", { cookie: "sid=1" }), own)).toBeUndefined();
-    expect(identityOf(cacheRequest("/", { cookie: "tenant=1" }), own)).toBe("session-cookie");
+    expect(identityOf(cacheRequest("/", { authorization: "Bearer a" }), own, nobody)).toBeUndefined();
+    expect(identityOf(cacheRequest("/", { cookie: "sid=1" }), own, nobody)).toBeUndefined();
+    expect(identityOf(cacheRequest("/", { cookie: "tenant=1" }), own, nobody)).toBe("session-cookie");
+  });
+
+  it("does not count where a profile shares it", () => {
+    const shared = { sharesAuthorized: true, sharesSessions: true };
+    const fields = { authorization: "Bearer a", cookie: "sid=1" };
+    expect(identityOf(cacheRequest("/", fields), builtIn, shared)).toBeUndefined();
+    expect(identityOf(cacheRequest("/", fields), builtIn, { ...nobody, sharesAuthorized: true })).toBe(
+      "session-cookie",
+    );
+    expect(identityOf(cacheRequest("/", fields), builtIn, { ...nobody, sharesSessions: true })).toBe("authorization");
   });
 });
 

@@ -107,7 +107,7 @@ export function harness(options: HarnessOptions = {}): Harness {
 
 const MARK = "mark";
 
-export async function settled(): Promise<void> {
+async function settled(): Promise<void> {
   for (let turn = 0; turn < 6; turn++) {
     await new Promise((resolve) => setTimeout(resolve, 0));
     await new Promise((resolve) => setImmediate(resolve));

@@ -56,7 +56,7 @@ export function remoteStore(now: () => number): CacheStore {
   };
 }
 
-export function later<T>(action: () => T): Promise<T> {
+function later<T>(action: () => T): Promise<T> {
   return new Promise((resolve, reject) => {
     setImmediate(() => {
       try {

@@ -6,14 +6,14 @@ import { manifest, packPackage, specifierOf, subpaths, type PackedPackage, type 
 
 /** What each subpath is for, and the most it may import from outside: `loads` at once, `onDemand` by import(), `types` only. */
 const SUBPATHS: Readonly<Record<string, Allowance>> = {
-  ".": { main: "createCache", loads: ["devalue", "lru-cache"] },
-  "./rfc9111": { main: "decideReuse" },
+  ".": { main: "createCache", loads: ["devalue", "lru-cache", "structured-headers"] },
+  "./rfc9111": { main: "decideReuse", loads: ["structured-headers"] },
   "./memory": { main: "memoryStore", loads: ["lru-cache"] },
   "./redis": { main: "redisStore", onDemand: ["redis", "ioredis"] },
-  "./express": { main: "expressCache", loads: ["devalue", "lru-cache"], types: ["express"] },
-  "./hono": { main: "honoCache", loads: ["devalue", "lru-cache"], types: ["hono"] },
-  "./node": { main: "nodeCache", loads: ["devalue", "lru-cache"] },
-  "./fetch": { main: "fetchCache", loads: ["devalue", "lru-cache"] },
+  "./express": { main: "expressCache", loads: ["devalue", "lru-cache", "structured-headers"], types: ["express"] },
+  "./hono": { main: "honoCache", loads: ["devalue", "lru-cache", "structured-headers"], types: ["hono"] },
+  "./node": { main: "nodeCache", loads: ["devalue", "lru-cache", "structured-headers"] },
+  "./fetch": { main: "fetchCache", loads: ["devalue", "lru-cache", "structured-headers"] },
   "./decorators": { main: "cachedMethods" },
   "./testing": { main: "storeContract" },
 };

@@ -30,7 +30,7 @@ const BINARIES = ["redis-server", "valkey-server"];
 const UP_WITHIN_MS = 10_000;
 
 /** Path of an installed server, or undefined. */
-export function findRedisBinary(): string | undefined {
+function findRedisBinary(): string | undefined {
   const directories = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
   for (const directory of directories) {
     for (const binary of BINARIES) {

@@ -1,0 +1,183 @@
+import { expect, it } from "vitest";
+
+import { counter, hitOrMiss, type Setup } from "./world.ts";
+
+const MODIFIED = "Sun, 01 Feb 2026 12:00:00 GMT";
+const LATER = "Sun, 15 Feb 2026 12:00:00 GMT";
+const EARLIER = "Thu, 01 Jan 2026 12:00:00 GMT";
+
+/** `If-None-Match` and `If-Modified-Since` of clients. */
+export function conditional(setup: Setup): void {
+  it("5.7 T40 If-None-Match: alone, in a list, weak, and * are 304 with no body; others are 200", async () => {
+    const { get } = await setup.serve(() => ({ text: "body", headers: { ETag: '"v1"' } }));
+    await get("/");
+
+    for (const value of ['"v1"', '"a", "v1"', '"a","v1" , "b"', 'W/"v1"', '"a, b", W/"v1"', "*"]) {
+      const received = await get("/", { "If-None-Match": value });
+      expect(received.status, value).toBe(304);
+      expect(received.body, value).toHaveLength(0);
+      expect(hitOrMiss(received), value).toBe("Hit");
+    }
+    for (const value of ['"v2"', '"V1"', "v1", '"v1', 'w/"v1"', '"a, "v1""', "", '"*"']) {
+      const received = await get("/", { "If-None-Match": value });
+      expect([received.status, received.text], value).toEqual([200, "body"]);
+    }
+  });
+
+  it("5.7 T40 If-None-Match has precedence over If-Modified-Since", async () => {
+    const { get } = await setup.serve(() => ({ text: "body", headers: { ETag: '"v1"', "Last-Modified": MODIFIED } }));
+    await get("/");
+
+    expect((await get("/", { "If-None-Match": '"v2"', "If-Modified-Since": LATER })).status).toBe(200);
+    expect((await get("/", { "If-None-Match": '"v1"', "If-Modified-Since": EARLIER })).status).toBe(304);
+    expect((await get("/", { "If-Modified-Since": LATER })).status).toBe(304);
+    expect((await get("/", { "If-Modified-Since": MODIFIED })).status).toBe(304);
+    expect((await get("/", { "If-Modified-Since": EARLIER })).status).toBe(200);
+    expect((await get("/", { "If-Modified-Since": "yesterday" })).status).toBe(200);
+  });
+
+  it("5.7 a condition on a miss is evaluated by the cache, and the whole response is stored", async () => {
+    const seen: (string | undefined)[] = [];
+    const { get } = await setup.serve((request) => {
+      seen.push(request.header("if-none-match"), request.header("if-modified-since"));
+      return { json: { a: 1 }, headers: { ETag: '"v1"' } };
+    });
+
+    const miss = await get("/", { "If-None-Match": '"v1"', "If-Modified-Since": LATER });
+    const hit = await get("/");
+
+    expect(seen).toEqual([undefined, undefined]);
+    expect([200, 304]).toContain(miss.status);
+    expect([hit.status, hit.text, hitOrMiss(hit)]).toEqual([200, '{"a":1}', "Hit"]);
+  });
+
+  it("5.7 T38 the tag is strong, quoted, made of the content and kept across lifetimes", async () => {
+    let text = "one";
+    const { get, advance } = await setup.serve(() => ({ text }), { expire: 10 });
+
+    const first = (await get("/")).headers.etag ?? "none";
+    expect(first).toMatch(/^"[\x21\x23-\x7e]{16,}"$/);
+    advance(10);
+    expect((await get("/")).headers.etag).toBe(first);
+    text = "two";
+    advance(10);
+    const changed = (await get("/")).headers.etag ?? "none";
+    expect(changed).not.toBe(first);
+    expect((await get("/", { "If-None-Match": first })).status).toBe(200);
+    expect((await get("/", { "If-None-Match": changed })).status).toBe(304);
+  });
+
+  it("5.7 T38 a second cache makes the same tag of the same content", async () => {
+    const handler = () => ({ json: { same: true } });
+    const one = await setup.serve(handler, {}, { authority: "api.example" });
+    const two = await setup.serve(handler, {}, { authority: "api.example" });
+
+    const [first, second] = [await one.get("/"), await two.get("/")];
+
+    expect([first, second].map(hitOrMiss)).toEqual(["Miss", "Miss"]);
+    expect(first.headers.etag).toMatch(/^"[^"]+"$/);
+    expect(second.headers.etag).toBe(first.headers.etag);
+    expect((await two.get("/", { "If-None-Match": first.headers.etag ?? "" })).status).toBe(304);
+  });
+
+  it.each(['"mine"', 'W/"weak-mine"'])("5.7 the handler's own tag %s is kept", async (etag) => {
+    const { get } = await setup.serve(() => ({ json: { a: 1 }, headers: { ETag: etag } }));
+
+    for (const outcome of ["Miss", "Hit"]) {
+      const received = await get("/");
+      expect([received.headers.etag, hitOrMiss(received)]).toEqual([etag, outcome]);
+    }
+    expect((await get("/", { "If-None-Match": etag })).status).toBe(304);
+  });
+
+  it("5.7 T26 the tag of one URL never makes a 304 on another, not even for equal bodies", async () => {
+    const { get } = await setup.start([
+      { path: "/a", handler: () => ({ text: "equal" }) },
+      { path: "/b", handler: () => ({ text: "equal" }) },
+    ]);
+
+    const etags = new Set<string>();
+    for (const path of ["/a", "/b", "/a?x=1"]) etags.add((await get(path)).headers.etag ?? "none");
+    expect(etags.size).toBe(3);
+    const [ofA = ""] = etags;
+    expect((await get("/a", { "If-None-Match": ofA })).status).toBe(304);
+    expect((await get("/b", { "If-None-Match": ofA })).status).toBe(200);
+    expect((await get("/a?x=1", { "If-None-Match": ofA })).status).toBe(200);
+    expect((await get("/a?never=seen", { "If-None-Match": ofA })).status).toBe(200);
+  });
+
+  it("5.7 T41 a 304 has every field a 200 would have, but none of the body", async () => {
+    const { get } = await setup.serve(
+      () => ({
+        json: { a: 1 },
+        headers: {
+          ETag: '"v1"',
+          Vary: "Accept-Language",
+          "Content-Location": "/canonical",
+          "Access-Control-Allow-Origin": "*",
+          "Content-Language": "en",
+        },
+      }),
+      { expire: 60 },
+    );
+    await get("/");
+
+    const received = await get("/", { "If-None-Match": '"v1"' });
+
+    expect(received.status).toBe(304);
+    expect(received.headers).toMatchObject({
+      "cache-control": "max-age=60",
+      "content-location": "/canonical",
+      etag: '"v1"',
+      expires: "Sun, 01 Mar 2026 12:01:00 GMT",
+      vary: "Accept-Language",
+      "access-control-allow-origin": "*",
+      "x-reprise-cache": "Hit",
+    });
+    expect(received.headers.date).toBeDefined();
+    expect(received.headers["content-type"]).toBeUndefined();
+    expect(Number(received.headers["content-length"] ?? 0)).toBe(0);
+  });
+
+  it("5.7 conditions that protect a change reach the handler", async () => {
+    const { get } = await setup.serve((seen) => ({ text: `if-match ${seen.header("if-match") ?? "none"}` }));
+    await get("/");
+
+    const received = await get("/", { "If-Match": '"v1"' });
+
+    expect(received.text).toBe('if-match "v1"');
+    expect(received.headers["cache-status"]).toBe("reprise; fwd=bypass; detail=precondition");
+    expect((await get("/")).text).toBe("if-match none");
+  });
+
+  it("5.7 a stored status other than 200 is never a 304", async () => {
+    const { get } = await setup.serve(() => ({ status: 404, text: "gone" }), { statuses: [404] });
+    const etag = (await get("/")).headers.etag ?? "*";
+
+    for (const value of [etag, "*"]) expect((await get("/", { "If-None-Match": value })).status).toBe(404);
+  });
+
+  it("5.7 revalidation: a stale response whose handler says 304 is fresh again", async () => {
+    const run = counter();
+    let asked: string | undefined;
+    const { get, advance } = await setup.serve(
+      (seen) => {
+        void run.handler(seen);
+        asked = seen.header("if-none-match");
+        if (asked === '"v1"') return { status: 304, empty: true, headers: { ETag: '"v1"' } };
+        return { text: "the body", headers: { ETag: '"v1"' } };
+      },
+      { expire: 10 },
+    );
+    await get("/");
+    advance(10);
+
+    const renewed = await get("/");
+
+    expect(asked).toBe('"v1"');
+    expect([renewed.status, renewed.text]).toEqual([200, "the body"]);
+    expect(renewed.headers["cache-status"]).toBe("reprise; fwd=stale; fwd-status=304; ttl=10; stored");
+    const hit = await get("/");
+    expect([hitOrMiss(hit), hit.text, run.runs]).toEqual(["Hit", "the body", 2]);
+  });
+}

@@ -1,0 +1,56 @@
+import { getRequestListener } from "@hono/node-server";
+
+import { fetchCache } from "../../../src/adapters/fetch.ts";
+import type { Cache } from "../../../src/index.ts";
+import {
+  type AnyCached,
+  type Driver,
+  type HeaderOf,
+  makeRoute,
+  pathPattern,
+  type RouteSpec,
+  type Seen,
+} from "./driver.ts";
+import { listen } from "./listen.ts";
+import { responseOf } from "./web-response.ts";
+
+type Handle = (request: Request) => Response | Promise<Response>;
+
+export const fetchDriver: Driver = {
+  name: "fetch handler",
+  make: routeOf,
+  async start(cache, routes) {
+    const table = routes.map((spec) => ({ pattern: pathPattern(spec.path), run: routeOf(cache, spec) }));
+    const fetch = async (request: Request): Promise<Response> => {
+      const route = table.find(({ pattern }) => pattern.test(new URL(request.url).pathname));
+      if (route === undefined) return new Response(null, { status: 404 });
+      try {
+        return await route.run(request);
+      } catch {
+        return new Response("failed", { status: 500 });
+      }
+    };
+    return listen(getRequestListener(fetch));
+  },
+};
+
+function routeOf(cache: Cache, spec: RouteSpec): Handle {
+  const handler: Handle = (request) => {
+    const given = spec.handler(seenBy(request));
+    return given instanceof Promise ? given.then(responseOf) : responseOf(given);
+  };
+  if (spec.isCached === false) return handler;
+  const cached = fetchCache(cache) as unknown as AnyCached;
+  const header: HeaderOf = (native, name) => (native as Request).headers.get(name) ?? undefined;
+  return makeRoute(cached, spec, header, [handler]) as Handle;
+}
+
+function seenBy(request: Request): Seen {
+  const { pathname, search, searchParams } = new URL(request.url);
+  return {
+    method: request.method,
+    url: pathname + search,
+    query: (name) => searchParams.get(name) ?? undefined,
+    header: (name) => request.headers.get(name) ?? undefined,
+  };
+}

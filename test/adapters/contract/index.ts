@@ -1,0 +1,53 @@
+/** The one suite every adapter passes, over a store in memory and over a real Redis. */
+
+import { describe } from "vitest";
+
+import { bodies } from "./bodies.ts";
+import { brokenOff } from "./broken-off.ts";
+import { choices } from "./choices.ts";
+import { collapsing } from "./collapsing.ts";
+import { conditional } from "./conditional.ts";
+import { connections } from "./connections.ts";
+import { directives } from "./directives.ts";
+import type { Driver } from "./driver.ts";
+import { identity } from "./identity.ts";
+import { keys } from "./keys.ts";
+import { lifetimes } from "./lifetimes.ts";
+import { logging } from "./logging.ts";
+import { methods } from "./methods.ts";
+import { namespaces } from "./namespaces.ts";
+import { refusals } from "./refusals.ts";
+import { responseFields } from "./response-fields.ts";
+import { staleResponses } from "./stale.ts";
+import type { RedisClientName } from "./stores.ts";
+import { onEachStore, type Setup, setupFor } from "./world.ts";
+import { wrongOptions } from "./wrong-options.ts";
+
+const TOPICS: readonly ((setup: Setup) => void)[] = [
+  namespaces,
+  lifetimes,
+  wrongOptions,
+  bodies,
+  brokenOff,
+  connections,
+  methods,
+  directives,
+  conditional,
+  responseFields,
+  logging,
+  choices,
+  keys,
+  identity,
+  refusals,
+  collapsing,
+  staleResponses,
+];
+
+export function adapterContract(driver: Driver, redisClient: RedisClientName): void {
+  describe(driver.name, () => {
+    onEachStore(redisClient, (kind) => {
+      const setup = setupFor(driver, kind);
+      for (const topic of TOPICS) topic(setup);
+    });
+  });
+}

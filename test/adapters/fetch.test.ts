@@ -1,0 +1,4 @@
+import { fetchDriver } from "./contract/fetch-driver.ts";
+import { adapterContract } from "./contract/index.ts";
+
+adapterContract(fetchDriver, "ioredis");
