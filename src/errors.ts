@@ -130,6 +130,11 @@ export function asError(thrown: unknown): Error {
   });
 }
 
+/** The server behind a proxy gave no response. */
+export function upstreamFailed(cause: string): CodedError {
+  return coded(new Error(`the upstream gave no response (${cause})`), "ERR_UPSTREAM");
+}
+
 /** The command line cannot mean anything: one line for the user, exit code 2. */
 export function usageError(line: string): CodedError {
   return coded(new Error(line), "ERR_USAGE");
