@@ -3,6 +3,7 @@ import { durationSeconds } from "./duration.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import type { CacheEvent } from "./engine/events.ts";
 import type { Exchange } from "./engine/exchange.ts";
+import { explain, type ExplainOptions, type Explanation } from "./engine/explain.ts";
 import { respond } from "./engine/respond.ts";
 import { EventHub, type CacheEvents } from "./events.ts";
 import type { CachedFunction, FunctionCacheContext, FunctionEvent, FunctionOptions } from "./functions/contract.ts";
@@ -47,7 +48,18 @@ export interface Route {
   readonly authority: string | undefined;
   /** Answers one request through `exchange`. */
   respond(request: CacheRequest, exchange: Exchange): void;
+  /**
+   * What would be done with a request and, if `head` is given, with that response to it, each with its rule. The handler
+   * does not run and nothing is stored; the store is asked.
+   *
+   * @example
+   * const { action, because } = await route.explain({ method: "GET", scheme: "https", authority: "a.example", path: "/", fields: {} });
+   * // "forward", { rule: "Nothing is stored under this key: the origin answers.", section: "RFC 9111 §4" }
+   */
+  explain(request: CacheRequest, options?: ExplainOptions): Promise<Explanation>;
 }
+
+export type { ExplainOptions, Explanation } from "./engine/explain.ts";
 
 /**
  * Makes a cache.
@@ -83,7 +95,11 @@ export function createCache(options: CacheOptions = {}): Cache {
 }
 
 function routeOf(engine: Engine, authority: string | undefined, rules: ReturnType<typeof resolveRouteOptions>): Route {
-  return { authority, respond: (request, exchange) => respond(engine, rules, request, exchange) };
+  return {
+    authority,
+    respond: (request, exchange) => respond(engine, rules, request, exchange),
+    explain: (request, options) => explain(engine, rules, request, options),
+  };
 }
 
 function functionContext(

@@ -17,6 +17,14 @@ export type {
   StoredEvent,
 } from "./engine/events.ts";
 export type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./engine/exchange.ts";
+export type {
+  ExplainOptions,
+  Explanation,
+  FoundResponse,
+  LifetimeExplanation,
+  ResponseExplanation,
+  Rule,
+} from "./engine/explain.ts";
 export { SESSION_COOKIES } from "./engine/bypass.ts";
 export type { CandidateResponse } from "./engine/route.ts";
 export type { CodedError } from "./errors.ts";
@@ -34,6 +42,7 @@ export type {
   Outcome,
   RequestDirectiveMode,
   ResponseHead,
+  ReuseDecision,
   StoredResponse,
   StoreEntry,
   StoreEvent,

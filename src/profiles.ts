@@ -26,6 +26,11 @@ export interface ProfileRules {
   readonly sharesAuthorized: boolean;
   /** Requests with a session cookie take part. */
   readonly sharesSessions: boolean;
+  /** Parts (206) are stored and given again, POST responses stored for GET (RFC 9111 §3.3, RFC 9110 §9.3.3). */
+  readonly allowPartial: boolean;
+  readonly storesPosts: boolean;
+  /** `No-Vary-Search` of a response decides which parameters its key has. */
+  readonly honoursNoVarySearch: boolean;
   /** How long a stale response may stand in for an origin that cannot be reached, without `stale-if-error`. */
   readonly failureGraceSeconds: number;
 }
@@ -38,6 +43,9 @@ const ORIGIN: ProfileRules = {
   allowVaryIdentity: false,
   sharesAuthorized: false,
   sharesSessions: false,
+  allowPartial: false,
+  storesPosts: false,
+  honoursNoVarySearch: false,
   failureGraceSeconds: 0,
 };
 
@@ -46,6 +54,7 @@ const PROXY: ProfileRules = {
   targets: ["cdn-cache-control"],
   allowAnyFinalStatus: true,
   sharesAuthorized: true,
+  honoursNoVarySearch: true,
   failureGraceSeconds: 60,
 };
 
@@ -55,6 +64,8 @@ const SHARED: ProfileRules = {
   allowSetCookie: true,
   allowVaryIdentity: true,
   sharesSessions: true,
+  allowPartial: true,
+  storesPosts: true,
 };
 
 /** The rules behind a name. */

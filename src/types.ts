@@ -57,6 +57,8 @@ export interface StoredResponse {
   readonly requiresRevalidation: boolean;
   /** True when the validator came from the origin, so a conditional request to it makes sense. */
   readonly hasOriginValidator: boolean;
+  /** For a stored 206: the `Range` it answered (RFC 9111 §3.3). */
+  readonly rangeField?: string;
   readonly tags: readonly string[];
   /** Position in the purge log before the origin request was sent; empty where a store keeps no log. */
   readonly generation: string;

@@ -2,10 +2,11 @@ import { asError } from "../errors.ts";
 import { normaliseQuery, type QueryRule } from "../rfc9111/cache-key.ts";
 import type { ResponseDirectives } from "../rfc9111/directives.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
+import { combinePartials } from "../rfc9111/partial-content.ts";
 import { whyNotStored } from "../rfc9111/storing.ts";
 import { effectiveDirectives } from "../rfc9111/targeted.ts";
 import { conditionalFields, validates } from "../rfc9111/validation.ts";
-import type { CacheRequest, Fields, ForwardReason, Outcome, ResponseHead } from "../types.ts";
+import type { CacheRequest, Fields, ForwardReason, Outcome, ResponseHead, StoredResponse } from "../types.ts";
 import { Capture } from "./capture.ts";
 import type { Flight, FlightEnd } from "./collapse.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
@@ -28,7 +29,9 @@ import {
 const ORIGIN_ERRORS: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 
 const NO_FIELDS: Fields = Object.freeze({});
-const NOT_FOR_ORIGIN: readonly string[] = ["if-none-match", "if-modified-since", "range", "if-range"];
+const CONDITIONS: readonly string[] = ["if-none-match", "if-modified-since"];
+/** The whole response is asked for: conditions and ranges are answered from it. */
+const NOT_FOR_ORIGIN: readonly string[] = [...CONDITIONS, "range", "if-range"];
 const ANSWERED: HeadAction = { answered: true };
 const UNTOUCHED: HeadAction = { answered: false, fields: [] };
 
@@ -49,6 +52,10 @@ export interface ForwardPlan {
   readonly storable: boolean;
   /** The stale response a revalidation is about. */
   readonly stale: LiveResponse | undefined;
+  /** A stored part of the resource, to be completed. */
+  readonly part?: LiveResponse | undefined;
+  /** The resource could not be shared a moment ago: the client's range is left to the origin. */
+  readonly isApart?: boolean;
   /** The stale response may stand in for a 500, 502, 503 or 504. */
   readonly mayServeOnError: boolean;
   /** It may stand in for an origin that gives no answer at all. */
@@ -68,6 +75,8 @@ export class ForwardedRequest implements Fill {
   #receivedAtMs = 0;
   #capture: Capture | undefined;
   #declaredBytes: number | undefined;
+  /** What is stored instead of the received part. */
+  #combination: LiveResponse | undefined;
   #answered = false;
   #finished = false;
 
@@ -94,6 +103,7 @@ export class ForwardedRequest implements Fill {
     if (storable && stale !== undefined && head.status === 304) return this.#freshen(stale, head);
     if (this.#mayStandIn(head.status)) return this.#serveOnError(head.status);
     if (!storable) {
+      this.#freshenByHead(head);
       const action = this.#pass(head, undefined);
       // With the whole body here no end will be told.
       if (body !== undefined) this.#finish(this.#outcome(false));
@@ -208,6 +218,18 @@ export class ForwardedRequest implements Fill {
     return ANSWERED;
   }
 
+  /** RFC 9111 §4.3.5: what a HEAD says of the stored response of GET. */
+  #freshenByHead(head: ResponseHead): void {
+    const { request, route, stale } = this.#plan;
+    if (request.method !== "HEAD" || stale === undefined || head.status !== 200) return;
+    if (route.storing.lifetimeFrom !== "fields") return;
+    if (!describesStored(head.fields, stale.stored)) return this.#evict();
+    const context = { ...this.#plan, request: { ...request, method: "GET" } };
+    const { live, because } = freshenedResponse(context, stale, head, this.#receivedAtMs);
+    if (because === undefined) storeResponse(context, live);
+    else this.#evict();
+  }
+
   /** RFC 5861 §4. */
   #serveOnError(originStatus: number | undefined, error?: Error): HeadAction {
     const { engine, route, request, stale, because } = this.#plan;
@@ -303,16 +325,31 @@ export class ForwardedRequest implements Fill {
   #build(body: Uint8Array): LiveResponse | undefined {
     if (this.#head === undefined || this.#directives === undefined) return undefined;
     try {
-      return liveResponse(storedResponse(this.#plan, this.#head, this.#directives, body, this.#receivedAtMs));
+      const received = liveResponse(storedResponse(this.#plan, this.#head, this.#directives, body, this.#receivedAtMs));
+      return this.#combined(received);
     } catch (error) {
       this.#reportCallback("tags", error);
       return undefined;
     }
   }
 
+  /** A received part together with the one that is stored (RFC 9111 §3.4); the whole, when nothing is missing any more. */
+  #combined(received: LiveResponse): LiveResponse {
+    const { part } = this.#plan;
+    if (received.stored.rangeField === undefined || part === undefined) return received;
+    const union = combinePartials(part.stored, received.stored);
+    if (union === undefined) return received;
+    const { rangeField, ...rest } = received.stored;
+    const { status, fields, body } = union;
+    this.#combination = liveResponse(
+      status === 200 ? { ...rest, status, fields, body } : { ...rest, rangeField, status, fields, body },
+    );
+    return received;
+  }
+
   /** Why the response was not kept, if it was not. */
   #store(live: LiveResponse): NotKept | undefined {
-    const notKept = storeResponse(this.#plan, live);
+    const notKept = storeResponse(this.#plan, this.#combination ?? live);
     if (notKept !== undefined) this.#reportNotStored(notKept);
     return notKept;
   }
@@ -320,7 +357,9 @@ export class ForwardedRequest implements Fill {
   /** Gives the response to those who wait, if they may have it without a validation of their own (RFC 9111 §4). */
   #share(live: LiveResponse, notKept: NotKept | undefined): void {
     // Those who came after the resource changed must not get what was asked for before.
-    if (notKept === "invalidated") return this.#settle({ type: "unshareable" });
+    if (notKept === "invalidated" || live.stored.rangeField !== undefined) {
+      return this.#settle({ type: "unshareable" });
+    }
     const { requiresRevalidation, staleWhileRevalidateSeconds } = live.stored;
     const { ttlSeconds } = freshnessOf(live, this.#receivedAtMs);
     if (requiresRevalidation || ttlSeconds + staleWhileRevalidateSeconds <= 0) return this.#keepApart();
@@ -390,6 +429,16 @@ export class ForwardedRequest implements Fill {
   }
 }
 
+/** True when the fields of a HEAD are about the response that is stored: same validators and length, as far as given. */
+function describesStored(fields: Fields, stored: StoredResponse): boolean {
+  for (const name of ["etag", "last-modified"]) {
+    const told = fieldValue(fields, name);
+    if (told !== undefined && told !== fieldValue(stored.fields, name)) return false;
+  }
+  const lengthBytes = declaredLength(fields);
+  return lengthBytes === undefined || lengthBytes === stored.body.byteLength;
+}
+
 /** An event stream has no end to wait for. */
 function isEndless(fields: Fields): boolean {
   return fieldValue(fields, "content-type")?.toLowerCase().startsWith("text/event-stream") === true;
@@ -405,9 +454,10 @@ function upstreamStatus(head: ResponseHead): string | undefined {
 }
 
 /** What the handler sees: nothing that is neither in the key nor in `Vary`, as far as the key rules say. */
-function originRequest({ route, request, stale }: ForwardPlan): OriginRequest {
+function originRequest({ route, request, stale, isApart }: ForwardPlan): OriginRequest {
   const plus = stale === undefined ? NO_FIELDS : conditionalFields(stale.stored);
-  return { path: keyedPath(request.path, route.keyRules.query), without: NOT_FOR_ORIGIN, plus };
+  const without = isApart === true ? CONDITIONS : NOT_FOR_ORIGIN;
+  return { path: keyedPath(request.path, route.keyRules.query), without, plus };
 }
 
 function keyedPath(path: string, rule: QueryRule): string {

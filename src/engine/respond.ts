@@ -13,8 +13,8 @@ import { ForwardedRequest } from "./forward.ts";
 import type { RouteRules } from "./route.ts";
 import { UnsafeRequest } from "./invalidate.ts";
 import { routingPart } from "./routing-fields.ts";
-import { beginLookUp, endLookUp, select, type Selected } from "./select.ts";
-import { hitReply, outcomeFields, prepareHit, storedReply, type Freshness } from "./serve.ts";
+import { beginLookUp, endLookUp, select, then, withPart, type Selected } from "./select.ts";
+import { hitReply, outcomeFields, prepareHit, storedPartReply, storedReply, type Freshness } from "./serve.ts";
 import type { LiveResponse } from "./stored-entry.ts";
 import { freshnessOf, subjectOf } from "./write.ts";
 
@@ -59,13 +59,15 @@ function passUncached(engine: Engine, route: RouteRules, request: CacheRequest, 
     reportFault(engine, request, error);
     return exchange.pass(NOTHING);
   }
-  exchange.forward(new UnsafeRequest(engine, route, request, parts));
+  exchange.forward(new UnsafeRequest(engine, route, request, exchange.native, parts));
 }
 
 /** Finds what is stored, then decides: in the same tick where the store answers at once. */
 function lookUp(turn: Turn): void {
   const { engine } = turn;
-  const selected = select(engine, turn.primary, turn.request);
+  const found = select(engine, turn.primary, turn.request);
+  const selected =
+    turn.route.storing.allowPartial === true ? then(found, (whole) => withPart(engine, turn.request, whole)) : found;
   // The clock is read when the answer is there: a slow store must not make a response look younger.
   if (!(selected instanceof Promise)) return decide(turn, selected, engine.now());
   const { primary, request } = turn;
@@ -146,7 +148,8 @@ function bypass(engine: Engine, request: CacheRequest, exchange: Exchange, detai
 
 function act(turn: Turn, selected: Selected, nowMs: number): void {
   const { engine, route, request, exchange } = turn;
-  const { live } = selected;
+  const { live, part } = selected;
+  if (part !== undefined && sendPart(turn, part, nowMs)) return;
   const found = { stored: live?.stored, varyMiss: selected.varyMiss };
   const decision = decideReuse(request, found, route.requestDirectives, nowMs);
   switch (decision.action) {
@@ -172,6 +175,20 @@ function act(turn: Turn, selected: Selected, nowMs: number): void {
       return report(engine, request, outcome);
     }
   }
+}
+
+/** Answers from a stored part, if it is fresh and holds all that is asked for. */
+function sendPart(turn: Turn, part: LiveResponse, nowMs: number): boolean {
+  const { engine, route, request, exchange } = turn;
+  const freshness = freshnessOf(part, nowMs);
+  if (freshness.ttlSeconds <= 0 || part.stored.requiresRevalidation) return false;
+  const outcome: Outcome = { hit: true, stored: false, collapsed: false, ttlSeconds: freshness.ttlSeconds };
+  const reply = storedPartReply(engine, route, request, part.stored, freshness, nowMs, outcome);
+  if (reply === undefined) return false;
+  turn.begun = true;
+  exchange.send(reply);
+  report(engine, request, outcome);
+  return true;
 }
 
 function missed(selected: Selected, because: ForwardReason): Need {
@@ -246,6 +263,8 @@ function forwarded(
     native: turn.exchange.native,
     primary,
     key: need.selected.key,
+    part: need.selected.part,
+    isApart: (engine.hitForMiss.get(need.selected.key) ?? 0) > requestedAtMs,
     because,
     requestedAtMs,
     requestedAt: engine.moment,

@@ -36,6 +36,10 @@ export interface RouteRules {
   /** Requests that carry an identity take part although the route has no audience. */
   readonly sharesAuthorized: boolean;
   readonly sharesSessions: boolean;
+  /** A POST's response that is a representation of its own URI is stored for GET (RFC 9110 §9.3.3). */
+  readonly storesPosts: boolean;
+  /** A response's `No-Vary-Search` decides which query parameters are in its key. */
+  readonly honoursNoVarySearch: boolean;
   /** How long a stale response may stand in for an origin that cannot be reached. */
   readonly failureGraceSeconds: number;
 }

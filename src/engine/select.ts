@@ -20,6 +20,8 @@ export interface Selected {
   readonly live: LiveResponse | undefined;
   /** The resource is stored, but not for the fields this request presents. */
   readonly varyMiss: boolean;
+  /** A stored part of the resource, where the whole is not stored and a part is asked for. */
+  readonly part?: LiveResponse;
 }
 
 /** Look-ups of one resource that are under way, and the response that was stored meanwhile. */
@@ -76,6 +78,23 @@ export function select(engine: Engine, primary: string, request: CacheRequest): 
   });
 }
 
+/** Adds the stored part of a resource whose whole is not stored (RFC 9111 §3.3). */
+export function withPart(engine: Engine, request: CacheRequest, selected: Selected): Selected | Promise<Selected> {
+  if (selected.live !== undefined || request.fields["range"] === undefined) return selected;
+  return then(read(engine, partKey(selected.key)), (part) =>
+    part?.kind === "response" &&
+    part.stored.rangeField !== undefined &&
+    matchesVary(part.stored.varyFields, request.fields)
+      ? { ...selected, part }
+      : selected,
+  );
+}
+
+/** Where the one stored part of a response is kept. */
+export function partKey(key: string): string {
+  return `${key} \\part`;
+}
+
 /** The key of the variant this request selects. */
 export function keyOfVariant(primary: string, spec: LiveVarySpec, request: CacheRequest): string {
   return variantKey(`${primary} ${spec.epoch}`, presentedFields(request.fields, spec.names));
@@ -109,6 +128,6 @@ function read(engine: Engine, key: string): LiveEntry | undefined | Promise<Live
 }
 
 /** Goes on at once with a value, later with a promise. */
-function then<A, B>(value: A | Promise<A>, goOn: (value: A) => B | Promise<B>): B | Promise<B> {
+export function then<A, B>(value: A | Promise<A>, goOn: (value: A) => B | Promise<B>): B | Promise<B> {
   return value instanceof Promise ? value.then(goOn) : goOn(value);
 }

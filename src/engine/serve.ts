@@ -3,6 +3,7 @@ import { responseDirectives } from "../rfc9111/directives.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
 import { formatHttpDate } from "../rfc9111/http-date.ts";
 import { evaluatePreconditions, notModifiedFields } from "../rfc9111/preconditions.ts";
+import { partialReply } from "../rfc9111/partial-content.ts";
 import { rangeReply } from "../rfc9111/ranges.ts";
 import type { CacheRequest, Fields, Outcome, StoredResponse } from "../types.ts";
 import type { Engine } from "./engine.ts";
@@ -101,6 +102,26 @@ function partReply(
   const fields = withComputed(part.fields, computed);
   fields.push("content-length", String(part.body.byteLength));
   return { status: part.status, fields, body: part.body };
+}
+
+/** The answer from a stored 206 (RFC 9111 §3.3), or `undefined` when it does not hold all that is asked for. */
+export function storedPartReply(
+  engine: Engine,
+  route: RouteRules,
+  request: CacheRequest,
+  stored: StoredResponse,
+  freshness: Freshness,
+  nowMs: number,
+  outcome: Outcome,
+): Reply | undefined {
+  const { fields, body, receivedAtMs, rangeField } = stored;
+  if (request.method !== "GET" || rangeField === undefined) return undefined;
+  const part = partialReply(request.fields, { fields, body, receivedAtMs, rangeField }, nowMs);
+  if (part === undefined) return undefined;
+  const computed = computedFields(engine, route, stored, freshness, nowMs, outcome);
+  const flat = withComputed(part.fields, computed);
+  flat.push("content-length", String(part.body.byteLength));
+  return { status: part.status, fields: flat, body: part.body };
 }
 
 /** A line no body is likely to hold. */

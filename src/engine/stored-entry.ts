@@ -77,6 +77,8 @@ function decodeResponse(meta: StoreMeta, body: Uint8Array): StoredResponse | und
   if (fields === undefined || varyFields === undefined || tags === undefined) return undefined;
   if (lifetimeFrom !== "route" && lifetimeFrom !== "fields") return undefined;
   if (typeof generation !== "string") return undefined;
+  const rangeField = meta["rangeField"];
+  if (rangeField !== undefined && typeof rangeField !== "string") return undefined;
   for (const name of NUMBERS) if (!isCount(meta[name])) return undefined;
   for (const name of FLAGS) if (typeof meta[name] !== "boolean") return undefined;
   return {
@@ -94,6 +96,7 @@ function decodeResponse(meta: StoreMeta, body: Uint8Array): StoredResponse | und
     mayServeStale: meta["mayServeStale"] as boolean,
     requiresRevalidation: meta["requiresRevalidation"] as boolean,
     hasOriginValidator: meta["hasOriginValidator"] as boolean,
+    ...(rangeField === undefined ? {} : { rangeField }),
     tags,
     generation,
   };

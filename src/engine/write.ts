@@ -10,7 +10,7 @@ import type { CacheRequest, Fields, ResponseHead, StoredResponse } from "../type
 import type { Engine } from "./engine.ts";
 import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
-import { keyOfVariant, type VarySpec } from "./select.ts";
+import { keyOfVariant, partKey, type VarySpec } from "./select.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "./stored-entry.ts";
 
@@ -21,6 +21,8 @@ export interface WriteContext {
   readonly request: CacheRequest;
   readonly native: unknown;
   readonly primary: string;
+  /** Where the request looked for its response. */
+  readonly key: string;
   readonly requestedAtMs: number;
   /** `engine.moment` when the request went to the origin. */
   readonly requestedAt: number;
@@ -63,6 +65,7 @@ export function storedResponse(
     ...staleRules(route, directives),
     requiresRevalidation: directives.noCache !== false,
     hasOriginValidator: hasOriginEtag || (!byRoute && hasField(head.fields, "last-modified")),
+    ...(head.status === 206 ? { rangeField: fieldValue(request.fields, "range") ?? "" } : {}),
     tags,
     generation: "",
   };
@@ -156,7 +159,9 @@ export function storeResponse(context: WriteContext, live: LiveResponse): NotKep
   if ((engine.invalidatedAt.get(primary) ?? 0) > requestedAt) return "invalidated";
   const retainMs = retainSeconds(stored, context.route.failureGraceSeconds) * 1000;
   let key = primary;
-  if (stored.varyFields.length === 0) {
+  if (stored.rangeField !== undefined) {
+    key = partKey(context.key);
+  } else if (stored.varyFields.length === 0) {
     engine.varySpecs.delete(primary);
   } else {
     const variant = rememberVariant(context, stored, requestedAtMs + retainMs);
@@ -164,7 +169,7 @@ export function storeResponse(context: WriteContext, live: LiveResponse): NotKep
     key = variant;
   }
   const lookUps = engine.lookUps.get(primary);
-  if (lookUps !== undefined) lookUps.landed = { key, live, varyMiss: false };
+  if (lookUps !== undefined && stored.rangeField === undefined) lookUps.landed = { key, live, varyMiss: false };
   if (engine.store.isAvailable?.() === false) return "store-unavailable";
   void guardStore(engine, "put", () => engine.store.put(key, responseEntry(live), retainMs));
   engine.report?.({

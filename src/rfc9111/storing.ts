@@ -1,7 +1,7 @@
 import type { CacheRequest, Fields, ResponseHead } from "../types.ts";
 import type { ResponseDirectives } from "./directives.ts";
 import { fieldValue, hasField } from "./fields.ts";
-import { freshnessLifetimeSeconds } from "./freshness.ts";
+import { freshnessLifetimeSeconds, HEURISTIC_STATUSES } from "./freshness.ts";
 import { announcesPart } from "./partial-content.ts";
 import { varyNames } from "./vary.ts";
 
@@ -78,7 +78,7 @@ export function whyNotStored(
 ): NotStoredReason | undefined {
   const { status, fields } = head;
   if (request.method !== "GET") return "method"; // RFC 9110 §9.2.3
-  if (isPartial(head) && !isStorablePart(request, head, rules)) return "partial"; // §3.3
+  if (isPartial(head, rules) && !isStorablePart(request, head, rules)) return "partial"; // §3.3
   if (!coversStatus(status, rules)) return "status"; // §3
 
   if (directives.mustUnderstand && !UNDERSTOOD_STATUSES.has(status)) return "must-understand"; // §5.2.2.3
@@ -100,7 +100,7 @@ export function whyNotStored(
   if (hasField(request.fields, "authorization") && !rules.sharedByDeclaration && !permitsAuthorization(directives)) {
     return "authorization"; // §3.5
   }
-  if (rules.lifetimeFrom === "fields" && !hasLifetime(head, directives, rules.heuristic)) return "no-lifetime"; // §3
+  if (rules.lifetimeFrom === "fields" && !hasLifetime(head, directives, rules)) return "no-lifetime"; // §3
   return undefined;
 }
 
@@ -114,8 +114,14 @@ export function mayStore(
   return whyNotStored(request, head, directives, rules) === undefined;
 }
 
-function isPartial(head: ResponseHead): boolean {
-  return head.status === 206 || hasField(head.fields, "content-range");
+function isPartial({ status, fields }: ResponseHead, rules: StoringRules): boolean {
+  if (status === 206) return true;
+  // Only 206 and 416 give the field a meaning (RFC 9110 §14.4); elsewhere, doubt counts unless parts are understood.
+  return hasField(fields, "content-range") && (status === 416 || rules.allowPartial !== true);
+}
+
+function isValidatable({ status, fields }: ResponseHead): boolean {
+  return HEURISTIC_STATUSES.has(status) && (hasField(fields, "etag") || hasField(fields, "last-modified"));
 }
 
 function isStorablePart(request: CacheRequest, head: ResponseHead, rules: StoringRules): boolean {
@@ -146,7 +152,10 @@ function permitsAuthorization(directives: ResponseDirectives): boolean {
   return directives.public || directives.mustRevalidate || directives.sMaxageSeconds !== undefined;
 }
 
-function hasLifetime(head: ResponseHead, directives: ResponseDirectives, heuristic: boolean): boolean {
+function hasLifetime(head: ResponseHead, directives: ResponseDirectives, rules: StoringRules): boolean {
+  const { heuristic } = rules;
+  // Without a lifetime, but with a validator to reuse it by: each reuse asks the origin first (§5.2.2.4).
+  if (directives.noCache !== false && rules.allowAnyFinalStatus === true && isValidatable(head)) return true;
   // Which lifetime it is depends on the time, whether there is one does not.
   return freshnessLifetimeSeconds(head, directives, { heuristic, nowMs: 0 }) !== undefined;
 }

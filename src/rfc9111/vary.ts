@@ -74,6 +74,8 @@ function presentedValue(fields: Fields, name: string, languages: readonly string
   if (name === "accept-language" && languages !== undefined) {
     return normaliseAcceptLanguage(fieldLines(fields, name).join(", "), languages);
   }
+  // Language ranges are compared without case (RFC 4647 §2.1).
+  if (name === "accept-language") return listMembers(fieldLines(fields, name)).join(", ").toLowerCase();
   // A line break cannot occur in a value, so two lines never equal one.
   if (SINGLE_VALUED.has(name)) return typeof value === "string" ? trimWhitespace(value) : value.join("\n");
   if (typeof value === "string" && value.indexOf(",") === -1) return trimWhitespace(value);
