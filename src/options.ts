@@ -75,6 +75,8 @@ export interface RouteOptions<Request = unknown> {
   readonly when?: (request: Request) => boolean;
   /** False: this response is not stored. */
   readonly storeWhen?: (response: CandidateResponse) => boolean;
+  /** True sends the tags as `Cache-Groups` (RFC 9875), for caches downstream. Default false. */
+  readonly cacheGroups?: boolean;
   /** Further statuses to store, for the route's lifetime or one of their own: `[404]`, `{ 404: "1m" }`. */
   readonly statuses?: readonly number[] | Readonly<Record<number, Duration>>;
   /** What `Cache-Control` of a request may do on this route. */
@@ -141,6 +143,7 @@ const ROUTE_OPTIONS: Readonly<Record<keyof RouteOptions, true>> = {
   audience: true,
   when: true,
   storeWhen: true,
+  cacheGroups: true,
   statuses: true,
   requestDirectives: true,
   browser: true,
@@ -222,7 +225,10 @@ export function resolveRouteOptions<Request>(
     );
   }
   for (const name of ["key", "when", "storeWhen"] as const) requireFunction(where(name), options[name]);
-  const { audience, tags, key, when, storeWhen } = options;
+  const { audience, tags, key, when, storeWhen, cacheGroups } = options;
+  if (cacheGroups !== undefined && typeof cacheGroups !== "boolean") {
+    throw invalidOption(where("cacheGroups"), "true or false", cacheGroups, "True sends the tags as Cache-Groups.");
+  }
   if (audience !== undefined && audience !== "public" && typeof audience !== "function") {
     throw invalidOption(
       where("audience"),
@@ -255,10 +261,12 @@ export function resolveRouteOptions<Request>(
     targets: profile.targets,
     sharesAuthorized: profile.sharesAuthorized,
     sharesSessions: profile.sharesSessions,
+    emitsGroups: options.cacheGroups === true,
+    readsGroups: profile.readsGroups,
     storesPosts: profile.storesPosts,
     honoursNoVarySearch: profile.honoursNoVarySearch,
     failureGraceSeconds: profile.failureGraceSeconds,
-    keyRules: { prefix: cache.prefix, query: queryRule(where("query"), options.query) },
+    keyRules: { prefix: cache.prefix, query: queryRule(where("query"), options.query, profile) },
     vary,
     keyPart: key === undefined ? undefined : (native: unknown) => canonicalText(key(native as Request)),
     audience:
@@ -305,8 +313,8 @@ function lifetimes<Request>(options: RouteOptions<Request>, where: (option: stri
 
 const NEVER_STORED: ReadonlySet<number> = new Set([204, 205, 206, 304]);
 
-function queryRule<Request>(where: string, query: RouteOptions<Request>["query"]): QueryRule {
-  if (query === undefined) return "all";
+function queryRule<Request>(where: string, query: RouteOptions<Request>["query"], profile: ProfileRules): QueryRule {
+  if (query === undefined) return profile.sortsQuery ? "all" : "as-sent";
   if (query === "none") return "none";
   if (isTexts(query)) return query.length === 0 ? "none" : { only: new Set(query) };
   if (typeof query === "object" && query !== null && "except" in query && isTexts(query.except)) {

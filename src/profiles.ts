@@ -29,6 +29,10 @@ export interface ProfileRules {
   /** Parts (206) are stored and given again, POST responses stored for GET (RFC 9111 §3.3, RFC 9110 §9.3.3). */
   readonly allowPartial: boolean;
   readonly storesPosts: boolean;
+  /** The order of query parameters makes no difference. */
+  readonly sortsQuery: boolean;
+  /** `Cache-Groups` of a response are its tags (RFC 9875). */
+  readonly readsGroups: boolean;
   /** `No-Vary-Search` of a response decides which parameters its key has. */
   readonly honoursNoVarySearch: boolean;
   /** How long a stale response may stand in for an origin that cannot be reached, without `stale-if-error`. */
@@ -45,6 +49,8 @@ const ORIGIN: ProfileRules = {
   sharesSessions: false,
   allowPartial: false,
   storesPosts: false,
+  sortsQuery: true,
+  readsGroups: false,
   honoursNoVarySearch: false,
   failureGraceSeconds: 0,
 };
@@ -54,6 +60,8 @@ const PROXY: ProfileRules = {
   targets: ["cdn-cache-control"],
   allowAnyFinalStatus: true,
   sharesAuthorized: true,
+  sortsQuery: false,
+  readsGroups: true,
   honoursNoVarySearch: true,
   failureGraceSeconds: 60,
 };

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 
 import { usageError, type CodedError } from "../errors.ts";
+import { explainCommand } from "./explain.ts";
 import { nearest } from "./nearest.ts";
 import { proxyCommand } from "./proxy.ts";
 import type { Terminal } from "./terminal.ts";
@@ -15,6 +16,7 @@ interface Command {
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   proxy: { summary: "Put a cache in front of an HTTP server.", run: proxyCommand },
+  explain: { summary: "Say how a URL would be cached, and by which rules.", run: explainCommand },
 };
 
 /** Runs a command line; the result is the exit code: 0, 1 for a failure, 2 for a line that cannot mean anything. */

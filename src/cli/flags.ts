@@ -14,6 +14,10 @@ export interface Flag {
   /** As the help shows it, and what counts when the flag is not given; absent where there is none. */
   readonly default?: string;
   readonly help: string;
+  /** One letter that stands for the name: `H` for `-H`. */
+  readonly short?: string;
+  /** True: it may be given more than once, and each value counts. */
+  readonly repeats?: true;
 }
 
 /** A value as it was given, and where: `--listen` or `"listen" in proxy.json`. */
@@ -27,25 +31,28 @@ export interface ParsedLine {
   readonly positionals: readonly string[];
   /** Flags by name; a switch has the text `true`. */
   readonly given: ReadonlyMap<string, Given>;
+  /** Every value of each flag that repeats, in order. */
+  readonly repeated: ReadonlyMap<string, readonly Given[]>;
 }
 
-const EVERYWHERE: readonly Flag[] = [{ name: "help", help: "Show this help." }];
+const EVERYWHERE: readonly Flag[] = [{ name: "help", help: "Show this help.", short: "h" }];
 
 /** Reads a command line, or says in one line what is wrong with it. */
 export function parseLine(args: readonly string[], flags: readonly Flag[]): ParsedLine {
   const known = new Map([...flags, ...EVERYWHERE].map((flag) => [flag.name, flag]));
   const options = Object.fromEntries(
-    [...known.values()].map(({ name, value }) => [
+    [...known.values()].map(({ name, value, short }) => [
       name,
       {
         type: value === undefined ? ("boolean" as const) : ("string" as const),
-        ...(name === "help" ? { short: "h" } : {}),
+        ...(short === undefined ? {} : { short }),
       },
     ]),
   );
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const positionals: string[] = [];
   const given = new Map<string, Given>();
+  const repeated = new Map<string, Given[]>();
   for (const token of tokens) {
     if (token.kind === "positional") positionals.push(token.value);
     if (token.kind !== "option") continue;
@@ -57,9 +64,13 @@ export function parseLine(args: readonly string[], flags: readonly Flag[]): Pars
       given.set(flag.name, { text: "true", where });
     } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith("--"))) {
       throw usageError(`${where} needs a value: ${where} ${flag.value}`);
-    } else given.set(flag.name, { text: token.value, where });
+    } else {
+      const value = { text: token.value, where };
+      given.set(flag.name, value);
+      if (flag.repeats === true) repeated.set(flag.name, [...(repeated.get(flag.name) ?? []), value]);
+    }
   }
-  return { positionals, given };
+  return { positionals, given, repeated };
 }
 
 function suggestFlag(name: string, known: readonly string[]): string {
@@ -97,9 +108,9 @@ export function parseConfig(json: string, file: string, flags: readonly Flag[]):
 
 /** The flags as lines of the help, each with its default. */
 export function describeFlags(flags: readonly Flag[]): string {
-  const rows = [...flags, ...EVERYWHERE].map(({ name, value, help, default: byDefault }) => ({
-    left: `--${name}${value === undefined ? "" : ` ${value}`}`,
-    right: value === undefined ? help : `${help} (default: ${byDefault ?? "none"})`,
+  const rows = [...flags, ...EVERYWHERE].map(({ name, value, help, short, repeats, default: byDefault }) => ({
+    left: `--${name}${value === undefined ? "" : ` ${value}`}${repeats === true ? "…" : ""}`,
+    right: `${short === undefined || name === "help" ? "" : `Or -${short}. `}${value === undefined ? help : `${help} (default: ${byDefault ?? "none"})`}`,
   }));
   const width = Math.max(...rows.map(({ left }) => left.length));
   return rows.map(({ left, right }) => `  ${left.padEnd(width)}  ${right}`).join("\n");

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import type { NoVarySearch } from "../rfc9111/no-vary-search.ts";
 import type { CacheStore } from "../types.ts";
 import type { Flight } from "./collapse.ts";
 import type { CacheEvent } from "./events.ts";
@@ -25,6 +26,10 @@ export interface Engine {
   readonly hitForMiss: LRUCache<string, number>;
   /** Look-ups a store has not answered yet, by primary key. */
   readonly lookUps: Map<string, LookUps>;
+  /** The `No-Vary-Search` of resources met by this process, by URI without query. */
+  readonly searchRules: LRUCache<string, NoVarySearch>;
+  /** When cache groups were invalidated, by origin and group (RFC 9875); in this process. */
+  readonly groupInvalidatedAtMs: LRUCache<string, number>;
   /** Counts what must be put in order: requests to the origin and invalidations. A clock has ties and jumps. */
   moment: number;
   /** The moments at which resources were invalidated: a response asked for before is not stored any more. */
@@ -44,7 +49,15 @@ const REMEMBERED_KEYS = 10_000;
 /** What the shell around the engine provides. */
 export interface EngineParts extends Omit<
   Engine,
-  "report" | "flights" | "lookUps" | "hitForMiss" | "invalidatedAt" | "moment" | "varySpecs"
+  | "report"
+  | "flights"
+  | "groupInvalidatedAtMs"
+  | "lookUps"
+  | "hitForMiss"
+  | "invalidatedAt"
+  | "moment"
+  | "searchRules"
+  | "varySpecs"
 > {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
@@ -67,6 +80,8 @@ export function createEngine(parts: EngineParts): Engine {
     hitForMiss: new LRUCache({ max: REMEMBERED_KEYS }),
     invalidatedAt: new LRUCache({ max: REMEMBERED_KEYS }),
     moment: 0,
+    groupInvalidatedAtMs: new LRUCache({ max: REMEMBERED_KEYS }),
+    searchRules: new LRUCache({ max: REMEMBERED_KEYS }),
     varySpecs: new LRUCache({ max: REMEMBERED_KEYS }),
   };
 }

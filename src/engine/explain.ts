@@ -176,7 +176,7 @@ function explainResponse(
 ): ResponseExplanation {
   const nowMs = engine.now();
   const { directives } = effectiveDirectives(head.fields, route.targets);
-  const context = { engine, route, request, native: undefined, primary: "", requestedAtMs, requestedAt: 0 };
+  const context = { engine, route, request, native: undefined, primary: "", key: "", requestedAtMs, requestedAt: 0 };
   const stored = storedResponse(context, head, directives, new Uint8Array(0), nowMs, []);
   const detail = whyRefused(route, request, rehearsal, head);
   const decision = decideReuse(request, { stored, varyMiss: false }, route.requestDirectives, nowMs);
@@ -310,7 +310,8 @@ const NO_CACHE = "RFC 9111 §5.2.2.4";
 function whyDecided(decision: ReuseDecision, request: CacheRequest, stored: StoredResponse | undefined): Rule {
   switch (decision.action) {
     case "reuse":
-      if (decision.ttlSeconds > 0) return { rule: "It is fresh: its lifetime is above its age.", section: "RFC 9111 §4.2" };
+      if (decision.ttlSeconds > 0)
+        return { rule: "It is fresh: its lifetime is above its age.", section: "RFC 9111 §4.2" };
       return { rule: "It is stale, within what the request's max-stale accepts.", section: "RFC 9111 §5.2.1.2" };
     case "reuse-and-revalidate":
       return {

@@ -12,6 +12,7 @@ import type { Flight, FlightEnd } from "./collapse.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
+import { learnSearch, primaryKeyOf } from "./key.ts";
 import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
 import { liveResponse, type LiveResponse } from "./stored-entry.ts";
 import {
@@ -69,7 +70,7 @@ export interface ForwardPlan {
  */
 export class ForwardedRequest implements Fill {
   readonly origin: OriginRequest;
-  readonly #plan: ForwardPlan;
+  #plan: ForwardPlan;
   #head: ResponseHead | undefined;
   #directives: ResponseDirectives | undefined;
   #receivedAtMs = 0;
@@ -118,6 +119,10 @@ export class ForwardedRequest implements Fill {
     if ((body?.byteLength ?? this.#declaredBytes ?? 0) > route.maxBodyBytes) return this.#refuse(head, "too-large");
     this.#head = head;
     this.#directives = directives;
+    if (learnSearch(engine, route, request, head.fields)) {
+      const primary = primaryKeyOf(engine, route, request, this.#plan.native);
+      this.#plan = { ...this.#plan, primary, key: primary };
+    }
     return body === undefined ? this.#stream(head) : this.#complete(head, body);
   }
 
@@ -456,13 +461,14 @@ function upstreamStatus(head: ResponseHead): string | undefined {
 /** What the handler sees: nothing that is neither in the key nor in `Vary`, as far as the key rules say. */
 function originRequest({ route, request, stale, isApart }: ForwardPlan): OriginRequest {
   const plus = stale === undefined ? NO_FIELDS : conditionalFields(stale.stored);
-  const without = isApart === true ? CONDITIONS : NOT_FOR_ORIGIN;
+  const asksForParts = isApart === true || route.storing.allowPartial === true;
+  const without = asksForParts ? CONDITIONS : NOT_FOR_ORIGIN;
   return { path: keyedPath(request.path, route.keyRules.query), without, plus };
 }
 
 function keyedPath(path: string, rule: QueryRule): string {
   const mark = path.indexOf("?");
-  if (rule === "all" || mark === -1) return path;
+  if (rule === "all" || rule === "as-sent" || mark === -1) return path;
   const query = normaliseQuery(path.slice(mark + 1), rule);
   return query === "" ? path.slice(0, mark) : `${path.slice(0, mark)}?${query}`;
 }

@@ -1,4 +1,3 @@
-import { primaryKey } from "../rfc9111/cache-key.ts";
 import { responseDirectives } from "../rfc9111/directives.ts";
 import { fieldValue, hasField } from "../rfc9111/fields.ts";
 import { invalidatedUris } from "../rfc9111/invalidation.ts";
@@ -6,6 +5,8 @@ import type { CacheRequest, ResponseHead } from "../types.ts";
 import type { Engine } from "./engine.ts";
 import type { Fill, HeadAction, OriginRequest } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
+import { invalidateGroups } from "./groups.ts";
+import { keyWith } from "./key.ts";
 import { ForwardedRequest } from "./forward.ts";
 import { deleteStored } from "./write.ts";
 
@@ -43,6 +44,7 @@ export class UnsafeRequest implements Fill {
   }
 
   head(head: ResponseHead, body?: Uint8Array): HeadAction {
+    invalidateGroups(this.#engine, this.#request, head);
     const uris = invalidatedUris(this.#request, head);
     for (const uri of uris) invalidate(this.#engine, this.#primaryOf(uri));
     const [target] = uris;
@@ -73,7 +75,7 @@ export class UnsafeRequest implements Fill {
   #primaryOf(uri: string): string {
     const { scheme, authority } = this.#request;
     const path = uri.slice(`${scheme}://${authority}`.length);
-    return primaryKey(this.#route.keyRules, { ...this.#request, method: "GET", path }, this.#parts);
+    return keyWith(this.#engine, this.#route, { ...this.#request, method: "GET", path }, this.#parts);
   }
 
   /** RFC 9110 §9.3.3: a response to POST that is a representation of its own URI, and says how long. */

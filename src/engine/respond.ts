@@ -1,9 +1,8 @@
 import { asError } from "../errors.ts";
-import { primaryKey } from "../rfc9111/cache-key.ts";
 import { asksToBypass, requestDirectives } from "../rfc9111/directives.ts";
 import { isSafeMethod } from "../rfc9111/invalidation.ts";
 import { decideReuse } from "../rfc9111/reuse.ts";
-import { matchesVary, presentedFields } from "../rfc9111/vary.ts";
+import { matchesVary } from "../rfc9111/vary.ts";
 import type { CacheRequest, ForwardReason, Outcome } from "../types.ts";
 import { identityOf, mustReachOrigin } from "./bypass.ts";
 import { Flight, type FlightEnd } from "./collapse.ts";
@@ -12,8 +11,8 @@ import type { Exchange } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import type { RouteRules } from "./route.ts";
 import { UnsafeRequest } from "./invalidate.ts";
-import { routingPart } from "./routing-fields.ts";
-import { beginLookUp, endLookUp, select, then, withPart, type Selected } from "./select.ts";
+import { keyParts, primaryKeyOf } from "./key.ts";
+import { beginLookUp, chain, endLookUp, select, withPart, type Selected } from "./select.ts";
 import { hitReply, outcomeFields, prepareHit, storedPartReply, storedReply, type Freshness } from "./serve.ts";
 import type { LiveResponse } from "./stored-entry.ts";
 import { freshnessOf, subjectOf } from "./write.ts";
@@ -40,7 +39,7 @@ export function respond(engine: Engine, route: RouteRules, request: CacheRequest
   let detail: string | undefined;
   try {
     detail = whyBypassed(engine, route, request, exchange.native);
-    if (detail === undefined) primary = primaryKeyOf(route, request, exchange.native);
+    if (detail === undefined) primary = primaryKeyOf(engine, route, request, exchange.native);
   } catch (error) {
     reportFault(engine, request, error);
     detail = "callback-failed";
@@ -67,7 +66,7 @@ function lookUp(turn: Turn): void {
   const { engine } = turn;
   const found = select(engine, turn.primary, turn.request);
   const selected =
-    turn.route.storing.allowPartial === true ? then(found, (whole) => withPart(engine, turn.request, whole)) : found;
+    turn.route.storing.allowPartial === true ? chain(found, (whole) => withPart(engine, turn.request, whole)) : found;
   // The clock is read when the answer is there: a slow store must not make a response look younger.
   if (!(selected instanceof Promise)) return decide(turn, selected, engine.now());
   const { primary, request } = turn;
@@ -118,20 +117,6 @@ function whyBypassed(engine: Engine, route: RouteRules, request: CacheRequest, n
     if (identity !== undefined) return identity;
   }
   return route.when === undefined || route.when(native) ? undefined : "when";
-}
-
-function primaryKeyOf(route: RouteRules, request: CacheRequest, native: unknown): string {
-  return primaryKey(route.keyRules, request, keyParts(route, request, native));
-}
-
-/** What is in the key besides method and URI. */
-function keyParts(route: RouteRules, request: CacheRequest, native: unknown): readonly string[] | undefined {
-  const routing = routingPart(request.fields);
-  const { vary, keyPart, audience } = route;
-  if (routing === "" && vary.length === 0 && keyPart === undefined && typeof audience !== "function") return undefined;
-  const declared = vary.length === 0 ? "" : JSON.stringify(presentedFields(request.fields, vary));
-  const member = typeof audience === "function" ? audience(native) : "";
-  return [routing, declared, keyPart?.(native) ?? "", member];
 }
 
 function bypass(engine: Engine, request: CacheRequest, exchange: Exchange, detail: string | undefined): void {

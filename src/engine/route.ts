@@ -38,6 +38,9 @@ export interface RouteRules {
   readonly sharesSessions: boolean;
   /** A POST's response that is a representation of its own URI is stored for GET (RFC 9110 §9.3.3). */
   readonly storesPosts: boolean;
+  /** Tags go out as `Cache-Groups`; a response's own groups are tags (RFC 9875). */
+  readonly emitsGroups: boolean;
+  readonly readsGroups: boolean;
   /** A response's `No-Vary-Search` decides which query parameters are in its key. */
   readonly honoursNoVarySearch: boolean;
   /** How long a stale response may stand in for an origin that cannot be reached. */

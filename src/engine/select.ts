@@ -2,6 +2,7 @@ import { variantKey } from "../rfc9111/cache-key.ts";
 import { matchesVary, presentedFields } from "../rfc9111/vary.ts";
 import type { CacheRequest, StoreEntry } from "../types.ts";
 import type { Engine } from "./engine.ts";
+import { isGroupInvalidated } from "./groups.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveEntry, type LiveEntry, type LiveResponse, type LiveVarySpec } from "./stored-entry.ts";
 
@@ -67,12 +68,12 @@ export function endLookUp(
 export function select(engine: Engine, primary: string, request: CacheRequest): Selected | Promise<Selected> {
   const spec = engine.varySpecs.get(primary);
   const record = read(engine, primary);
-  if (spec === undefined) return then(record, (live) => fromPrimary(engine, primary, request, live));
+  if (spec === undefined) return chain(record, (live) => fromPrimary(engine, primary, request, live));
   const key = keyOfVariant(primary, spec, request);
   const variant = read(engine, key);
-  return then(record, (live) => {
+  return chain(record, (live) => {
     if (live?.kind === "vary" && live.epoch === spec.epoch)
-      return then(variant, (found) => chosen(key, request, found));
+      return chain(variant, (found) => chosen(engine, key, request, found));
     engine.varySpecs.delete(primary);
     return fromPrimary(engine, primary, request, live);
   });
@@ -81,7 +82,7 @@ export function select(engine: Engine, primary: string, request: CacheRequest): 
 /** Adds the stored part of a resource whose whole is not stored (RFC 9111 §3.3). */
 export function withPart(engine: Engine, request: CacheRequest, selected: Selected): Selected | Promise<Selected> {
   if (selected.live !== undefined || request.fields["range"] === undefined) return selected;
-  return then(read(engine, partKey(selected.key)), (part) =>
+  return chain(read(engine, partKey(selected.key)), (part) =>
     part?.kind === "response" &&
     part.stored.rangeField !== undefined &&
     matchesVary(part.stored.varyFields, request.fields)
@@ -107,13 +108,16 @@ function fromPrimary(
   live: LiveEntry | undefined,
 ): Selected | Promise<Selected> {
   if (live === undefined) return { key: primary, live: undefined, varyMiss: false };
-  if (live.kind === "response") return chosen(primary, request, live);
+  if (live.kind === "response") return chosen(engine, primary, request, live);
   engine.varySpecs.set(primary, { ...live, keptUntilMs: 0, variants: new Map() });
   const key = keyOfVariant(primary, live, request);
-  return then(read(engine, key), (found) => chosen(key, request, found));
+  return chain(read(engine, key), (found) => chosen(engine, key, request, found));
 }
 
-function chosen(key: string, request: CacheRequest, live: LiveEntry | undefined): Selected {
+function chosen(engine: Engine, key: string, request: CacheRequest, live: LiveEntry | undefined): Selected {
+  if (live?.kind === "response" && isGroupInvalidated(engine, request, live.stored)) {
+    return { key, live: undefined, varyMiss: false };
+  }
   if (live?.kind !== "response" || !matchesVary(live.stored.varyFields, request.fields)) {
     return { key, live: undefined, varyMiss: true };
   }
@@ -121,13 +125,13 @@ function chosen(key: string, request: CacheRequest, live: LiveEntry | undefined)
 }
 
 function read(engine: Engine, key: string): LiveEntry | undefined | Promise<LiveEntry | undefined> {
-  return then(
+  return chain(
     guardStore(engine, "get", () => engine.store.get(key)),
     (entry: StoreEntry | undefined) => (entry === undefined ? undefined : liveEntry(entry)),
   );
 }
 
 /** Goes on at once with a value, later with a promise. */
-export function then<A, B>(value: A | Promise<A>, goOn: (value: A) => B | Promise<B>): B | Promise<B> {
+export function chain<A, B>(value: A | Promise<A>, goOn: (value: A) => B | Promise<B>): B | Promise<B> {
   return value instanceof Promise ? value.then(goOn) : goOn(value);
 }

@@ -1,3 +1,4 @@
+import { cacheGroups } from "../rfc9111/cache-groups.ts";
 import { normaliseQuery } from "../rfc9111/cache-key.ts";
 import type { ResponseDirectives } from "../rfc9111/directives.ts";
 import { endToEndFields, fieldValue, hasField } from "../rfc9111/fields.ts";
@@ -10,6 +11,7 @@ import type { CacheRequest, Fields, ResponseHead, StoredResponse } from "../type
 import type { Engine } from "./engine.ts";
 import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
+import { withGroups } from "./groups.ts";
 import { keyOfVariant, partKey, type VarySpec } from "./select.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "./stored-entry.ts";
@@ -43,9 +45,9 @@ export function storedResponse(
   directives: ResponseDirectives,
   body: Uint8Array,
   receivedAtMs: number,
-  tags: readonly string[] = tagsOf(context.route, context.native),
+  tags: readonly string[] = tagsOf(context.route, context.native, head.fields),
 ): StoredResponse {
-  const { engine, route, request, requestedAtMs } = context;
+  const { route, request, requestedAtMs } = context;
   const { lifetimeFrom, heuristic, keyedFields } = route.storing;
   const byRoute = lifetimeFrom === "route";
   const own = byRoute ? undefined : freshnessLifetimeSeconds(head, directives, { heuristic, nowMs: receivedAtMs });
@@ -54,7 +56,7 @@ export function storedResponse(
   const hasOriginEtag = hasField(head.fields, "etag");
   return {
     status: head.status,
-    fields: keptFields(engine, route, request, head.fields, body),
+    fields: keptFields(context, head.fields, body, tags),
     body,
     varyFields: presentedFields(request.fields, names),
     requestedAtMs,
@@ -90,15 +92,16 @@ function staleRules(
 }
 
 function keptFields(
-  engine: Engine,
-  route: RouteRules,
-  request: CacheRequest,
+  { engine, route, request }: WriteContext,
   fields: Fields,
   body: Uint8Array,
+  tags: readonly string[],
 ): Fields {
   const kept = { ...endToEndFields(fields) };
   delete kept["content-length"];
   delete kept[engine.responseHeader];
+  const groups = route.emitsGroups ? withGroups(fields, tags) : undefined;
+  if (groups !== undefined) kept["cache-groups"] = groups;
   if (route.storing.lifetimeFrom === "fields") return kept;
   // With a lifetime of our own we answer as the origin does: with the date of today and no age.
   delete kept["date"];
@@ -129,8 +132,9 @@ export function withDeclaredVary(declared: readonly string[], fields: Fields): s
   return [...names].join(", ");
 }
 
-function tagsOf(route: RouteRules, native: unknown): readonly string[] {
-  return route.tags === undefined ? [] : route.tags(native);
+function tagsOf(route: RouteRules, native: unknown, fields: Fields): readonly string[] {
+  const own = route.tags === undefined ? [] : route.tags(native);
+  return route.readsGroups ? [...own, ...cacheGroups(fields)] : own;
 }
 
 /** The stored response after a 304, and why it may not be kept if it may not (RFC 9111 §4.3.4). */

@@ -10,9 +10,13 @@ import type { CacheRequest, VaryField } from "../types.ts";
  * the component `\vary`, which no escaped text can be, and a pair for each nominated field.
  */
 
-/** Which query parameters are in the key: all, none, only those named, or all but those named. Names are decoded. */
+/**
+ * Which query parameters are in the key: all, none, only those named, or all but those named. Names are decoded.
+ * `"as-sent"` is the query itself, in its own order, for origins of which nothing is known.
+ */
 export type QueryRule =
   | "all"
+  | "as-sent"
   | "none"
   | { readonly only: ReadonlySet<string> }
   | { readonly except: ReadonlySet<string> };
@@ -89,6 +93,7 @@ function escaped(component: string): string {
  */
 export function normaliseQuery(query: string, rule: QueryRule): string {
   if (query === "" || rule === "none") return "";
+  if (rule === "as-sent") return query;
   if (query.indexOf("&") === -1) return isKeyed(parameterName(query), rule) ? query : "";
 
   if (rule === "all" && hasMoreParameters(query)) return query;
@@ -141,7 +146,7 @@ function compareText(a: string, b: string): number {
 }
 
 function isKeyed(name: string, rule: QueryRule): boolean {
-  if (rule === "all") return true;
+  if (rule === "all" || rule === "as-sent") return true;
   if (rule === "none") return false;
   if ("only" in rule) return rule.only.has(name) || rule.only.has(baseName(name));
   return !rule.except.has(name);

@@ -78,7 +78,7 @@ export function whyNotStored(
 ): NotStoredReason | undefined {
   const { status, fields } = head;
   if (request.method !== "GET") return "method"; // RFC 9110 §9.2.3
-  if (isPartial(head, rules) && !isStorablePart(request, head, rules)) return "partial"; // §3.3
+  if (isPartial(request, head, rules) && !isStorablePart(request, head, rules)) return "partial"; // §3.3
   if (!coversStatus(status, rules)) return "status"; // §3
 
   if (directives.mustUnderstand && !UNDERSTOOD_STATUSES.has(status)) return "must-understand"; // §5.2.2.3
@@ -114,10 +114,11 @@ export function mayStore(
   return whyNotStored(request, head, directives, rules) === undefined;
 }
 
-function isPartial({ status, fields }: ResponseHead, rules: StoringRules): boolean {
+function isPartial(request: CacheRequest, { status, fields }: ResponseHead, rules: StoringRules): boolean {
   if (status === 206) return true;
-  // Only 206 and 416 give the field a meaning (RFC 9110 §14.4); elsewhere, doubt counts unless parts are understood.
-  return hasField(fields, "content-range") && (status === 416 || rules.allowPartial !== true);
+  if (!hasField(fields, "content-range")) return false;
+  // Only 206 and 416 give the field a meaning (RFC 9110 §14.4). Where no part was asked for, it is none.
+  return status === 416 || rules.allowPartial !== true || hasField(request.fields, "range");
 }
 
 function isValidatable({ status, fields }: ResponseHead): boolean {

@@ -90,7 +90,8 @@ describe("Vary: Accept-Language with the application's languages (RFC 9111 §4.1
     expect(presentedFields({ accept: "de-AT" }, ["accept"], LANGUAGES)).toEqual([["accept", "de-AT"]]);
   });
 
-  it("changes nothing where the application lists none", () => {
-    expect(presentedFields({ "accept-language": "de-AT" }, NAMES)).toEqual([["accept-language", "de-AT"]]);
+  it("only drops the case where the application lists none: language ranges have none (RFC 4647 §2.1)", () => {
+    expect(presentedFields({ "accept-language": "de-AT, en" }, NAMES)).toEqual([["accept-language", "de-at, en"]]);
+    expect(presentedFields({ "accept-language": "en, de-AT" }, NAMES)).toEqual([["accept-language", "en, de-at"]]);
   });
 });

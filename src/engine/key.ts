@@ -1,0 +1,65 @@
+import { primaryKey } from "../rfc9111/cache-key.ts";
+import { noVarySearchQuery, parseNoVarySearch } from "../rfc9111/no-vary-search.ts";
+import { presentedFields } from "../rfc9111/vary.ts";
+import type { CacheRequest, Fields } from "../types.ts";
+import type { Engine } from "./engine.ts";
+import type { RouteRules } from "./route.ts";
+import { routingPart } from "./routing-fields.ts";
+
+/** The primary key of a request. Calls the developer's `key` and `audience`, which may throw. */
+export function primaryKeyOf(engine: Engine, route: RouteRules, request: CacheRequest, native: unknown): string {
+  return keyWith(engine, route, request, keyParts(route, request, native));
+}
+
+/** The primary key of a request whose further parts are known. */
+export function keyWith(
+  engine: Engine,
+  route: RouteRules,
+  request: CacheRequest,
+  parts: readonly string[] | undefined,
+): string {
+  return primaryKey(route.keyRules, withoutIdleParameters(engine, route, request), parts);
+}
+
+/** What is in the key besides method and URI. */
+export function keyParts(route: RouteRules, request: CacheRequest, native: unknown): readonly string[] | undefined {
+  const routing = routingPart(request.fields);
+  const { vary, keyPart, audience } = route;
+  if (routing === "" && vary.length === 0 && keyPart === undefined && typeof audience !== "function") return undefined;
+  const declared = vary.length === 0 ? "" : JSON.stringify(presentedFields(request.fields, vary));
+  const member = typeof audience === "function" ? audience(native) : "";
+  return [routing, declared, keyPart?.(native) ?? "", member];
+}
+
+/**
+ * Remembers what a response says of its query (No-Vary-Search): true when that is news, so that the response belongs
+ * under another key than the one it was asked for with.
+ */
+export function learnSearch(engine: Engine, route: RouteRules, request: CacheRequest, fields: Fields): boolean {
+  if (!route.honoursNoVarySearch || !request.path.includes("?")) return false;
+  const resource = resourceOf(request);
+  const rule = parseNoVarySearch(fields);
+  const known = engine.searchRules.get(resource);
+  if (JSON.stringify(rule, asList) === JSON.stringify(known, asList)) return false;
+  if (rule === undefined) engine.searchRules.delete(resource);
+  else engine.searchRules.set(resource, rule);
+  return true;
+}
+
+function asList(_name: string, value: unknown): unknown {
+  return value instanceof Set ? [...(value as Set<string>)] : value;
+}
+
+/** The request without the query parameters that its responses are known not to vary by. */
+function withoutIdleParameters(engine: Engine, route: RouteRules, request: CacheRequest): CacheRequest {
+  if (!route.honoursNoVarySearch || engine.searchRules.size === 0) return request;
+  const mark = request.path.indexOf("?");
+  const rule = mark === -1 ? undefined : engine.searchRules.get(resourceOf(request));
+  if (rule === undefined) return request;
+  const query = noVarySearchQuery(request.path.slice(mark + 1), rule);
+  return { ...request, path: `${request.path.slice(0, mark)}?${query}` };
+}
+
+function resourceOf({ scheme, authority, path }: CacheRequest): string {
+  return `${scheme}://${authority}${path.slice(0, path.indexOf("?"))}`;
+}
