@@ -46,6 +46,8 @@ export interface Cache {
 export interface Route {
   /** The authority all keys use instead of the request's `Host`, if the cache was given one. */
   readonly authority: string | undefined;
+  /** Adapters read the content of a QUERY up to this size before they ask; 0: they do not. */
+  readonly queryContentBytes: number;
   /** Answers one request through `exchange`. */
   respond(request: CacheRequest, exchange: Exchange): void;
   /**
@@ -97,6 +99,7 @@ export function createCache(options: CacheOptions = {}): Cache {
 function routeOf(engine: Engine, authority: string | undefined, rules: ReturnType<typeof resolveRouteOptions>): Route {
   return {
     authority,
+    queryContentBytes: rules.queryContentBytes,
     respond: (request, exchange) => respond(engine, rules, request, exchange),
     explain: (request, options) => explain(engine, rules, request, options),
   };

@@ -43,6 +43,11 @@ export interface CacheOptions {
    * For several names or ports that serve the same thing.
    */
   readonly authority?: string;
+  /**
+   * The languages the application has (`["en", "de"]`): where a response varies by `Accept-Language`, requests that
+   * prefer the same one of them share it. Only right if the application chooses by RFC 4647 lookup, too.
+   */
+  readonly languages?: readonly string[];
   /** Wall clock in milliseconds; default `Date.now`. Tests pass their own. */
   readonly now?: () => number;
 }
@@ -75,6 +80,8 @@ export interface RouteOptions<Request = unknown> {
   readonly when?: (request: Request) => boolean;
   /** False: this response is not stored. */
   readonly storeWhen?: (response: CandidateResponse) => boolean;
+  /** True caches QUERY requests too (RFC 10008), with up to 64 KiB of content, by a hash of it. Default false. */
+  readonly queryMethod?: boolean;
   /** True sends the tags as `Cache-Groups` (RFC 9875), for caches downstream. Default false. */
   readonly cacheGroups?: boolean;
   /** Further statuses to store, for the route's lifetime or one of their own: `[404]`, `{ 404: "1m" }`. */
@@ -106,6 +113,7 @@ export interface ResolvedCacheOptions {
   readonly maxVariants: number;
   readonly fillDeadlineMs: number;
   readonly authority: string | undefined;
+  readonly languages: readonly string[] | undefined;
   readonly now: () => number;
 }
 
@@ -113,6 +121,7 @@ export interface ResolvedCacheOptions {
 const DEFAULT_STATUSES: readonly number[] = [200, 203, 300, 301, 308];
 const DEFAULT_MAX_BODY_BYTES = 4 * 1024 * 1024;
 const DEFAULT_MAX_VARIANTS = 64;
+const MAX_QUERY_CONTENT_BYTES = 64 * 1024;
 const MAX_TAGS = 64;
 const MAX_TAG_LENGTH = 256;
 const DIRECTIVE_MODES: readonly RequestDirectiveMode[] = ["bypass", "rfc9111", "ignore"];
@@ -129,6 +138,7 @@ const CACHE_OPTIONS: Readonly<Record<keyof CacheOptions, true>> = {
   maxVariants: true,
   fillDeadline: true,
   authority: true,
+  languages: true,
   now: true,
 };
 
@@ -144,6 +154,7 @@ const ROUTE_OPTIONS: Readonly<Record<keyof RouteOptions, true>> = {
   when: true,
   storeWhen: true,
   cacheGroups: true,
+  queryMethod: true,
   statuses: true,
   requestDirectives: true,
   browser: true,
@@ -190,6 +201,7 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     maxVariants: positiveInteger(where("maxVariants"), options.maxVariants ?? DEFAULT_MAX_VARIANTS),
     fillDeadlineMs: durationSeconds(options.fillDeadline ?? "30s", where("fillDeadline")) * 1000,
     authority: authority?.toLowerCase(),
+    languages: languagesOf(where("languages"), options.languages),
     now: options.now ?? Date.now,
   };
 }
@@ -226,9 +238,8 @@ export function resolveRouteOptions<Request>(
   }
   for (const name of ["key", "when", "storeWhen"] as const) requireFunction(where(name), options[name]);
   const { audience, tags, key, when, storeWhen, cacheGroups } = options;
-  if (cacheGroups !== undefined && typeof cacheGroups !== "boolean") {
-    throw invalidOption(where("cacheGroups"), "true or false", cacheGroups, "True sends the tags as Cache-Groups.");
-  }
+  requireBoolean(where("cacheGroups"), cacheGroups, "True sends the tags as Cache-Groups.");
+  requireBoolean(where("queryMethod"), options.queryMethod, "True caches QUERY requests too.");
   if (audience !== undefined && audience !== "public" && typeof audience !== "function") {
     throw invalidOption(
       where("audience"),
@@ -261,6 +272,7 @@ export function resolveRouteOptions<Request>(
     targets: profile.targets,
     sharesAuthorized: profile.sharesAuthorized,
     sharesSessions: profile.sharesSessions,
+    queryContentBytes: options.queryMethod === true ? MAX_QUERY_CONTENT_BYTES : 0,
     emitsGroups: options.cacheGroups === true,
     readsGroups: profile.readsGroups,
     storesPosts: profile.storesPosts,
@@ -368,6 +380,18 @@ function fieldNames(where: string, names: unknown): readonly string[] {
   return [...new Set(names.map((name) => name.toLowerCase()))].toSorted();
 }
 
+function languagesOf(where: string, languages: unknown): readonly string[] | undefined {
+  if (languages === undefined) return undefined;
+  if (
+    isTexts(languages) &&
+    languages.length > 0 &&
+    languages.every((tag) => /^[a-z]{1,8}(-[a-z0-9]{1,8})*$/i.test(tag))
+  ) {
+    return [...languages];
+  }
+  throw invalidOption(where, "a list of language tags", languages, 'For example ["en", "de"].');
+}
+
 function classes(where: string, types: unknown): readonly AnyClass[] {
   if (Array.isArray(types) && types.every((type) => typeof type === "function")) return [...(types as AnyClass[])];
   throw invalidOption(where, "a list of classes", types, "For example [Session].");
@@ -399,6 +423,11 @@ function positiveInteger(where: string, value: unknown): number {
 function requireFunction(where: string, value: unknown): void {
   if (value === undefined || typeof value === "function") return;
   throw invalidOption(where, "a function", value, "It is called with the framework's request or the response.");
+}
+
+function requireBoolean(where: string, value: unknown, cure: string): void {
+  if (value === undefined || typeof value === "boolean") return;
+  throw invalidOption(where, "true or false", value, cure);
 }
 
 function requireMethods(where: string, value: unknown, names: readonly string[], cure: string): void {

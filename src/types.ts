@@ -11,7 +11,7 @@
  */
 export type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** What the cache knows of a request: never its body (RFC 9110 §9.3.1: content on GET has no meaning). */
+/** What the cache knows of a request. Content counts for QUERY only; on GET it has no meaning (RFC 9110 §9.3.1). */
 export interface CacheRequest {
   /** Upper-case method, as it came: `GET`. */
   readonly method: string;
@@ -22,6 +22,8 @@ export interface CacheRequest {
   /** Path and query exactly as sent: `/users/7?lang=en`. */
   readonly path: string;
   readonly fields: Fields;
+  /** The whole content of a QUERY whose responses are cached (RFC 10008). */
+  readonly content?: Uint8Array;
 }
 
 /** Status and fields of a response, before any of its body. */

@@ -4,6 +4,7 @@ import type { Route } from "../cache.ts";
 import type { Exchange, Fill, Reply } from "../engine/exchange.ts";
 import type { CacheRequest } from "../types.ts";
 import { runInBackground } from "./_background.ts";
+import { contentOf } from "./_content.ts";
 import { handlersFields } from "./_handlers-fields.ts";
 import { applyFields, writeReply } from "./_node-reply.ts";
 import { ResponseTap, type CleanHead } from "./_response-tap.ts";
@@ -31,7 +32,11 @@ export type Rerun = (request: IncomingMessage, response: ServerResponse, fill: F
 export function respondOnNode(route: Route, call: NodeCall): void {
   const request = cacheRequest(call, route.authority);
   if (request === undefined) return call.run(undefined);
-  route.respond(request, new NodeExchange(call, route.authority));
+  const exchange = new NodeExchange(call, route.authority);
+  if (request.method !== "QUERY" || route.queryContentBytes === 0) return route.respond(request, exchange);
+  void contentOf(call.request, route.queryContentBytes).then((content) =>
+    route.respond(content === undefined ? request : { ...request, content }, exchange),
+  );
 }
 
 let lastHost: string | undefined;
@@ -65,7 +70,8 @@ class NodeExchange implements Exchange {
 
   get forwardInBackground(): ((fill: Fill) => void) | undefined {
     const { request, rerun, cleanHead } = this.#call;
-    if (rerun === undefined) return undefined;
+    // The content of a QUERY has been read by then.
+    if (rerun === undefined || request.method === "QUERY") return undefined;
     return (fill) =>
       runInBackground(request, fill, this.#authority, cleanHead, (again, shadow) => {
         this.#showTarget(again, fill.origin.path);

@@ -19,8 +19,16 @@ export function respondOnWeb(route: Route, call: WebCall): Response | Promise<Re
   const request = cacheRequest(call.request, route.authority);
   if (request === undefined) return call.run(call.request);
   const exchange = new WebExchange(call, route.authority);
-  route.respond(request, exchange);
+  if (request.method !== "QUERY" || route.queryContentBytes === 0) route.respond(request, exchange);
+  else void respondToQuery(route, request, call.request, exchange);
   return exchange.answer();
+}
+
+async function respondToQuery(route: Route, request: CacheRequest, sent: Request, exchange: Exchange): Promise<void> {
+  const declared = sent.headers.get("content-length") ?? (sent.body === null ? "0" : "");
+  const isKnown = /^\d+$/.test(declared) && Number(declared) <= route.queryContentBytes && !sent.bodyUsed;
+  const content = isKnown ? new Uint8Array(await sent.clone().arrayBuffer()) : undefined;
+  route.respond(content === undefined ? request : { ...request, content }, exchange);
 }
 
 function cacheRequest(request: Request, authority: string | undefined): CacheRequest | undefined {
@@ -52,7 +60,8 @@ class WebExchange implements Exchange {
     this.#call = call;
     this.#authority = authority;
     const { rerun } = call;
-    if (rerun === undefined) return;
+    // The content of a QUERY has been read by then.
+    if (rerun === undefined || call.request.method === "QUERY") return;
     this.forwardInBackground = (fill) => {
       const request = originRequest(call.request, fill, authority, undefined);
       this.#drive(fill, () => rerun(request)).catch(ignored);
@@ -283,7 +292,8 @@ function responseOf(reply: Reply, headOnly: boolean): Response {
   const headers = new Headers();
   for (let at = 0; at + 1 < reply.fields.length; at += 2)
     headers.append(reply.fields[at] ?? "", reply.fields[at + 1] ?? "");
-  const body = headOnly || reply.body === null ? null : reply.body;
+  // A stored response without content (204, 205) has no bytes, and may not have any.
+  const body = headOnly || reply.body === null || reply.body.byteLength === 0 ? null : reply.body;
   return new Response(body as ConstructorParameters<typeof Response>[0], { status: reply.status, headers });
 }
 

@@ -72,7 +72,9 @@ export async function explainCommand(args: readonly string[], terminal: Terminal
   const explanation = await route.explain(request, head === undefined ? {} : { head, requestedAtMs });
   await cache.close();
   const report = { method, url: url.href, profile, ...explanation };
-  terminal.out(line.given.has("json") ? `${JSON.stringify(report, undefined, 2)}\n` : sentences(command, explanation, head));
+  terminal.out(
+    line.given.has("json") ? `${JSON.stringify(report, undefined, 2)}\n` : sentences(command, explanation, head),
+  );
   return 0;
 }
 
@@ -202,12 +204,15 @@ function ruleText({ rule, section }: Explanation["because"]): string {
   return section === undefined ? rule : `${rule} [${section}]`;
 }
 
+const KEY = { rule: "Method, host, path and query; Vary adds the fields it names.", section: "RFC 9111 §2" };
+const AGE = { rule: "By its Age and Date, and by the time it took to arrive.", section: "RFC 9111 §4.2.3" };
+
 function requestParagraphs({ action, because, detail, key }: Explanation): Paragraph[] {
   if (action === "bypass") return [{ label: "Request", text: `bypasses the cache (${detail ?? ""})`, because }];
   if (action === "pass") return [{ label: "Request", text: "goes to the origin as it is", because }];
   return [
     { label: "Request", text: action === "gateway-timeout" ? "answered with 504" : "takes part" },
-    { label: "Key", text: key ?? "" },
+    { label: "Key", text: JSON.stringify(key), because: KEY },
   ];
 }
 
@@ -223,21 +228,29 @@ function responseParagraphs({ response }: Explanation): Paragraph[] {
     const text = `${lifetime.seconds} s, from ${from}`;
     paragraphs.push({ label: "Lifetime", text, because: lifetime.because });
   }
-  paragraphs.push({ label: "Age", text: `${ageSeconds} s on arrival` });
+  paragraphs.push({ label: "Age", text: `${ageSeconds} s on arrival`, because: AGE });
   const varies = Object.entries(vary.fields).map(([name, value]) => `${name}: ${value ?? "(absent)"}`);
-  paragraphs.push({ label: "Vary", text: varies.length === 0 ? "no field" : varies.join("; "), because: vary.because });
+  const varyText = varies.length === 0 ? "no field" : varies.join("; ");
   const { etag, lastModified } = validators;
   const known = [
     ...(etag === undefined ? [] : [`ETag ${etag}`]),
     ...(lastModified === undefined ? [] : [`Last-Modified ${lastModified}`]),
   ];
-  paragraphs.push({
-    label: "Validators",
-    text: known.length === 0 ? "none" : known.join("; "),
-    because: validators.because,
-  });
-  if (!stored) return [...paragraphs, { label: "Second time", text: "the origin answers again" }];
-  paragraphs.push({ label: "Once stale", text: staleText(stale), because: stale.because });
+  const validatorsText = known.length === 0 ? "none" : known.join("; ");
+  // What would follow from storing it does not follow.
+  if (!stored) {
+    const plain = [
+      { label: "Vary", text: varyText },
+      { label: "Validators", text: validatorsText },
+      { label: "Second time", text: "the origin answers again" },
+    ];
+    return [...paragraphs, ...plain];
+  }
+  paragraphs.push(
+    { label: "Vary", text: varyText, because: vary.because },
+    { label: "Validators", text: validatorsText, because: validators.because },
+    { label: "Once stale", text: staleText(stale), because: stale.because },
+  );
   if (next !== undefined) {
     paragraphs.push({ label: "Second time", text: decisionText(next.decision), because: next.because });
   }

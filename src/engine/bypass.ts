@@ -87,7 +87,8 @@ export function mustReachOrigin(request: CacheRequest): "request-body" | "precon
   const { fields } = request;
   // A body on GET can change the answer but is not in the key.
   const length = fields["content-length"];
-  if ((length !== undefined && length !== "0") || fields["transfer-encoding"] !== undefined) return "request-body";
+  const hasContent = (length !== undefined && length !== "0") || fields["transfer-encoding"] !== undefined;
+  if (hasContent && request.content === undefined) return "request-body";
   // These protect a change of the resource; only the origin knows its current state (RFC 9110 §13.1.1, §13.1.4).
   if (fields["if-match"] !== undefined || fields["if-unmodified-since"] !== undefined) return "precondition";
   return undefined;

@@ -16,6 +16,8 @@ export interface Engine {
   readonly responseHeader: string;
   readonly fillDeadlineMs: number;
   readonly maxVariants: number;
+  /** The application's languages, by which `Accept-Language` is read; `undefined` compares it as it is. */
+  readonly languages: readonly string[] | undefined;
   /** Session cookies and fields that name a user; see `bypass.ts`. */
   readonly identity: IdentityRules;
   /** Set while somebody listens; events are not even built otherwise. */
@@ -71,6 +73,7 @@ export function createEngine(parts: EngineParts): Engine {
     responseHeader: parts.responseHeader,
     fillDeadlineMs: parts.fillDeadlineMs,
     maxVariants: parts.maxVariants,
+    languages: parts.languages,
     identity: parts.identity,
     get report() {
       return parts.report();

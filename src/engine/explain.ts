@@ -10,6 +10,7 @@ import { varyNames } from "../rfc9111/vary.ts";
 import type { CacheRequest, CacheStore, ResponseHead, ReuseDecision, StoredResponse } from "../types.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import type { Exchange, Fill } from "./exchange.ts";
+import { primaryKeyOf } from "./key.ts";
 import { respond } from "./respond.ts";
 import type { RouteRules } from "./route.ts";
 import { select } from "./select.ts";
@@ -108,10 +109,11 @@ export async function explain(
     head === undefined
       ? {}
       : { response: explainResponse(engine, route, request, rehearsal, head, options.requestedAtMs ?? engine.now()) };
-  const { key, bypass } = rehearsal;
+  const { looksUp, bypass } = rehearsal;
   if (bypass !== undefined) return { action: "bypass", because: ruleOf(BYPASSED, bypass), detail: bypass, ...response };
-  if (key === undefined) return { action: "pass", because: passed(request.method), ...response };
+  if (!looksUp) return { action: "pass", because: passed(request.method), ...response };
 
+  const key = primaryKeyOf(engine, route, request, native);
   const { live, varyMiss } = await select(engine, key, request);
   const nowMs = engine.now();
   const stored = live?.stored;
@@ -125,7 +127,8 @@ export async function explain(
 interface Rehearsal {
   /** The `detail` of a bypass. */
   bypass: string | undefined;
-  key: string | undefined;
+  /** True when the store was asked. */
+  looksUp: boolean;
   /** Where a response of the origin would be reported. */
   fill: Fill | undefined;
   /** Why responses were not stored, in order. */
@@ -133,11 +136,11 @@ interface Rehearsal {
 }
 
 function rehearse(engine: Engine, route: RouteRules, request: CacheRequest, native: unknown): Rehearsal {
-  const rehearsal: Rehearsal = { bypass: undefined, key: undefined, fill: undefined, refusals: [] };
+  const rehearsal: Rehearsal = { bypass: undefined, looksUp: false, fill: undefined, refusals: [] };
   const store: CacheStore = {
     name: "rehearsal",
-    get(key) {
-      rehearsal.key ??= key;
+    get() {
+      rehearsal.looksUp = true;
       return undefined;
     },
     put() {},
@@ -202,11 +205,11 @@ function explainResponse(
 function whyRefused(
   route: RouteRules,
   request: CacheRequest,
-  { bypass, key, fill, refusals }: Rehearsal,
+  { bypass, looksUp, fill, refusals }: Rehearsal,
   head: ResponseHead,
 ): string | undefined {
   if (bypass !== undefined) return "bypass";
-  if (key === undefined || request.method === "HEAD") return "method";
+  if (!looksUp || request.method === "HEAD") return "method";
   if (fill === undefined) return "only-if-cached";
   if (route.requestDirectives === "rfc9111" && requestDirectives(request.fields).noStore) return "request-no-store";
   fill.head(head);

@@ -1,4 +1,5 @@
 import { primaryKey } from "../rfc9111/cache-key.ts";
+import { fieldValue } from "../rfc9111/fields.ts";
 import { noVarySearchQuery, parseNoVarySearch } from "../rfc9111/no-vary-search.ts";
 import { presentedFields } from "../rfc9111/vary.ts";
 import type { CacheRequest, Fields } from "../types.ts";
@@ -8,7 +9,7 @@ import { routingPart } from "./routing-fields.ts";
 
 /** The primary key of a request. Calls the developer's `key` and `audience`, which may throw. */
 export function primaryKeyOf(engine: Engine, route: RouteRules, request: CacheRequest, native: unknown): string {
-  return keyWith(engine, route, request, keyParts(route, request, native));
+  return keyWith(engine, route, request, keyParts(engine, route, request, native));
 }
 
 /** The primary key of a request whose further parts are known. */
@@ -22,13 +23,28 @@ export function keyWith(
 }
 
 /** What is in the key besides method and URI. */
-export function keyParts(route: RouteRules, request: CacheRequest, native: unknown): readonly string[] | undefined {
+export function keyParts(
+  engine: Engine,
+  route: RouteRules,
+  request: CacheRequest,
+  native: unknown,
+): readonly string[] | undefined {
   const routing = routingPart(request.fields);
   const { vary, keyPart, audience } = route;
-  if (routing === "" && vary.length === 0 && keyPart === undefined && typeof audience !== "function") return undefined;
-  const declared = vary.length === 0 ? "" : JSON.stringify(presentedFields(request.fields, vary));
+  const isPlain = routing === "" && vary.length === 0 && keyPart === undefined && typeof audience !== "function";
+  if (isPlain && request.content === undefined) return undefined;
+  const declared = vary.length === 0 ? "" : JSON.stringify(presentedFields(request.fields, vary, engine.languages));
   const member = typeof audience === "function" ? audience(native) : "";
-  return [routing, declared, keyPart?.(native) ?? "", member];
+  const parts = [routing, declared, keyPart?.(native) ?? "", member];
+  return request.content === undefined ? parts : [...parts, contentPart(engine, request.fields, request.content)];
+}
+
+/** The content of a QUERY and what says how to read it (RFC 10008 §2.7). */
+function contentPart(engine: Engine, fields: Fields, content: Uint8Array): string {
+  const metadata = ["content-type", "content-encoding", "content-language"].map(
+    (name) => fieldValue(fields, name) ?? null,
+  );
+  return engine.contentHash(JSON.stringify(metadata), content);
 }
 
 /**

@@ -30,7 +30,8 @@ const MAX_LEADERS = 3;
  */
 export function respond(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
   const { method, fields } = request;
-  if (method !== "GET" && method !== "HEAD") return passUncached(engine, route, request, exchange);
+  const isCachedMethod = method === "GET" || method === "HEAD" || (method === "QUERY" && request.content !== undefined);
+  if (!isCachedMethod) return passUncached(engine, route, request, exchange);
   if (route.requestDirectives === "bypass" && asksToBypass(fields)) {
     report(engine, request, { hit: false, forwarded: "bypass", stored: false, collapsed: false, detail: "request" });
     return exchange.pass(NOTHING);
@@ -53,7 +54,7 @@ function passUncached(engine: Engine, route: RouteRules, request: CacheRequest, 
   if (isSafeMethod(request.method)) return exchange.pass(NOTHING);
   let parts: readonly string[] | undefined;
   try {
-    parts = keyParts(route, request, exchange.native);
+    parts = keyParts(engine, route, request, exchange.native);
   } catch (error) {
     reportFault(engine, request, error);
     return exchange.pass(NOTHING);
@@ -202,7 +203,7 @@ function hit(turn: Turn, live: LiveResponse, freshness: Freshness, nowMs: number
 function revalidateInBackground(turn: Turn, need: Need, nowMs: number): boolean {
   const { engine, exchange, request } = turn;
   const { key } = need.selected;
-  if (engine.flights.has(key) || request.method !== "GET") return true;
+  if (engine.flights.has(key) || request.method === "HEAD") return true;
   const run = exchange.forwardInBackground;
   if (run === undefined) return false;
   const fill = forwarded(turn, need, nowMs, new Flight(engine.flights, key, engine.fillDeadlineMs), undefined);
@@ -227,7 +228,7 @@ function forward(turn: Turn, need: Need, nowMs: number): void {
 }
 
 function mayStore({ route, request }: Turn): boolean {
-  if (request.method !== "GET") return false;
+  if (request.method === "HEAD") return false;
   return route.requestDirectives !== "rfc9111" || !requestDirectives(request.fields).noStore;
 }
 
@@ -266,7 +267,7 @@ function land(turn: Turn, need: Need, end: FlightEnd): void {
   const nowMs = turn.engine.now();
   switch (end.type) {
     case "stored":
-      if (!matchesVary(end.live.stored.varyFields, turn.request.fields)) return again(turn);
+      if (!matchesVary(end.live.stored.varyFields, turn.request.fields, turn.engine.languages)) return again(turn);
       return share(turn, need, end.live, { originStatus: end.live.stored.status }, nowMs);
     case "aborted":
       return again(turn);

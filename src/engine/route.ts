@@ -38,6 +38,8 @@ export interface RouteRules {
   readonly sharesSessions: boolean;
   /** A POST's response that is a representation of its own URI is stored for GET (RFC 9110 §9.3.3). */
   readonly storesPosts: boolean;
+  /** A QUERY with at most so much content is cached (RFC 10008); 0: none is. */
+  readonly queryContentBytes: number;
   /** Tags go out as `Cache-Groups`; a response's own groups are tags (RFC 9875). */
   readonly emitsGroups: boolean;
   readonly readsGroups: boolean;

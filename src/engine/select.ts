@@ -53,7 +53,7 @@ export function endLookUp(
   lookUps.waiting -= 1;
   if (lookUps.waiting === 0) engine.lookUps.delete(primary);
   const landed = lookUps.landed?.live?.stored;
-  if (landed === undefined || !matchesVary(landed.varyFields, request.fields)) return selected;
+  if (landed === undefined || !matchesVary(landed.varyFields, request.fields, engine.languages)) return selected;
   const found = selected.live?.stored;
   return found === undefined || found.receivedAtMs < landed.receivedAtMs ? (lookUps.landed ?? selected) : selected;
 }
@@ -69,7 +69,7 @@ export function select(engine: Engine, primary: string, request: CacheRequest): 
   const spec = engine.varySpecs.get(primary);
   const record = read(engine, primary);
   if (spec === undefined) return chain(record, (live) => fromPrimary(engine, primary, request, live));
-  const key = keyOfVariant(primary, spec, request);
+  const key = keyOfVariant(engine, primary, spec, request);
   const variant = read(engine, key);
   return chain(record, (live) => {
     if (live?.kind === "vary" && live.epoch === spec.epoch)
@@ -85,7 +85,7 @@ export function withPart(engine: Engine, request: CacheRequest, selected: Select
   return chain(read(engine, partKey(selected.key)), (part) =>
     part?.kind === "response" &&
     part.stored.rangeField !== undefined &&
-    matchesVary(part.stored.varyFields, request.fields)
+    matchesVary(part.stored.varyFields, request.fields, engine.languages)
       ? { ...selected, part }
       : selected,
   );
@@ -97,8 +97,8 @@ export function partKey(key: string): string {
 }
 
 /** The key of the variant this request selects. */
-export function keyOfVariant(primary: string, spec: LiveVarySpec, request: CacheRequest): string {
-  return variantKey(`${primary} ${spec.epoch}`, presentedFields(request.fields, spec.names));
+export function keyOfVariant(engine: Engine, primary: string, spec: LiveVarySpec, request: CacheRequest): string {
+  return variantKey(`${primary} ${spec.epoch}`, presentedFields(request.fields, spec.names, engine.languages));
 }
 
 function fromPrimary(
@@ -110,7 +110,7 @@ function fromPrimary(
   if (live === undefined) return { key: primary, live: undefined, varyMiss: false };
   if (live.kind === "response") return chosen(engine, primary, request, live);
   engine.varySpecs.set(primary, { ...live, keptUntilMs: 0, variants: new Map() });
-  const key = keyOfVariant(primary, live, request);
+  const key = keyOfVariant(engine, primary, live, request);
   return chain(read(engine, key), (found) => chosen(engine, key, request, found));
 }
 
@@ -118,7 +118,7 @@ function chosen(engine: Engine, key: string, request: CacheRequest, live: LiveEn
   if (live?.kind === "response" && isGroupInvalidated(engine, request, live.stored)) {
     return { key, live: undefined, varyMiss: false };
   }
-  if (live?.kind !== "response" || !matchesVary(live.stored.varyFields, request.fields)) {
+  if (live?.kind !== "response" || !matchesVary(live.stored.varyFields, request.fields, engine.languages)) {
     return { key, live: undefined, varyMiss: true };
   }
   return { key, live, varyMiss: false };

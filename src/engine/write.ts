@@ -58,7 +58,7 @@ export function storedResponse(
     status: head.status,
     fields: keptFields(context, head.fields, body, tags),
     body,
-    varyFields: presentedFields(request.fields, names),
+    varyFields: presentedFields(request.fields, names, context.engine.languages),
     requestedAtMs,
     receivedAtMs,
     correctedInitialAgeSeconds: byRoute ? 0 : correctedInitialAgeSeconds(head, requestedAtMs, receivedAtMs),
@@ -213,7 +213,7 @@ function rememberVariant(context: WriteContext, stored: StoredResponse, untilMs:
     known !== undefined && known.names.join() === names.join()
       ? known
       : { kind: "vary", names, epoch: newEpoch(untilMs), keptUntilMs: 0, variants: new Map() };
-  const key = keyOfVariant(primary, spec, request);
+  const key = keyOfVariant(engine, primary, spec, request);
   const nowMs = engine.now();
   if (!spec.variants.has(key) && !hasRoom(spec, engine.maxVariants, nowMs)) return undefined;
   spec.variants.set(key, untilMs);

@@ -117,6 +117,8 @@ export function cutOff(request: IncomingMessage, response: ServerResponse): void
   // Without chunks and length, an orderly close is what a complete response looks like. TLS has an end of its own.
   if (request.httpVersionMinor === 0 && socket instanceof Socket && !("encrypted" in socket)) socket.resetAndDestroy();
   response.destroy();
+  // Of a pipelined response whose turn has not come Node does not tell that it is over, and others may wait for it.
+  if (socket === null) response.emit("close");
 }
 
 /** Passes an interim response on. A pipelined response whose turn has not come has no connection yet: it does without. */

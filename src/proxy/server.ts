@@ -167,7 +167,13 @@ class Front {
     this.#sockets.add(socket);
     // Once read it is known for good: a revalidation in the background may outlive the connection.
     void socket.remoteAddress;
-    socket.once("close", () => this.#sockets.delete(socket));
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      // Node tells only the response whose turn it is that the connection has gone.
+      for (const { response } of [...(this.#open.get(socket) ?? [])]) {
+        if (response.socket === null) response.destroy().emit("close");
+      }
+    });
   }
 
   /** Nothing has arrived on it, or nothing since the last answer. */

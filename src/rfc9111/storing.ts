@@ -77,7 +77,7 @@ export function whyNotStored(
   rules: StoringRules,
 ): NotStoredReason | undefined {
   const { status, fields } = head;
-  if (request.method !== "GET") return "method"; // RFC 9110 §9.2.3
+  if (request.method !== "GET" && !isCachedQuery(request)) return "method"; // RFC 9110 §9.2.3
   if (isPartial(request, head, rules) && !isStorablePart(request, head, rules)) return "partial"; // §3.3
   if (!coversStatus(status, rules)) return "status"; // §3
 
@@ -119,6 +119,11 @@ function isPartial(request: CacheRequest, { status, fields }: ResponseHead, rule
   if (!hasField(fields, "content-range")) return false;
   // Only 206 and 416 give the field a meaning (RFC 9110 §14.4). Where no part was asked for, it is none.
   return status === 416 || rules.allowPartial !== true || hasField(request.fields, "range");
+}
+
+/** RFC 10008 §2.7: a QUERY may be stored where its content is in the key, so only with content that is known. */
+function isCachedQuery({ method, content }: CacheRequest): boolean {
+  return method === "QUERY" && content !== undefined;
 }
 
 function isValidatable({ status, fields }: ResponseHead): boolean {

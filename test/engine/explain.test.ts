@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createCache, type Cache } from "../../src/cache.ts";
+import { createCache, type Cache, type ExplainOptions, type Explanation } from "../../src/cache.ts";
 import type { CacheOptions, RouteOptions } from "../../src/options.ts";
 import { fetchCache } from "../../src/adapters/fetch.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
@@ -25,7 +25,8 @@ function world(fields: Record<string, string>, route: RouteOptions<Request> = {}
     clock,
     origin,
     cache,
-    explain: cache.routeByHeaders(route).explain,
+    explain: (request: CacheRequest, options?: ExplainOptions): Promise<Explanation> =>
+      cache.routeByHeaders(route).explain(request, options),
     ask: async (own: Record<string, string> = {}): Promise<string> => {
       const response = await handler(new Request("http://api.test/users", { headers: own }));
       return response.text();
@@ -94,6 +95,15 @@ describe("a request", () => {
     clock.advance({ seconds: 80 });
     const explanation = await explain(get(asks));
     expect(explanation).toMatchObject({ action, because: { section }, found: { ageSeconds: 80 } });
+  });
+
+  it("has the key that No-Vary-Search of the resource gives it", async () => {
+    const fields = { "cache-control": "max-age=60", "no-vary-search": "params" };
+    const { cache, origin } = world(fields);
+    const handler = fetchCache(cache).byHeaders({ profile: "proxy" }, origin.handler);
+    await (await handler(new Request("http://api.test/users?a=1"))).text();
+    const route = cache.routeByHeaders({ profile: "proxy" });
+    expect(await route.explain(get({}, { path: "/users?b=2" }))).toMatchObject({ action: "reuse", key: KEY });
   });
 
   it("tells a miss by Vary from a miss", async () => {
@@ -292,7 +302,9 @@ describe("the lifetime of a response", () => {
 
   it("counts the age a response arrives with, so the next request gets what is left", async () => {
     const head = { status: 200, fields: { "cache-control": "max-age=60", age: "45" } };
-    const { response } = await atNoon().routeByHeaders().explain(get(), { head, requestedAtMs: NOW_MS - 2000 });
+    const { response } = await atNoon()
+      .routeByHeaders()
+      .explain(get(), { head, requestedAtMs: NOW_MS - 2000 });
     expect(response).toMatchObject({ ageSeconds: 47, next: { decision: { action: "reuse", ttlSeconds: 13 } } });
   });
 });
