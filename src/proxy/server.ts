@@ -170,7 +170,7 @@ class Front {
     socket.once("close", () => {
       this.#sockets.delete(socket);
       // Node tells only the response whose turn it is that the connection has gone.
-      for (const { response } of [...(this.#open.get(socket) ?? [])]) {
+      for (const { response } of this.#open.get(socket) ?? []) {
         if (response.socket === null) response.destroy().emit("close");
       }
     });
