@@ -395,7 +395,7 @@ type Refusal =
 
 /** Why responses are not stored, by the `detail` of `Cache-Status`. */
 const NOT_STORED: Readonly<Record<Refusal, Rule>> = {
-  method: { rule: "Only responses to GET are stored.", section: "RFC 9111 §3" },
+  method: { rule: "Responses to this method are not stored.", section: "RFC 9111 §3" },
   status: { rule: "This status is not one that is stored here.", section: "RFC 9111 §3" },
   "no-store": { rule: "no-store: no cache may keep it.", section: "RFC 9111 §5.2.2.5" },
   private: { rule: "private: it is for one user, and this cache is shared.", section: "RFC 9111 §5.2.2.7" },
