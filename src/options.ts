@@ -7,6 +7,7 @@ import { canonicalText } from "./functions/canonical-text.ts";
 import type { AnyClass } from "./functions/contract.ts";
 import type { QueryRule } from "./rfc9111/cache-key.ts";
 import { isFieldName } from "./rfc9111/fields.ts";
+import { parseNoVarySearch } from "./rfc9111/no-vary-search.ts";
 import { PROFILE_NAMES, profileRules, type ProfileName, type ProfileRules } from "./profiles.ts";
 import { memoryStore } from "./stores/memory.ts";
 import type { CacheStore, Logger, RequestDirectiveMode } from "./types.ts";
@@ -64,9 +65,14 @@ export interface RouteOptions<Request = unknown> {
   readonly tags?: readonly string[] | ((request: Request) => readonly string[]);
   /**
    * Query parameters in the key: only those named, all `except` those named, or `"none"`. The handler does not see the
-   * others. Default: all.
+   * others. Default: all. `{ noVarySearch: 'key-order, params=("utm")' }` says it as the field `No-Vary-Search` does, and
+   * the response tells it downstream.
    */
-  readonly query?: readonly string[] | { readonly except: readonly string[] } | "none";
+  readonly query?:
+    | readonly string[]
+    | { readonly except: readonly string[] }
+    | { readonly noVarySearch: string }
+    | "none";
   /** Request fields in the key; the response names them in `Vary`. */
   readonly vary?: readonly string[];
   /** A part of the key of your own; it is added to method, host, path and query and takes nothing away. */
@@ -96,6 +102,11 @@ export interface RouteOptions<Request = unknown> {
   readonly cdn?: Duration;
   /** A larger body is served, not stored. Bytes. */
   readonly maxBodyBytes?: number;
+  /**
+   * Targeted fields that come before `Cache-Control`, in this order (RFC 9213): `["shop-cache-control"]`. They are passed
+   * on. Default: the profile's.
+   */
+  readonly targetedFields?: readonly string[];
   /** With `cached.byHeaders()`: how far the response's own fields are followed. Default `"origin"`. */
   readonly profile?: ProfileName;
 }
@@ -160,6 +171,7 @@ const ROUTE_OPTIONS: Readonly<Record<keyof RouteOptions, true>> = {
   browser: true,
   cdn: true,
   maxBodyBytes: true,
+  targetedFields: true,
   profile: true,
 };
 
@@ -269,7 +281,11 @@ export function resolveRouteOptions<Request>(
       allowVaryIdentity: profile.allowVaryIdentity,
       allowPartial: profile.allowPartial,
     },
-    targets: profile.targets,
+    targets:
+      options.targetedFields === undefined
+        ? profile.targets
+        : fieldNames(where("targetedFields"), options.targetedFields, false),
+    searchRule: searchRule(where("query"), options.query),
     sharesAuthorized: profile.sharesAuthorized,
     sharesSessions: profile.sharesSessions,
     queryContentBytes: options.queryMethod === true ? MAX_QUERY_CONTENT_BYTES : 0,
@@ -329,10 +345,24 @@ function queryRule<Request>(where: string, query: RouteOptions<Request>["query"]
   if (query === undefined) return profile.sortsQuery ? "all" : "as-sent";
   if (query === "none") return "none";
   if (isTexts(query)) return query.length === 0 ? "none" : { only: new Set(query) };
+  if (typeof query === "object" && query !== null && "noVarySearch" in query) return "as-sent";
   if (typeof query === "object" && query !== null && "except" in query && isTexts(query.except)) {
     return { except: new Set(query.except) };
   }
-  throw invalidOption(where, 'names, { except: names } or "none"', query, 'For example ["lang", "page"].');
+  throw invalidOption(
+    where,
+    'names, { except: names }, { noVarySearch } or "none"',
+    query,
+    'For example ["lang", "page"].',
+  );
+}
+
+function searchRule<Request>(where: string, query: RouteOptions<Request>["query"]): RouteRules["searchRule"] {
+  if (typeof query !== "object" || query === null || !("noVarySearch" in query)) return undefined;
+  const text: unknown = query.noVarySearch;
+  const rule = typeof text === "string" ? parseNoVarySearch({ "no-vary-search": text }) : undefined;
+  if (typeof text === "string" && rule !== undefined) return { text, rule };
+  throw invalidOption(where, "a value of No-Vary-Search", text, `For example 'key-order, params=("utm_source")'.`);
 }
 
 function profileOf(where: string, name: unknown, lifetimeFrom: "route" | "fields"): ProfileRules {
@@ -373,11 +403,12 @@ function checkedTags(where: string, tags: unknown): readonly string[] {
   return tags;
 }
 
-function fieldNames(where: string, names: unknown): readonly string[] {
+function fieldNames(where: string, names: unknown, sorted = true): readonly string[] {
   if (!isTexts(names) || !names.every(isFieldName)) {
     throw invalidOption(where, "names of request fields", names, 'For example ["accept-language"].');
   }
-  return [...new Set(names.map((name) => name.toLowerCase()))].toSorted();
+  const unique = [...new Set(names.map((name) => name.toLowerCase()))];
+  return sorted ? unique.toSorted() : unique;
 }
 
 function languagesOf(where: string, languages: unknown): readonly string[] | undefined {

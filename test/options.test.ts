@@ -22,6 +22,7 @@ describe("options of a cache", () => {
     { options: { fillDeadline: "soon" }, says: "createCache({ fillDeadline })" },
     { options: { ignoreArgTypes: ["Session"] }, says: "createCache({ ignoreArgTypes }): expected a list of classes" },
     { options: { authority: "http://a" }, says: "createCache({ authority }): expected a host" },
+    { options: { languages: ["en us"] }, says: "createCache({ languages }): expected a list of language tags" },
     { options: { identity: { cookies: "sid" } }, says: "createCache({ identity: { cookies } })" },
     { options: { identity: { cookie: ["sid"] } }, says: 'there is no option "cookie"' },
     { options: { ttl: 5 }, says: 'createCache(): there is no option "ttl"' },
@@ -48,6 +49,11 @@ describe("options of a route", () => {
     { options: { tags: Array.from({ length: 65 }, String) }, says: "at most 64 tags" },
     { options: { query: "lang" }, says: "cached({ query })" },
     { options: { query: [1] }, says: "cached({ query })" },
+    { options: { query: { noVarySearch: "params" } }, says: "cached({ query }): expected a value of No-Vary-Search" },
+    { options: { targetedFields: ["a b"] }, says: "cached({ targetedFields })" },
+    { options: { queryMethod: "yes" }, says: "cached({ queryMethod }): expected true or false" },
+    { options: { cacheGroups: 1 }, says: "cached({ cacheGroups })" },
+    { options: { profile: "proxy" }, says: "cached({ profile }): expected no profile" },
     { options: { vary: ["accept language"] }, says: "cached({ vary }): expected names of request fields" },
     { options: { vary: "accept-language" }, says: "cached({ vary })" },
     { options: { key: "id" }, says: "cached({ key }): expected a function" },
@@ -78,6 +84,11 @@ describe("options of a route", () => {
     expect(() => fetchCache(createCache()).byHeaders({ expire: "5m" }, handler)).toThrow(
       "cached.byHeaders({ expire })",
     );
+  });
+
+  it("refuses an unknown profile", () => {
+    const cached = fetchCache(createCache());
+    expect(() => cached.byHeaders({ profile: "cdn" as never }, handler)).toThrow('"origin", "proxy", "rfc9111-shared"');
   });
 
   it("refuses what is no cache and what is no handler", () => {

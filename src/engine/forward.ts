@@ -12,7 +12,7 @@ import type { Flight, FlightEnd } from "./collapse.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
-import { learnSearch, primaryKeyOf } from "./key.ts";
+import { learnSearch, primaryKeyOf, searchedPath } from "./key.ts";
 import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
 import { liveResponse, type LiveResponse } from "./stored-entry.ts";
 import {
@@ -463,7 +463,11 @@ function originRequest({ route, request, stale, isApart }: ForwardPlan): OriginR
   const plus = stale === undefined ? NO_FIELDS : conditionalFields(stale.stored);
   const asksForParts = isApart === true || route.storing.allowPartial === true;
   const without = asksForParts ? CONDITIONS : NOT_FOR_ORIGIN;
-  return { path: keyedPath(request.path, route.keyRules.query), without, plus };
+  const path =
+    route.searchRule === undefined
+      ? keyedPath(request.path, route.keyRules.query)
+      : searchedPath(request.path, route.searchRule.rule);
+  return { path, without, plus };
 }
 
 function keyedPath(path: string, rule: QueryRule): string {

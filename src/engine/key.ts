@@ -1,6 +1,6 @@
 import { primaryKey } from "../rfc9111/cache-key.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
-import { noVarySearchQuery, parseNoVarySearch } from "../rfc9111/no-vary-search.ts";
+import { noVarySearchQuery, parseNoVarySearch, type NoVarySearch } from "../rfc9111/no-vary-search.ts";
 import { presentedFields } from "../rfc9111/vary.ts";
 import type { CacheRequest, Fields } from "../types.ts";
 import type { Engine } from "./engine.ts";
@@ -68,12 +68,24 @@ function asList(_name: string, value: unknown): unknown {
 
 /** The request without the query parameters that its responses are known not to vary by. */
 function withoutIdleParameters(engine: Engine, route: RouteRules, request: CacheRequest): CacheRequest {
-  if (!route.honoursNoVarySearch || engine.searchRules.size === 0) return request;
   const mark = request.path.indexOf("?");
-  const rule = mark === -1 ? undefined : engine.searchRules.get(resourceOf(request));
+  if (mark === -1) return request;
+  const rule = route.searchRule?.rule ?? learnedRule(engine, route, request);
   if (rule === undefined) return request;
-  const query = noVarySearchQuery(request.path.slice(mark + 1), rule);
-  return { ...request, path: `${request.path.slice(0, mark)}?${query}` };
+  return { ...request, path: searchedPath(request.path, rule) };
+}
+
+function learnedRule(engine: Engine, route: RouteRules, request: CacheRequest): NoVarySearch | undefined {
+  if (!route.honoursNoVarySearch || engine.searchRules.size === 0) return undefined;
+  return engine.searchRules.get(resourceOf(request));
+}
+
+/** A path with the query that all equivalent queries share. */
+export function searchedPath(path: string, rule: NoVarySearch): string {
+  const mark = path.indexOf("?");
+  if (mark === -1) return path;
+  const query = noVarySearchQuery(path.slice(mark + 1), rule);
+  return query === "" ? path.slice(0, mark) : `${path.slice(0, mark)}?${query}`;
 }
 
 function resourceOf({ scheme, authority, path }: CacheRequest): string {

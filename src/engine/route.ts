@@ -1,4 +1,5 @@
 import type { KeyRules } from "../rfc9111/cache-key.ts";
+import type { NoVarySearch } from "../rfc9111/no-vary-search.ts";
 import type { StoringRules } from "../rfc9111/storing.ts";
 import type { Fields, RequestDirectiveMode } from "../types.ts";
 
@@ -43,6 +44,8 @@ export interface RouteRules {
   /** Tags go out as `Cache-Groups`; a response's own groups are tags (RFC 9875). */
   readonly emitsGroups: boolean;
   readonly readsGroups: boolean;
+  /** Which differences of the query make none, by the developer's word. */
+  readonly searchRule: { readonly text: string; readonly rule: NoVarySearch } | undefined;
   /** A response's `No-Vary-Search` decides which query parameters are in its key. */
   readonly honoursNoVarySearch: boolean;
   /** How long a stale response may stand in for an origin that cannot be reached. */

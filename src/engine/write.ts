@@ -102,6 +102,7 @@ function keptFields(
   delete kept[engine.responseHeader];
   const groups = route.emitsGroups ? withGroups(fields, tags) : undefined;
   if (groups !== undefined) kept["cache-groups"] = groups;
+  if (route.searchRule !== undefined) kept["no-vary-search"] ??= route.searchRule.text;
   if (route.storing.lifetimeFrom === "fields") return kept;
   // With a lifetime of our own we answer as the origin does: with the date of today and no age.
   delete kept["date"];

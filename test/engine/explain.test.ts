@@ -98,7 +98,7 @@ describe("a request", () => {
   });
 
   it("has the key that No-Vary-Search of the resource gives it", async () => {
-    const fields = { "cache-control": "max-age=60", "no-vary-search": "params" };
+    const fields = { "cache-control": "max-age=60", "no-vary-search": 'params=("a" "b")' };
     const { cache, origin } = world(fields);
     const handler = fetchCache(cache).byHeaders({ profile: "proxy" }, origin.handler);
     await (await handler(new Request("http://api.test/users?a=1"))).text();

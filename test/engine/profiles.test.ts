@@ -259,6 +259,34 @@ describe("QUERY (RFC 10008)", () => {
   });
 });
 
+describe("options that say it with a field", () => {
+  it("query: { noVarySearch } is obeyed, told downstream, and hides the rest from the handler", async () => {
+    const seen: string[] = [];
+    const query = { noVarySearch: 'key-order, params=("utm")' };
+    const cached = fetchCache(createCache())({ query }, (request) => {
+      seen.push(new URL(request.url).search);
+      return new Response("ok");
+    });
+    const ask = (search: string): Promise<Response> =>
+      Promise.resolve(cached(new Request(`http://origin.test/${search}`)));
+    expect((await ask("?b=1&utm=x&a=2")).headers.get("no-vary-search")).toBe(query.noVarySearch);
+    expect((await ask("?a=2&b=1&utm=y")).headers.get("x-reprise-cache")).toBe("Hit");
+    expect((await ask("?a=3&b=1")).headers.get("x-reprise-cache")).toBe("Miss");
+    expect(seen).toEqual(["?a=2&b=1", "?a=3&b=1"]);
+  });
+
+  it("targetedFields are an own list, in order, and passed on (RFC 9213)", async () => {
+    const fields = { "shop-cache-control": "max-age=60", "cdn-cache-control": "no-store", "cache-control": "no-store" };
+    const targetedFields = ["Shop-Cache-Control", "CDN-Cache-Control"];
+    const { origin, get } = harness({ byHeaders: { targetedFields } });
+    origin.replies("ok", fields);
+    await get("/");
+    const hit = await get("/");
+    expect(hit.outcome.hit).toBe(true);
+    expect(hit.fields).toMatchObject(fields);
+  });
+});
+
 describe("languages of the application", () => {
   it("let requests that get the same language share it", async () => {
     const { origin, get } = harness({ languages: ["en", "de"], route: { expire: "1m" } });
