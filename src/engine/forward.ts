@@ -1,18 +1,17 @@
 import { asError } from "../errors.ts";
-import { normaliseQuery, type QueryRule } from "../rfc9111/cache-key.ts";
 import type { ResponseDirectives } from "../rfc9111/directives.ts";
-import { fieldValue } from "../rfc9111/fields.ts";
 import { combinePartials } from "../rfc9111/partial-content.ts";
 import { whyNotStored } from "../rfc9111/storing.ts";
 import { effectiveDirectives } from "../rfc9111/targeted.ts";
-import { conditionalFields, validates } from "../rfc9111/validation.ts";
-import type { CacheRequest, Fields, ForwardReason, Outcome, ResponseHead, StoredResponse } from "../types.ts";
+import { validates } from "../rfc9111/validation.ts";
+import type { ForwardReason, Outcome, ResponseHead } from "../types.ts";
 import { Capture } from "./capture.ts";
 import type { Flight, FlightEnd } from "./collapse.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./exchange.ts";
-import type { RouteRules } from "./route.ts";
-import { learnSearch, primaryKeyOf, searchedPath } from "./key.ts";
+import { learnSearch, primaryKeyOf } from "./key.ts";
+import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
+import { declaredLength, describesStored, isEndless, upstreamStatus } from "./response-head.ts";
 import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
 import { liveResponse, type LiveResponse } from "./stored-entry.ts";
 import {
@@ -29,18 +28,12 @@ import {
 /** RFC 5861 §4: the only answers of an origin that a stale response may stand in for. */
 const ORIGIN_ERRORS: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 
-const NO_FIELDS: Fields = Object.freeze({});
-const CONDITIONS: readonly string[] = ["if-none-match", "if-modified-since"];
-/** The whole response is asked for: conditions and ranges are answered from it. */
-const NOT_FOR_ORIGIN: readonly string[] = [...CONDITIONS, "range", "if-range"];
 const ANSWERED: HeadAction = { answered: true };
 const UNTOUCHED: HeadAction = { answered: false, fields: [] };
 
 /** One request that goes to the origin, and everything that was known when it went. */
-export interface ForwardPlan {
+export interface ForwardPlan extends OriginRequestPlan {
   readonly engine: Engine;
-  readonly route: RouteRules;
-  readonly request: CacheRequest;
   /** Absent for a revalidation in the background. */
   readonly exchange: Exchange | undefined;
   readonly native: unknown;
@@ -48,15 +41,10 @@ export interface ForwardPlan {
   readonly key: string;
   readonly because: ForwardReason;
   readonly requestedAtMs: number;
+  /** `engine.moment` when the request went. */
   readonly requestedAt: number;
-  /** False for HEAD and for requests that ask not to be stored: the response only passes by. */
-  readonly storable: boolean;
-  /** The stale response a revalidation is about. */
-  readonly stale: LiveResponse | undefined;
   /** A stored part of the resource, to be completed. */
   readonly part?: LiveResponse | undefined;
-  /** The resource could not be shared a moment ago: the client's range is left to the origin. */
-  readonly isApart?: boolean;
   /** The stale response may stand in for a 500, 502, 503 or 504. */
   readonly mayServeOnError: boolean;
   /** It may stand in for an origin that gives no answer at all. */
@@ -83,7 +71,7 @@ export class ForwardedRequest implements Fill {
 
   constructor(plan: ForwardPlan) {
     this.#plan = plan;
-    this.origin = plan.storable ? originRequest(plan) : { path: plan.request.path, without: [], plus: NO_FIELDS };
+    this.origin = originRequest(plan);
   }
 
   head(head: ResponseHead, body?: Uint8Array): HeadAction {
@@ -214,7 +202,7 @@ export class ForwardedRequest implements Fill {
       ttlSeconds: freshness.ttlSeconds,
       ...(notKept === undefined ? {} : { detail: notKept }),
     };
-    this.#answer(storedReply(engine, route, request, live.stored, freshness, nowMs, outcome));
+    this.#answer(storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request));
     if (because !== undefined) this.#evict();
     if (because === undefined) this.#share(live, notStored);
     else this.#settle({ type: "unshareable" });
@@ -250,7 +238,7 @@ export class ForwardedRequest implements Fill {
         ttlSeconds: freshness.ttlSeconds,
         detail: "stale-if-error",
       };
-      this.#answer(storedReply(engine, route, request, stale.stored, freshness, nowMs, outcome));
+      this.#answer(storedReply({ engine, route, stored: stale.stored, freshness, nowMs, outcome }, request));
       this.#settle({ type: "origin-error", originStatus });
       this.#finish(outcome, error);
     }
@@ -308,7 +296,9 @@ export class ForwardedRequest implements Fill {
     const notKept = this.#store(live);
     const outcome = this.#outcome(notKept === undefined, notKept);
     const freshness = freshnessOf(live, this.#receivedAtMs);
-    this.#answer(storedReply(engine, route, request, live.stored, freshness, this.#receivedAtMs, outcome));
+    this.#answer(
+      storedReply({ engine, route, stored: live.stored, freshness, nowMs: this.#receivedAtMs, outcome }, request),
+    );
     this.#share(live, notKept);
     this.#finish(outcome);
     return ANSWERED;
@@ -432,47 +422,4 @@ export class ForwardedRequest implements Fill {
     const { engine, request } = this.#plan;
     engine.report?.({ type: "callback-failed", callback, subject: subjectOf(request), error: asError(error) });
   }
-}
-
-/** True when the fields of a HEAD are about the response that is stored: same validators and length, as far as given. */
-function describesStored(fields: Fields, stored: StoredResponse): boolean {
-  for (const name of ["etag", "last-modified"]) {
-    const told = fieldValue(fields, name);
-    if (told !== undefined && told !== fieldValue(stored.fields, name)) return false;
-  }
-  const lengthBytes = declaredLength(fields);
-  return lengthBytes === undefined || lengthBytes === stored.body.byteLength;
-}
-
-/** An event stream has no end to wait for. */
-function isEndless(fields: Fields): boolean {
-  return fieldValue(fields, "content-type")?.toLowerCase().startsWith("text/event-stream") === true;
-}
-
-function declaredLength(fields: Fields): number | undefined {
-  const declared = fieldValue(fields, "content-length");
-  return declared === undefined || !/^\d{1,15}$/.test(declared) ? undefined : Number(declared);
-}
-
-function upstreamStatus(head: ResponseHead): string | undefined {
-  return fieldValue(head.fields, "cache-status");
-}
-
-/** What the handler sees: nothing that is neither in the key nor in `Vary`, as far as the key rules say. */
-function originRequest({ route, request, stale, isApart }: ForwardPlan): OriginRequest {
-  const plus = stale === undefined ? NO_FIELDS : conditionalFields(stale.stored);
-  const asksForParts = isApart === true || route.storing.allowPartial === true;
-  const without = asksForParts ? CONDITIONS : NOT_FOR_ORIGIN;
-  const path =
-    route.searchRule === undefined
-      ? keyedPath(request.path, route.keyRules.query)
-      : searchedPath(request.path, route.searchRule.rule);
-  return { path, without, plus };
-}
-
-function keyedPath(path: string, rule: QueryRule): string {
-  const mark = path.indexOf("?");
-  if (rule === "all" || rule === "as-sent" || mark === -1) return path;
-  const query = normaliseQuery(path.slice(mark + 1), rule);
-  return query === "" ? path.slice(0, mark) : `${path.slice(0, mark)}?${query}`;
 }

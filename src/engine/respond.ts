@@ -169,7 +169,7 @@ function sendPart(turn: Turn, part: LiveResponse, nowMs: number): boolean {
   const freshness = freshnessOf(part, nowMs);
   if (freshness.ttlSeconds <= 0 || part.stored.requiresRevalidation) return false;
   const outcome: Outcome = { hit: true, stored: false, collapsed: false, ttlSeconds: freshness.ttlSeconds };
-  const reply = storedPartReply(engine, route, request, part.stored, freshness, nowMs, outcome);
+  const reply = storedPartReply({ engine, route, stored: part.stored, freshness, nowMs, outcome }, request);
   if (reply === undefined) return false;
   turn.begun = true;
   exchange.send(reply);
@@ -190,10 +190,10 @@ function isWithinGrace(route: RouteRules, live: LiveResponse | undefined, ttlSec
 function hit(turn: Turn, live: LiveResponse, freshness: Freshness, nowMs: number): void {
   const { engine, route, request, exchange } = turn;
   const prepared = prepareHit(engine, route, live, freshness, nowMs);
-  const reply = hitReply(engine, request, live, prepared, nowMs);
+  const reply = hitReply(request, prepared, nowMs);
   turn.begun = true;
   exchange.send(reply);
-  report(engine, request, prepared.outcome);
+  report(engine, request, prepared.serving.outcome);
 }
 
 /**
@@ -288,7 +288,7 @@ function share(turn: Turn, need: Need, live: LiveResponse, more: Partial<Outcome
   const freshness = freshnessOf(live, nowMs);
   const { ttlSeconds } = freshness;
   const outcome: Outcome = { hit: false, forwarded: need.because, stored: false, collapsed: true, ttlSeconds, ...more };
-  const reply = storedReply(engine, route, request, live.stored, freshness, nowMs, outcome);
+  const reply = storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request);
   turn.begun = true;
   exchange.send(reply);
   report(engine, request, outcome);

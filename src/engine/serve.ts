@@ -15,9 +15,7 @@ const CACHE_NAME = "reprise";
 
 /** The answers of one stored response while its age is the same: built once a second, not once a hit. */
 export interface PreparedReply {
-  readonly route: RouteRules;
-  readonly ageSeconds: number;
-  readonly outcome: Outcome;
+  readonly serving: Serving;
   readonly whole: Reply;
   notModified: Reply | undefined;
 }
@@ -26,6 +24,16 @@ export interface PreparedReply {
 export interface Freshness {
   readonly ageSeconds: number;
   readonly ttlSeconds: number;
+}
+
+/** Everything an answer from a stored response is made of. */
+export interface Serving {
+  readonly engine: Engine;
+  readonly route: RouteRules;
+  readonly stored: StoredResponse;
+  readonly freshness: Freshness;
+  readonly nowMs: number;
+  readonly outcome: Outcome;
 }
 
 /** The prepared answers for a hit. */
@@ -37,91 +45,53 @@ export function prepareHit(
   nowMs: number,
 ): PreparedReply {
   const known = live.prepared;
-  if (known !== undefined && known.ageSeconds === freshness.ageSeconds && known.route === route) return known;
+  if (
+    known !== undefined &&
+    known.serving.freshness.ageSeconds === freshness.ageSeconds &&
+    known.serving.route === route
+  )
+    return known;
   const outcome: Outcome = { hit: true, stored: false, collapsed: false, ttlSeconds: freshness.ttlSeconds };
-  const whole = wholeReply(engine, route, live.stored, freshness, nowMs, outcome);
-  const prepared: PreparedReply = { route, ageSeconds: freshness.ageSeconds, outcome, whole, notModified: undefined };
+  const serving: Serving = { engine, route, stored: live.stored, freshness, nowMs, outcome };
+  const prepared: PreparedReply = { serving, whole: wholeReply(serving), notModified: undefined };
   live.prepared = prepared;
   return prepared;
 }
 
-/** Picks 200 or 304 for a hit (RFC 9110 §13.2). */
-export function hitReply(
-  engine: Engine,
-  request: CacheRequest,
-  live: LiveResponse,
-  prepared: PreparedReply,
-  nowMs: number,
-): Reply {
-  if (evaluatePreconditions(request.fields, live.stored, nowMs) === "send") {
-    if (request.fields["range"] === undefined) return prepared.whole;
-    const { route, ageSeconds, outcome } = prepared;
-    const asked = { ageSeconds, ttlSeconds: outcome.ttlSeconds ?? 0 };
-    return partReply(engine, route, request, live.stored, asked, nowMs, outcome) ?? prepared.whole;
+/** Picks 200, 206, 304 or 416 for a hit (RFC 9110 §13.2). */
+export function hitReply(request: CacheRequest, prepared: PreparedReply, nowMs: number): Reply {
+  const { serving } = prepared;
+  if (evaluatePreconditions(request.fields, serving.stored, nowMs) === "send") {
+    return partReply(serving, request) ?? prepared.whole;
   }
-  const freshness = { ageSeconds: prepared.ageSeconds, ttlSeconds: prepared.outcome.ttlSeconds ?? 0 };
-  prepared.notModified ??= notModifiedReply(engine, prepared.route, live.stored, freshness, nowMs, prepared.outcome);
+  prepared.notModified ??= notModifiedReply(serving);
   return prepared.notModified;
 }
 
 /** The answer from a stored response on any path but a plain hit. */
-export function storedReply(
-  engine: Engine,
-  route: RouteRules,
-  request: CacheRequest,
-  stored: StoredResponse,
-  freshness: Freshness,
-  nowMs: number,
-  outcome: Outcome,
-): Reply {
-  if (evaluatePreconditions(request.fields, stored, nowMs) !== "send") {
-    return notModifiedReply(engine, route, stored, freshness, nowMs, outcome);
-  }
-  const part = partReply(engine, route, request, stored, freshness, nowMs, outcome);
-  return part ?? wholeReply(engine, route, stored, freshness, nowMs, outcome);
+export function storedReply(serving: Serving, request: CacheRequest): Reply {
+  const { stored, nowMs } = serving;
+  if (evaluatePreconditions(request.fields, stored, nowMs) !== "send") return notModifiedReply(serving);
+  return partReply(serving, request) ?? wholeReply(serving);
 }
 
 /** The part of a stored response that a `Range` asks for (RFC 9110 §14), or `undefined` for the whole. */
-function partReply(
-  engine: Engine,
-  route: RouteRules,
-  request: CacheRequest,
-  stored: StoredResponse,
-  freshness: Freshness,
-  nowMs: number,
-  outcome: Outcome,
-): Reply | undefined {
+function partReply(serving: Serving, request: CacheRequest): Reply | undefined {
   if (request.fields["range"] === undefined || request.method !== "GET") return undefined;
+  const { engine, stored, nowMs, outcome } = serving;
   const part = rangeReply(request.fields, stored, nowMs, newBoundary());
   if (part === undefined) return undefined;
+  if (part.status !== 416) return replyWith(part, computedFields(serving));
   // A refusal is about this request; nothing of it is fresh for anybody.
-  const computed =
-    part.status === 416
-      ? outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status"))
-      : computedFields(engine, route, stored, freshness, nowMs, outcome);
-  const fields = withComputed(part.fields, computed);
-  fields.push("content-length", String(part.body.byteLength));
-  return { status: part.status, fields, body: part.body };
+  return replyWith(part, outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status")));
 }
 
 /** The answer from a stored 206 (RFC 9111 §3.3), or `undefined` when it does not hold all that is asked for. */
-export function storedPartReply(
-  engine: Engine,
-  route: RouteRules,
-  request: CacheRequest,
-  stored: StoredResponse,
-  freshness: Freshness,
-  nowMs: number,
-  outcome: Outcome,
-): Reply | undefined {
-  const { fields, body, receivedAtMs, rangeField } = stored;
+export function storedPartReply(serving: Serving, request: CacheRequest): Reply | undefined {
+  const { fields, body, receivedAtMs, rangeField } = serving.stored;
   if (request.method !== "GET" || rangeField === undefined) return undefined;
-  const part = partialReply(request.fields, { fields, body, receivedAtMs, rangeField }, nowMs);
-  if (part === undefined) return undefined;
-  const computed = computedFields(engine, route, stored, freshness, nowMs, outcome);
-  const flat = withComputed(part.fields, computed);
-  flat.push("content-length", String(part.body.byteLength));
-  return { status: part.status, fields: flat, body: part.body };
+  const part = partialReply(request.fields, { fields, body, receivedAtMs, rangeField }, serving.nowMs);
+  return part === undefined ? undefined : replyWith(part, computedFields(serving));
 }
 
 /** A line no body is likely to hold. */
@@ -129,40 +99,25 @@ function newBoundary(): string {
   return `reprise-${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`;
 }
 
-function wholeReply(
-  engine: Engine,
-  route: RouteRules,
-  stored: StoredResponse,
-  freshness: Freshness,
-  nowMs: number,
-  outcome: Outcome,
-): Reply {
-  const computed = computedFields(engine, route, stored, freshness, nowMs, outcome);
-  const fields = withComputed(stored.fields, computed);
-  fields.push("content-length", String(stored.body.byteLength));
-  return { status: stored.status, fields, body: stored.body };
+function wholeReply(serving: Serving): Reply {
+  return replyWith(serving.stored, computedFields(serving));
 }
 
-function notModifiedReply(
-  engine: Engine,
-  route: RouteRules,
-  stored: StoredResponse,
-  freshness: Freshness,
-  nowMs: number,
-  outcome: Outcome,
-): Reply {
-  const computed = computedFields(engine, route, stored, freshness, nowMs, outcome);
-  return { status: 304, fields: withComputed(notModifiedFields(stored.fields), computed), body: null };
+function notModifiedReply(serving: Serving): Reply {
+  const fields = withComputed(notModifiedFields(serving.stored.fields), computedFields(serving));
+  return { status: 304, fields, body: null };
 }
 
-function computedFields(
-  engine: Engine,
-  route: RouteRules,
-  stored: StoredResponse,
-  freshness: Freshness,
-  nowMs: number,
-  outcome: Outcome,
-): string[] {
+function replyWith(
+  { status, fields, body }: { readonly status: number; readonly fields: Fields; readonly body: Uint8Array },
+  computed: readonly string[],
+): Reply {
+  const flat = withComputed(fields, computed);
+  flat.push("content-length", String(body.byteLength));
+  return { status, fields: flat, body };
+}
+
+function computedFields({ engine, route, stored, freshness, nowMs, outcome }: Serving): string[] {
   const computed = outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status"));
   if (stored.lifetimeFrom === "fields") computed.push("age", String(freshness.ageSeconds));
   else computed.push(...advertisedFields(route, stored.fields, freshness.ttlSeconds, nowMs));

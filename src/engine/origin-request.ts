@@ -1,0 +1,45 @@
+import { normaliseQuery, type QueryRule } from "../rfc9111/cache-key.ts";
+import { conditionalFields } from "../rfc9111/validation.ts";
+import type { CacheRequest, Fields } from "../types.ts";
+import type { OriginRequest } from "./exchange.ts";
+import { searchedPath } from "./key.ts";
+import type { RouteRules } from "./route.ts";
+import type { LiveResponse } from "./stored-entry.ts";
+
+/** What decides how a request goes to the handler. */
+export interface OriginRequestPlan {
+  readonly route: RouteRules;
+  readonly request: CacheRequest;
+  /** False: the response only passes by, and so does the request. */
+  readonly storable: boolean;
+  /** The stale response a revalidation is about. */
+  readonly stale: LiveResponse | undefined;
+  /** The resource could not be shared a moment ago: the client's range is left to the origin. */
+  readonly isApart?: boolean;
+}
+
+const NO_FIELDS: Fields = Object.freeze({});
+const NOTHING: readonly string[] = [];
+const CONDITIONS: readonly string[] = ["if-none-match", "if-modified-since"];
+/** The whole response is asked for: conditions and ranges are answered from it. */
+const NOT_FOR_ORIGIN: readonly string[] = [...CONDITIONS, "range", "if-range"];
+
+/** What the handler sees: nothing that is neither in the key nor in `Vary`, as far as the key rules say. */
+export function originRequest({ route, request, stale, isApart, storable }: OriginRequestPlan): OriginRequest {
+  if (!storable) return { path: request.path, without: NOTHING, plus: NO_FIELDS };
+  const plus = stale === undefined ? NO_FIELDS : conditionalFields(stale.stored);
+  const asksForParts = isApart === true || route.storing.allowPartial === true;
+  const without = asksForParts ? CONDITIONS : NOT_FOR_ORIGIN;
+  const path =
+    route.searchRule === undefined
+      ? keyedPath(request.path, route.keyRules.query)
+      : searchedPath(request.path, route.searchRule.rule);
+  return { path, without, plus };
+}
+
+function keyedPath(path: string, rule: QueryRule): string {
+  const mark = path.indexOf("?");
+  if (rule === "all" || rule === "as-sent" || mark === -1) return path;
+  const query = normaliseQuery(path.slice(mark + 1), rule);
+  return query === "" ? path.slice(0, mark) : `${path.slice(0, mark)}?${query}`;
+}
