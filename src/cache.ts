@@ -9,7 +9,8 @@ import { EventHub, type CacheEvents } from "./events.ts";
 import type { CachedFunction, FunctionCacheContext, FunctionEvent, FunctionOptions } from "./functions/contract.ts";
 import { wrapFunction } from "./functions/wrap.ts";
 import { logEvent } from "./log.ts";
-import { resolveCacheOptions, resolveRouteOptions, type CacheOptions, type RouteOptions } from "./options.ts";
+import { resolveCacheOptions, type CacheOptions } from "./options.ts";
+import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
 import type { CacheRequest } from "./types.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */

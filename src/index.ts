@@ -30,7 +30,8 @@ export type { CandidateResponse } from "./engine/route.ts";
 export type { CodedError } from "./errors.ts";
 export type { CacheEvents, DiagnosticsMessage } from "./events.ts";
 export type { AnyClass, CachedFunction, FunctionOptions } from "./functions/contract.ts";
-export type { CacheOptions, RouteOptions } from "./options.ts";
+export type { CacheOptions } from "./options.ts";
+export type { RouteOptions } from "./route-options.ts";
 export { memoryStore } from "./stores/memory.ts";
 export type { MemoryStoreOptions } from "./stores/memory.ts";
 export type {

@@ -1,14 +1,10 @@
-import { durationSeconds, ONE_YEAR_SECONDS, type Duration } from "./duration.ts";
+import { durationSeconds, type Duration } from "./duration.ts";
 import { SESSION_COOKIES } from "./engine/bypass.ts";
-import type { CandidateResponse, RouteRules } from "./engine/route.ts";
 import type { IdentityRules } from "./engine/engine.ts";
-import { invalidOption, unknownOption } from "./errors.ts";
-import { canonicalText } from "./functions/canonical-text.ts";
+import { invalidOption } from "./errors.ts";
 import type { AnyClass } from "./functions/contract.ts";
-import type { QueryRule } from "./rfc9111/cache-key.ts";
+import { directiveMode, isTexts, positiveInteger, refuseUnknown, requireMethods } from "./option-checks.ts";
 import { isFieldName } from "./rfc9111/fields.ts";
-import { parseNoVarySearch } from "./rfc9111/no-vary-search.ts";
-import { PROFILE_NAMES, profileRules, type ProfileName, type ProfileRules } from "./profiles.ts";
 import { memoryStore } from "./stores/memory.ts";
 import type { CacheStore, Logger, RequestDirectiveMode } from "./types.ts";
 
@@ -53,64 +49,6 @@ export interface CacheOptions {
   readonly now?: () => number;
 }
 
-/** Options of one route. `Request` is the framework's own request type. */
-export interface RouteOptions<Request = unknown> {
-  /** Freshness lifetime. Default, and most: one year. */
-  readonly expire?: Duration;
-  /** How long after that a stale response is still served while one request renews it (RFC 5861 §3). Default: not at all. */
-  readonly staleWhileRevalidate?: Duration;
-  /** How long after that a stale response is served when the handler throws or answers 500, 502, 503 or 504 (RFC 5861 §4). */
-  readonly staleIfError?: Duration;
-  /** Names to purge responses by. */
-  readonly tags?: readonly string[] | ((request: Request) => readonly string[]);
-  /**
-   * Query parameters in the key: only those named, all `except` those named, or `"none"`. The handler does not see the
-   * others. Default: all. `{ noVarySearch: 'key-order, params=("utm")' }` says it as the field `No-Vary-Search` does, and
-   * the response tells it downstream.
-   */
-  readonly query?:
-    | readonly string[]
-    | { readonly except: readonly string[] }
-    | { readonly noVarySearch: string }
-    | "none";
-  /** Request fields in the key; the response names them in `Vary`. */
-  readonly vary?: readonly string[];
-  /** A part of the key of your own; it is added to method, host, path and query and takes nothing away. */
-  readonly key?: (request: Request) => unknown;
-  /**
-   * Who shares a response. Not given: a request with an identity (`Authorization`, a session cookie) bypasses the cache.
-   * `"public"`: the identity makes no difference. A function: the id of the user or group, hashed into the key.
-   */
-  readonly audience?: "public" | ((request: Request) => string | number | bigint | null | undefined);
-  /** False: this request takes no part. */
-  readonly when?: (request: Request) => boolean;
-  /** False: this response is not stored. */
-  readonly storeWhen?: (response: CandidateResponse) => boolean;
-  /** True caches QUERY requests too (RFC 10008), with up to 64 KiB of content, by a hash of it. Default false. */
-  readonly queryMethod?: boolean;
-  /** True sends the tags as `Cache-Groups` (RFC 9875), for caches downstream. Default false. */
-  readonly cacheGroups?: boolean;
-  /** Further statuses to store, for the route's lifetime or one of their own: `[404]`, `{ 404: "1m" }`. */
-  readonly statuses?: readonly number[] | Readonly<Record<number, Duration>>;
-  /** What `Cache-Control` of a request may do on this route. */
-  readonly requestDirectives?: RequestDirectiveMode;
-  /** What browsers are told instead of the remaining lifetime: a shorter one, or `"no-cache"` to ask each time. */
-  // "no-cache" is a text like any Duration to the compiler, and named for people.
-  // oxlint-disable-next-line typescript/no-redundant-type-constituents
-  readonly browser?: Duration | "no-cache";
-  /** Lifetime for CDNs, sent as `CDN-Cache-Control` (RFC 9213). */
-  readonly cdn?: Duration;
-  /** A larger body is served, not stored. Bytes. */
-  readonly maxBodyBytes?: number;
-  /**
-   * Targeted fields that come before `Cache-Control`, in this order (RFC 9213): `["shop-cache-control"]`. They are passed
-   * on. Default: the profile's.
-   */
-  readonly targetedFields?: readonly string[];
-  /** With `cached.byHeaders()`: how far the response's own fields are followed. Default `"origin"`. */
-  readonly profile?: ProfileName;
-}
-
 /** The options of a cache with every default filled in. */
 export interface ResolvedCacheOptions {
   readonly store: CacheStore;
@@ -128,15 +66,8 @@ export interface ResolvedCacheOptions {
   readonly now: () => number;
 }
 
-/** RFC 9110 statuses whose meaning does not depend on the moment or the user; others only where a route asks. */
-const DEFAULT_STATUSES: readonly number[] = [200, 203, 300, 301, 308];
 const DEFAULT_MAX_BODY_BYTES = 4 * 1024 * 1024;
 const DEFAULT_MAX_VARIANTS = 64;
-const MAX_QUERY_CONTENT_BYTES = 64 * 1024;
-const MAX_TAGS = 64;
-const MAX_TAG_LENGTH = 256;
-const DIRECTIVE_MODES: readonly RequestDirectiveMode[] = ["bypass", "rfc9111", "ignore"];
-
 const CACHE_OPTIONS: Readonly<Record<keyof CacheOptions, true>> = {
   store: true,
   prefix: true,
@@ -151,28 +82,6 @@ const CACHE_OPTIONS: Readonly<Record<keyof CacheOptions, true>> = {
   authority: true,
   languages: true,
   now: true,
-};
-
-const ROUTE_OPTIONS: Readonly<Record<keyof RouteOptions, true>> = {
-  expire: true,
-  staleWhileRevalidate: true,
-  staleIfError: true,
-  tags: true,
-  query: true,
-  vary: true,
-  key: true,
-  audience: true,
-  when: true,
-  storeWhen: true,
-  cacheGroups: true,
-  queryMethod: true,
-  statuses: true,
-  requestDirectives: true,
-  browser: true,
-  cdn: true,
-  maxBodyBytes: true,
-  targetedFields: true,
-  profile: true,
 };
 
 /** Checks the options of a cache; every mistake throws here and names option, value and cure. */
@@ -230,187 +139,6 @@ function identityRules(identity: NonNullable<CacheOptions["identity"]>): Identit
   return { authorization, cookies: new Set(cookies.map((name) => name.toLowerCase())) };
 }
 
-/** Checks the options of a route. `hash` makes an identity unreadable before it enters a key. */
-export function resolveRouteOptions<Request>(
-  options: RouteOptions<Request>,
-  cache: ResolvedCacheOptions,
-  lifetimeFrom: "route" | "fields",
-  hash: (text: string) => string,
-): RouteRules {
-  const caller = lifetimeFrom === "route" ? "cached" : "cached.byHeaders";
-  const where = (option: string): string => `${caller}({ ${option} })`;
-  refuseUnknown(`${caller}()`, options, ROUTE_OPTIONS);
-  if (lifetimeFrom === "fields" && options.expire !== undefined) {
-    throw invalidOption(
-      where("expire"),
-      "no lifetime",
-      options.expire,
-      "With byHeaders() the response's own fields decide; use cached() for a lifetime of yours.",
-    );
-  }
-  for (const name of ["key", "when", "storeWhen"] as const) requireFunction(where(name), options[name]);
-  const { audience, tags, key, when, storeWhen, cacheGroups } = options;
-  requireBoolean(where("cacheGroups"), cacheGroups, "True sends the tags as Cache-Groups.");
-  requireBoolean(where("queryMethod"), options.queryMethod, "True caches QUERY requests too.");
-  if (audience !== undefined && audience !== "public" && typeof audience !== "function") {
-    throw invalidOption(
-      where("audience"),
-      '"public" or a function',
-      audience,
-      "A function returns the id of the user or group that shares the response.",
-    );
-  }
-  const profile = profileOf(where("profile"), options.profile, lifetimeFrom);
-  const lifetimeSeconds = lifetimes(options, where);
-  const vary = fieldNames(where("vary"), options.vary ?? []);
-  return Object.freeze({
-    lifetimeSeconds,
-    staleWhileRevalidateSeconds: optionalSeconds(options.staleWhileRevalidate, where("staleWhileRevalidate")),
-    staleIfErrorSeconds: optionalSeconds(options.staleIfError, where("staleIfError")),
-    browser: options.browser === "no-cache" ? "no-cache" : secondsOrNothing(options.browser, where("browser")),
-    cdnSeconds: secondsOrNothing(options.cdn, where("cdn")),
-    requestDirectives: directiveMode(where("requestDirectives"), options.requestDirectives ?? cache.requestDirectives),
-    storing: {
-      lifetimeFrom,
-      statuses: new Set(lifetimeSeconds.keys()),
-      sharedByDeclaration: audience !== undefined,
-      keyedFields: new Set(vary),
-      heuristic: profile.heuristic,
-      allowSetCookie: profile.allowSetCookie,
-      allowAnyFinalStatus: profile.allowAnyFinalStatus,
-      allowVaryIdentity: profile.allowVaryIdentity,
-      allowPartial: profile.allowPartial,
-    },
-    targets:
-      options.targetedFields === undefined
-        ? profile.targets
-        : fieldNames(where("targetedFields"), options.targetedFields, false),
-    searchRule: searchRule(where("query"), options.query),
-    sharesAuthorized: profile.sharesAuthorized,
-    sharesSessions: profile.sharesSessions,
-    queryContentBytes: options.queryMethod === true ? MAX_QUERY_CONTENT_BYTES : 0,
-    emitsGroups: options.cacheGroups === true,
-    readsGroups: profile.readsGroups,
-    storesPosts: profile.storesPosts,
-    honoursNoVarySearch: profile.honoursNoVarySearch,
-    failureGraceSeconds: profile.failureGraceSeconds,
-    keyRules: { prefix: cache.prefix, query: queryRule(where("query"), options.query, profile) },
-    vary,
-    keyPart: key === undefined ? undefined : (native: unknown) => canonicalText(key(native as Request)),
-    audience:
-      typeof audience === "function" ? (native: unknown) => memberOf(audience(native as Request), hash) : audience,
-    when: when === undefined ? undefined : (native: unknown) => when(native as Request),
-    storeWhen,
-    tags: tags === undefined ? undefined : tagsOf(where("tags"), tags),
-    maxBodyBytes: positiveInteger(where("maxBodyBytes"), options.maxBodyBytes ?? cache.maxBodyBytes),
-  });
-}
-
-function lifetimes<Request>(options: RouteOptions<Request>, where: (option: string) => string): Map<number, number> {
-  const seconds = options.expire === undefined ? ONE_YEAR_SECONDS : durationSeconds(options.expire, where("expire"));
-  const lifetimeSeconds = new Map(DEFAULT_STATUSES.map((status) => [status, seconds]));
-  const { statuses } = options;
-  if (statuses === undefined) return lifetimeSeconds;
-  if (typeof statuses !== "object" || statuses === null) {
-    throw invalidOption(
-      where("statuses"),
-      "a list or record of statuses",
-      statuses,
-      'For example [404] or { 404: "1m" }.',
-    );
-  }
-  const pairs: [number, Duration | undefined][] = Array.isArray(statuses)
-    ? (statuses as readonly number[]).map((status) => [status, undefined])
-    : Object.entries(statuses).map(([status, expire]) => [Number(status), expire]);
-  for (const [status, expire] of pairs) {
-    if (!Number.isInteger(status) || status < 200 || status > 599 || NEVER_STORED.has(status)) {
-      throw invalidOption(
-        where("statuses"),
-        "final statuses but 204, 205, 206 and 304",
-        status,
-        `A cache cannot answer with a stored ${status}.`,
-      );
-    }
-    lifetimeSeconds.set(
-      status,
-      expire === undefined ? seconds : durationSeconds(expire, where(`statuses: { ${status} }`)),
-    );
-  }
-  return lifetimeSeconds;
-}
-
-const NEVER_STORED: ReadonlySet<number> = new Set([204, 205, 206, 304]);
-
-function queryRule<Request>(where: string, query: RouteOptions<Request>["query"], profile: ProfileRules): QueryRule {
-  if (query === undefined) return profile.sortsQuery ? "all" : "as-sent";
-  if (query === "none") return "none";
-  if (isTexts(query)) return query.length === 0 ? "none" : { only: new Set(query) };
-  if (typeof query === "object" && query !== null && "noVarySearch" in query) return "as-sent";
-  if (typeof query === "object" && query !== null && "except" in query && isTexts(query.except)) {
-    return { except: new Set(query.except) };
-  }
-  throw invalidOption(
-    where,
-    'names, { except: names }, { noVarySearch } or "none"',
-    query,
-    'For example ["lang", "page"].',
-  );
-}
-
-function searchRule<Request>(where: string, query: RouteOptions<Request>["query"]): RouteRules["searchRule"] {
-  if (typeof query !== "object" || query === null || !("noVarySearch" in query)) return undefined;
-  const text: unknown = query.noVarySearch;
-  const rule = typeof text === "string" ? parseNoVarySearch({ "no-vary-search": text }) : undefined;
-  if (typeof text === "string" && rule !== undefined) return { text, rule };
-  throw invalidOption(where, "a value of No-Vary-Search", text, `For example 'key-order, params=("utm_source")'.`);
-}
-
-function profileOf(where: string, name: unknown, lifetimeFrom: "route" | "fields"): ProfileRules {
-  const known = PROFILE_NAMES.find((candidate) => candidate === (name ?? "origin"));
-  if (known === undefined) {
-    throw invalidOption(where, PROFILE_NAMES.map((profile) => `"${profile}"`).join(", "), name, "See the README.");
-  }
-  if (name !== undefined && lifetimeFrom === "route") {
-    throw invalidOption(where, "no profile", name, "A profile is for cached.byHeaders(); here the lifetime is yours.");
-  }
-  return profileRules(known);
-}
-
-function memberOf(id: string | number | bigint | null | undefined, hash: (text: string) => string): string {
-  if (id === undefined || id === null || id === "") return "anonymous";
-  if (typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") {
-    throw invalidOption("cached({ audience })", "the id of a user or group", id, "Return a text or a number.");
-  }
-  return hash(String(id));
-}
-
-function tagsOf(
-  where: string,
-  tags: readonly string[] | ((native: never) => readonly string[]),
-): (native: unknown) => readonly string[] {
-  if (typeof tags === "function") return (native) => checkedTags(where, tags(native as never));
-  const fixed = Object.freeze([...checkedTags(where, tags)]);
-  return () => fixed;
-}
-
-function checkedTags(where: string, tags: unknown): readonly string[] {
-  const cure = `Up to ${MAX_TAGS} texts of up to ${MAX_TAG_LENGTH} characters, for example [\`user:\${id}\`].`;
-  if (!isTexts(tags)) throw invalidOption(where, "a list of texts", tags, cure);
-  if (tags.length > MAX_TAGS) throw invalidOption(where, `at most ${MAX_TAGS} tags`, tags, cure);
-  for (const tag of tags) {
-    if (tag === "" || tag.length > MAX_TAG_LENGTH) throw invalidOption(where, "texts of a tag's length", tag, cure);
-  }
-  return tags;
-}
-
-function fieldNames(where: string, names: unknown, sorted = true): readonly string[] {
-  if (!isTexts(names) || !names.every(isFieldName)) {
-    throw invalidOption(where, "names of request fields", names, 'For example ["accept-language"].');
-  }
-  const unique = [...new Set(names.map((name) => name.toLowerCase()))];
-  return sorted ? unique.toSorted() : unique;
-}
-
 function languagesOf(where: string, languages: unknown): readonly string[] | undefined {
   if (languages === undefined) return undefined;
   if (
@@ -426,53 +154,4 @@ function languagesOf(where: string, languages: unknown): readonly string[] | und
 function classes(where: string, types: unknown): readonly AnyClass[] {
   if (Array.isArray(types) && types.every((type) => typeof type === "function")) return [...(types as AnyClass[])];
   throw invalidOption(where, "a list of classes", types, "For example [Session].");
-}
-
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((member) => typeof member === "string");
-}
-
-function optionalSeconds(duration: Duration | undefined, where: string): number {
-  return duration === undefined ? 0 : durationSeconds(duration, where);
-}
-
-function secondsOrNothing(duration: Duration | undefined, where: string): number | undefined {
-  return duration === undefined ? undefined : durationSeconds(duration, where);
-}
-
-function directiveMode(where: string, mode: unknown): RequestDirectiveMode {
-  const known = DIRECTIVE_MODES.find((candidate) => candidate === mode);
-  if (known !== undefined) return known;
-  throw invalidOption(where, '"bypass", "rfc9111" or "ignore"', mode, "See requestDirectives in the README.");
-}
-
-function positiveInteger(where: string, value: unknown): number {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value > 0) return value;
-  throw invalidOption(where, "a whole number > 0", value, "");
-}
-
-function requireFunction(where: string, value: unknown): void {
-  if (value === undefined || typeof value === "function") return;
-  throw invalidOption(where, "a function", value, "It is called with the framework's request or the response.");
-}
-
-function requireBoolean(where: string, value: unknown, cure: string): void {
-  if (value === undefined || typeof value === "boolean") return;
-  throw invalidOption(where, "true or false", value, cure);
-}
-
-function requireMethods(where: string, value: unknown, names: readonly string[], cure: string): void {
-  const methods = value as Record<string, unknown> | null;
-  if (typeof value === "object" && methods !== null && names.every((name) => typeof methods[name] === "function"))
-    return;
-  throw invalidOption(where, `an object with ${names.join("(), ")}()`, value, cure);
-}
-
-function refuseUnknown(caller: string, options: unknown, known: Readonly<Record<string, true>>): void {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw invalidOption(caller, "an object of options", options, 'For example { expire: "5m" }.');
-  }
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(known, name)) throw unknownOption(caller, name, Object.keys(known));
-  }
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { fetchCache } from "../src/adapters/fetch.ts";
 import { createCache } from "../src/cache.ts";
-import type { CacheOptions, RouteOptions } from "../src/options.ts";
+import type { CacheOptions } from "../src/options.ts";
+import type { RouteOptions } from "../src/route-options.ts";
 
 const handler = (): Response => new Response("ok");
 

@@ -9,7 +9,7 @@ import {
   type Duration,
 } from "../duration.ts";
 import { invalidOption } from "../errors.ts";
-import type { RouteOptions } from "../options.ts";
+import type { RouteOptions } from "../route-options.ts";
 
 /** Options, or a lifetime alone: `"5m"` is short for `{ expire: "5m" }`. */
 export type RouteArgument<Request> = RouteOptions<Request> | Duration;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 
 import type { Cache } from "../cache.ts";
 import { invalidOption, unknownOption } from "../errors.ts";
-import type { RouteOptions } from "../options.ts";
+import type { RouteOptions } from "../route-options.ts";
 import type { Logger } from "../types.ts";
 
 /** Options of {@link createProxy}. Times are milliseconds. */

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from "node:http";
 
-import type { RouteOptions } from "../options.ts";
+import type { RouteOptions } from "../route-options.ts";
 import type { ProfileName } from "../profiles.ts";
 
 /** The careful one. */

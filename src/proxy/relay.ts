@@ -69,13 +69,18 @@ function pump(
   mayTrail: boolean,
 ): void {
   let isOver = false;
+  let isReset = false;
   const resume = (): void => void incoming.resume();
   response.on("drain", resume);
   incoming.on("data", (chunk: Buffer) => {
     if (!response.write(chunk)) incoming.pause();
   });
+  outgoing.once("error", () => {
+    isReset = true;
+  });
   incoming.once("end", () => {
-    if (!incoming.complete) return;
+    // Where only the end of the connection ends the body, Node takes a reset for one too (RFC 9112 §8).
+    if (!incoming.complete || (isReset && !isFramed(incoming))) return;
     isOver = true;
     if (mayTrail) {
       const pairs = trailerPairs(incoming.rawTrailers);
@@ -94,6 +99,10 @@ function pump(
     response.off("drain", resume);
     if (!isOver) cutOff(request, response);
   });
+}
+
+function isFramed({ headers, rawHeaders }: IncomingMessage): boolean {
+  return headers["content-length"] !== undefined || membersOf(rawHeaders, "transfer-encoding").includes("chunked");
 }
 
 /** Sends the head by itself, when no body came along with it. */

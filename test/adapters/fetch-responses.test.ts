@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 
 import { fetchCache } from "../../src/adapters/fetch.ts";
 import { createCache } from "../../src/index.ts";
-import type { RouteOptions } from "../../src/options.ts";
+import type { RouteOptions } from "../../src/route-options.ts";
 import { firstPiece, open, read } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";
 import type { StoreKind } from "./contract/stores.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createCache, type Cache, type ExplainOptions, type Explanation } from "../../src/cache.ts";
-import type { CacheOptions, RouteOptions } from "../../src/options.ts";
+import type { CacheOptions } from "../../src/options.ts";
+import type { RouteOptions } from "../../src/route-options.ts";
 import { fetchCache } from "../../src/adapters/fetch.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { fakeClock, originStub } from "../../src/testing.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { memoryStore } from "../../src/stores/memory.ts";
-import type { RouteOptions } from "../../src/options.ts";
+import type { RouteOptions } from "../../src/route-options.ts";
 import type { StoreEntry } from "../../src/types.ts";
 import { harness, openBody, STORES } from "./harness.ts";
 

@@ -2,7 +2,7 @@
 
 import type { Cache } from "../../../src/index.ts";
 import type { Cached } from "../../../src/adapters/_cached.ts";
-import type { RouteOptions } from "../../../src/options.ts";
+import type { RouteOptions } from "../../../src/route-options.ts";
 
 /** What a handler can see of its request, through the framework's own means. */
 export interface Seen {

@@ -1,0 +1,65 @@
+/** Checks that options share. Each mistake throws, naming option, value and cure. */
+
+import { durationSeconds, type Duration } from "./duration.ts";
+import { invalidOption, unknownOption } from "./errors.ts";
+import { isFieldName } from "./rfc9111/fields.ts";
+import type { RequestDirectiveMode } from "./types.ts";
+
+const DIRECTIVE_MODES: readonly RequestDirectiveMode[] = ["bypass", "rfc9111", "ignore"];
+
+export function fieldNames(where: string, names: unknown, sorted = true): readonly string[] {
+  if (!isTexts(names) || !names.every(isFieldName)) {
+    throw invalidOption(where, "names of request fields", names, 'For example ["accept-language"].');
+  }
+  const unique = [...new Set(names.map((name) => name.toLowerCase()))];
+  return sorted ? unique.toSorted() : unique;
+}
+
+export function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((member) => typeof member === "string");
+}
+
+export function optionalSeconds(duration: Duration | undefined, where: string): number {
+  return duration === undefined ? 0 : durationSeconds(duration, where);
+}
+
+export function secondsOrNothing(duration: Duration | undefined, where: string): number | undefined {
+  return duration === undefined ? undefined : durationSeconds(duration, where);
+}
+
+export function directiveMode(where: string, mode: unknown): RequestDirectiveMode {
+  const known = DIRECTIVE_MODES.find((candidate) => candidate === mode);
+  if (known !== undefined) return known;
+  throw invalidOption(where, '"bypass", "rfc9111" or "ignore"', mode, "See requestDirectives in the README.");
+}
+
+export function positiveInteger(where: string, value: unknown): number {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value > 0) return value;
+  throw invalidOption(where, "a whole number > 0", value, "");
+}
+
+export function requireFunction(where: string, value: unknown): void {
+  if (value === undefined || typeof value === "function") return;
+  throw invalidOption(where, "a function", value, "It is called with the framework's request or the response.");
+}
+
+export function requireBoolean(where: string, value: unknown, cure: string): void {
+  if (value === undefined || typeof value === "boolean") return;
+  throw invalidOption(where, "true or false", value, cure);
+}
+
+export function requireMethods(where: string, value: unknown, names: readonly string[], cure: string): void {
+  const methods = value as Record<string, unknown> | null;
+  if (typeof value === "object" && methods !== null && names.every((name) => typeof methods[name] === "function"))
+    return;
+  throw invalidOption(where, `an object with ${names.join("(), ")}()`, value, cure);
+}
+
+export function refuseUnknown(caller: string, options: unknown, known: Readonly<Record<string, true>>): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw invalidOption(caller, "an object of options", options, 'For example { expire: "5m" }.');
+  }
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(known, name)) throw unknownOption(caller, name, Object.keys(known));
+  }
+}
