@@ -118,7 +118,7 @@ function isPartial(request: CacheRequest, { status, fields }: ResponseHead, rule
   if (status === 206) return true;
   if (!hasField(fields, "content-range")) return false;
   // Only 206 and 416 give the field a meaning (RFC 9110 §14.4). Where no part was asked for, it is none.
-  return status === 416 || rules.allowPartial !== true || hasField(request.fields, "range");
+  return status === 416 || rules.lifetimeFrom === "route" || hasField(request.fields, "range");
 }
 
 /** RFC 10008 §2.7: a QUERY may be stored where its content is in the key, so only with content that is known. */
