@@ -45,9 +45,9 @@ async function main() {
     return 0;
   }
   const runs = Number(flags.runs);
-  if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${flags.runs}: expected a whole number from 1.`);
+  if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${String(flags.runs)}: expected a whole number from 1.`);
   if (flags.profile !== undefined && !PROFILES.includes(flags.profile)) {
-    throw new Error(`--profile ${flags.profile}: expected one of ${PROFILES.join(", ")}.`);
+    throw new Error(`--profile ${String(flags.profile)}: expected one of ${PROFILES.join(", ")}.`);
   }
   const suite = await loadSuite(flags.suite ?? installSuite());
   const profiles = flags.profile === undefined ? PROFILES : [flags.profile];

@@ -12,7 +12,7 @@ const FIELD_LINE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*$/;
 const STATUS_LINE = /^HTTP\/1\.1 (\d{3}) [\t\x20-\x7e\x80-\xff]*$/;
 
 /** The final answer at `at`, and where it ends; `undefined` while some of it is missing. */
-export function readAnswer(
+function readAnswer(
   text: string,
   at: number,
   isHead: boolean,
@@ -79,7 +79,7 @@ export interface Conversation {
 }
 
 /** Longest time one connection may take for all that is sent on it. */
-export const BOUND_MS = 15_000;
+const BOUND_MS = 15_000;
 
 /** How long the last bytes of a connection are given, if nothing comes back: they may be the beginning of something. */
 const LINGER_MS = 8;
