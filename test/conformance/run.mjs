@@ -45,7 +45,8 @@ async function main() {
     return 0;
   }
   const runs = Number(flags.runs);
-  if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${String(flags.runs)}: expected a whole number from 1.`);
+  if (!Number.isInteger(runs) || runs < 1)
+    throw new Error(`--runs ${String(flags.runs)}: expected a whole number from 1.`);
   if (flags.profile !== undefined && !PROFILES.includes(flags.profile)) {
     throw new Error(`--profile ${String(flags.profile)}: expected one of ${PROFILES.join(", ")}.`);
   }
