@@ -45,6 +45,15 @@ export class Flight {
     if (this.#flights.get(this.#key) === this) this.#flights.delete(this.#key);
     const waiters = this.#waiters;
     this.#waiters = [];
-    for (const waiter of waiters) waiter(end);
+    const thrown: unknown[] = [];
+    for (const waiter of waiters) {
+      try {
+        waiter(end);
+      } catch (error) {
+        thrown.push(error);
+      }
+    }
+    // One whose handler throws must not keep the others waiting.
+    if (thrown.length > 0) throw thrown[0];
   }
 }

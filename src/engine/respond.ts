@@ -80,12 +80,16 @@ function decide(turn: Turn, selected: Selected, nowMs: number): void {
   try {
     act(turn, selected, nowMs);
   } catch (error) {
-    // From here on it is the handler that throws.
-    if (turn.begun) throw error;
-    reportFault(turn.engine, turn.request, error);
-    turn.begun = true;
-    turn.exchange.pass(NOTHING);
+    leaveToHandler(turn, error);
   }
+}
+
+function leaveToHandler(turn: Turn, error: unknown): void {
+  // Once it has begun, it is the handler that throws.
+  if (turn.begun) throw error;
+  reportFault(turn.engine, turn.request, error);
+  turn.begun = true;
+  turn.exchange.pass(NOTHING);
 }
 
 /** One request on its way, until it is answered. */
@@ -264,6 +268,14 @@ function forwarded(
 
 /** The request this one waited for has ended. */
 function land(turn: Turn, need: Need, end: FlightEnd): void {
+  try {
+    goOn(turn, need, end);
+  } catch (error) {
+    leaveToHandler(turn, error);
+  }
+}
+
+function goOn(turn: Turn, need: Need, end: FlightEnd): void {
   const nowMs = turn.engine.now();
   switch (end.type) {
     case "stored":

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createCache } from "../../src/cache.ts";
-import type { Exchange } from "../../src/engine/exchange.ts";
+import type { Exchange, Fill } from "../../src/engine/exchange.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { harness, openBody, recordedExchange, cacheRequest, bytes, text, STORES, type Answer } from "./harness.ts";
 
@@ -374,5 +374,38 @@ describe("look-ups that are answered later", () => {
     for (let caller = 0; caller < 10; caller += 1) route.respond(request, exchange);
     await vi.waitFor(() => expect(bodies).toHaveLength(10));
     expect(new Set(bodies)).toEqual(new Set(["run 1"]));
+  });
+});
+
+describe("those who wait for a response that cannot be shared", () => {
+  it("all go on, also where the handler of one of them throws (T27)", () => {
+    const route = createCache().route({ expire: "1m" });
+    const request = { method: "GET", scheme: "http", authority: "a.example", path: "/", fields: {} };
+    let leader: Fill | undefined;
+    const asked: string[] = [];
+    const exchange = (forward: (fill: Fill) => void): Exchange => ({
+      native: undefined,
+      send: () => {},
+      pass: () => {},
+      forward,
+    });
+    route.respond(
+      request,
+      exchange((fill) => {
+        leader = fill;
+      }),
+    );
+    for (const name of ["first", "throws", "last"]) {
+      route.respond(
+        request,
+        exchange(() => {
+          asked.push(name);
+          if (name === "throws") throw new Error("the handler of one");
+        }),
+      );
+    }
+    expect(asked).toEqual([]);
+    leader?.head({ status: 200, fields: { "set-cookie": "a=1" } }, new Uint8Array(0));
+    expect(asked).toEqual(["first", "throws", "last"]);
   });
 });

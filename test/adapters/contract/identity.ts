@@ -33,6 +33,15 @@ export function identity(setup: Setup): void {
     },
   );
 
+  it("T24 a handler that reads a session and says no Vary: its answer reaches nobody else", async () => {
+    const { get } = await setup.serve((seen) => ({ text: `cart of ${seen.header("cookie") ?? "nobody"}` }));
+
+    expect((await get("/", { Cookie: "sid=a" })).text).toBe("cart of sid=a");
+    const stranger = await get("/");
+    expect([stranger.text, hitOrMiss(stranger)]).toEqual(["cart of nobody", "Miss"]);
+    expect((await get("/", { Cookie: "sid=b" })).text).toBe("cart of sid=b");
+  });
+
   it("5.11 other cookies make no difference", async () => {
     const { get } = await setup.serve(counter().handler);
     await get("/");
