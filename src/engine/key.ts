@@ -1,4 +1,4 @@
-import { primaryKey } from "../rfc9111/cache-key.ts";
+import { normaliseQuery, primaryKey } from "../rfc9111/cache-key.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
 import { noVarySearchQuery, parseNoVarySearch, type NoVarySearch } from "../rfc9111/no-vary-search.ts";
 import { presentedFields } from "../rfc9111/vary.ts";
@@ -80,11 +80,21 @@ function learnedRule(engine: Engine, route: RouteRules, request: CacheRequest): 
   return engine.searchRules.get(resourceOf(request));
 }
 
+/** A path with its query as it is in the key by the route's own rules. */
+export function keyedPath(route: RouteRules, path: string): string {
+  if (route.searchRule !== undefined) return searchedPath(path, route.searchRule.rule);
+  return withQuery(path, (query) => normaliseQuery(query, route.keyRules.query));
+}
+
 /** A path with the query that all equivalent queries share. */
-export function searchedPath(path: string, rule: NoVarySearch): string {
+function searchedPath(path: string, rule: NoVarySearch): string {
+  return withQuery(path, (query) => noVarySearchQuery(query, rule));
+}
+
+function withQuery(path: string, change: (query: string) => string): string {
   const mark = path.indexOf("?");
   if (mark === -1) return path;
-  const query = noVarySearchQuery(path.slice(mark + 1), rule);
+  const query = change(path.slice(mark + 1));
   return query === "" ? path.slice(0, mark) : `${path.slice(0, mark)}?${query}`;
 }
 

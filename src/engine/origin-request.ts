@@ -1,8 +1,7 @@
-import { normaliseQuery, type QueryRule } from "../rfc9111/cache-key.ts";
 import { conditionalFields } from "../rfc9111/validation.ts";
 import type { CacheRequest, Fields } from "../types.ts";
 import type { OriginRequest } from "./exchange.ts";
-import { searchedPath } from "./key.ts";
+import { keyedPath } from "./key.ts";
 import type { RouteRules } from "./route.ts";
 import type { LiveResponse } from "./stored-entry.ts";
 
@@ -30,16 +29,9 @@ export function originRequest({ route, request, stale, isApart, storable }: Orig
   const plus = stale === undefined ? NO_FIELDS : conditionalFields(stale.stored);
   const asksForParts = isApart === true || route.storing.allowPartial === true;
   const without = asksForParts ? CONDITIONS : NOT_FOR_ORIGIN;
-  const path =
-    route.searchRule === undefined
-      ? keyedPath(request.path, route.keyRules.query)
-      : searchedPath(request.path, route.searchRule.rule);
+  const { searchRule, keyRules } = route;
+  // With every parameter in the key, the handler may as well see them as they were sent.
+  const isWhole = searchRule === undefined && (keyRules.query === "all" || keyRules.query === "as-sent");
+  const path = isWhole ? request.path : keyedPath(route, request.path);
   return { path, without, plus };
-}
-
-function keyedPath(path: string, rule: QueryRule): string {
-  const mark = path.indexOf("?");
-  if (rule === "all" || rule === "as-sent" || mark === -1) return path;
-  const query = normaliseQuery(path.slice(mark + 1), rule);
-  return query === "" ? path.slice(0, mark) : `${path.slice(0, mark)}?${query}`;
 }

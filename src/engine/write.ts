@@ -1,5 +1,4 @@
 import { cacheGroups } from "../rfc9111/cache-groups.ts";
-import { normaliseQuery } from "../rfc9111/cache-key.ts";
 import type { ResponseDirectives } from "../rfc9111/directives.ts";
 import { endToEndFields, fieldValue, hasField } from "../rfc9111/fields.ts";
 import { correctedInitialAgeSeconds, currentAgeSeconds, freshnessLifetimeSeconds } from "../rfc9111/freshness.ts";
@@ -12,6 +11,7 @@ import type { Engine } from "./engine.ts";
 import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
 import { withGroups } from "./groups.ts";
+import { keyedPath } from "./key.ts";
 import { keyOfVariant, partKey, type VarySpec } from "./select.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "./stored-entry.ts";
@@ -121,9 +121,8 @@ function generatedEtag(
   fields: Fields,
   body: Uint8Array,
 ): string {
-  const [path = "", ...rest] = request.path.split("?");
-  const query = normaliseQuery(rest.join("?"), route.keyRules.query);
-  return `"${engine.contentHash(`${path}?${query}\n${fieldValue(fields, "content-encoding") ?? ""}`, body)}"`;
+  const coding = fieldValue(fields, "content-encoding") ?? "";
+  return `"${engine.contentHash(`${keyedPath(route, request.path)}\n${coding}`, body)}"`;
 }
 
 /** The response's `Vary` with the fields the developer put into the key; `undefined` when there is nothing to add. */

@@ -273,6 +273,10 @@ describe("options that say it with a field", () => {
     expect((await ask("?a=2&b=1&utm=y")).headers.get("x-reprise-cache")).toBe("Hit");
     expect((await ask("?a=3&b=1")).headers.get("x-reprise-cache")).toBe("Miss");
     expect(seen).toEqual(["?a=2&b=1", "?a=3&b=1"]);
+    // Another process that was asked otherwise makes the same tag.
+    const elsewhere = fetchCache(createCache())({ query }, () => new Response("ok"));
+    const tag = (await elsewhere(new Request("http://origin.test/?utm=z&a=2&b=1"))).headers.get("etag");
+    expect(tag).toBe((await ask("?b=1&a=2")).headers.get("etag"));
   });
 
   it("targetedFields are an own list, in order, and passed on (RFC 9213)", async () => {
