@@ -53,8 +53,19 @@ export function redisClientMissing(): CodedError {
 
 /** The connection to a store could not be made or was lost. `reason` must be free of secrets. */
 export function storeUnreachable(address: string, reason: string): CodedError {
-  return coded(new Error(`${address}: ${reason}`), "ERR_STORE_UNREACHABLE");
+  const cure = UNREACHABLE_CURES.find(({ sign }) => sign.test(reason))?.cure;
+  const message = `${address}: ${reason}${cure === undefined ? "" : `\n${cure}`}`;
+  return coded(new Error(message), "ERR_STORE_UNREACHABLE");
 }
+
+const UNREACHABLE_CURES: readonly { readonly sign: RegExp; readonly cure: string }[] = [
+  { sign: /WRONGPASS/, cure: "Check the user name and the password." },
+  { sign: /NOAUTH/, cure: "The server asks for a password: give one." },
+  { sign: /NOPERM/, cure: "Give this user the permissions it lacks." },
+  { sign: /ENOTFOUND|EAI_AGAIN/, cure: "Check the host name." },
+  { sign: /ECONNREFUSED/, cure: "Check host and port, and that a server runs there." },
+  { sign: /time(d )?out|no answer within/i, cure: "Check host and port, and that no firewall is in between." },
+];
 
 /** A store did not answer within its deadline. */
 export function storeTimeout(operation: string, deadlineMs: number): CodedError {
@@ -71,9 +82,24 @@ export function storeOperationFailed(operation: string, reason: string): CodedEr
   return coded(new Error(`${operation}: ${reason}`), "ERR_STORE_OPERATION");
 }
 
+/** A purge may not hold in other processes, because the store did not say that it has it. */
+export function purgeNotAcknowledged(prefix: string, targets: number, reason: string): CodedError {
+  const message =
+    `purge of ${targets} ${targets === 1 ? "target" : "targets"} under ${JSON.stringify(prefix)}: Redis did not acknowledge it, ${reason}.\n` +
+    "It holds in this process and is tried again when Redis is next read; until then other processes may serve what it names. " +
+    "Purge again later if this process may end before that.";
+  return coded(new Error(message), "ERR_PURGE_NOT_ACKNOWLEDGED");
+}
+
+/** A secret that anybody can guess, or none at all. It is never printed. */
+export function invalidIntegrityKey(got: string): CodedError<RangeError> {
+  const message = `redisStore({ integrityKey }): expected a text or a Uint8Array of at least 16 bytes, got ${got}.\nMake one with \`openssl rand -base64 32\` and give it to all processes.`;
+  return coded(new RangeError(message), "ERR_INVALID_OPTION");
+}
+
 /** A store is left out until it answers again. */
-export function storeSuspended(failures: number, last: Error): CodedError {
-  const message = `${failures} operations in a row failed, the last one with "${last.message}"; not used until it answers again`;
+export function storeSuspended(failures: string, last: Error): CodedError {
+  const message = `${failures} failed, the last one with "${last.message}"; not used until it answers again`;
   return coded(new Error(message), "ERR_STORE_SUSPENDED");
 }
 

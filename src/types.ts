@@ -61,8 +61,9 @@ export interface StoredResponse {
   readonly hasOriginValidator: boolean;
   /** For a stored 206: the `Range` it answered (RFC 9111 §3.3). */
   readonly rangeField?: string;
-  readonly tags: readonly string[];
-  /** Position in the purge log before the origin request was sent; empty where a store keeps no log. */
+  /** What it can be purged by besides its URI: tags, groups, route. */
+  readonly names: readonly string[];
+  /** Position in the purge log before the origin request was sent. */
   readonly generation: string;
 }
 
@@ -114,11 +115,88 @@ export type StoreMeta = { readonly [name: string]: unknown };
 export interface StoreEntry {
   readonly meta: StoreMeta;
   readonly body: Uint8Array;
+  /** Names it can be purged by: `#user:7`. Left out: none. */
+  readonly names?: readonly string[];
+  /** The absolute URI it can be purged by, alone or with all that is below a path. */
+  readonly uri?: string;
+  /**
+   * `generation()` of the store's purge log before the content was asked for. A purge after that position holds against it,
+   * whenever and by whomever it is put. Left out: no purge but of its key holds against it.
+   */
+  readonly generation?: string;
+  /** Set by `get`: a soft purge made it stale at this time. */
+  readonly outdatedAtMs?: number;
+  /** Set by `get` of a store shared by machines: to be added to the times in `meta`, because the writer's clock differs. */
+  readonly clockShiftMs?: number;
+  /** Set by `get` of a store that knows: how much longer the entry is kept. */
+  readonly retainMs?: number;
   /**
    * The owner's own decoded form of this entry. A store that keeps objects keeps it, so nothing is decoded on a hit;
    * a store that keeps bytes drops it.
    */
   live?: unknown;
+}
+
+/** What a purge names. */
+export type PurgeTarget =
+  /** Everything under the prefix. */
+  | { readonly kind: "all" }
+  /** The entries with this name. */
+  | { readonly kind: "name"; readonly text: string }
+  /** The entry under this key. */
+  | { readonly kind: "key"; readonly text: string }
+  /** The entries with this URI: an absolute one, or path and query for any origin. */
+  | { readonly kind: "uri"; readonly text: string }
+  /** The entries whose path is this one or below it, of one origin (absolute) or any: `/users` covers `/users/7?x`, not `/usersAbc`. */
+  | { readonly kind: "under"; readonly text: string };
+
+/** What purges have done to an entry. */
+export type PurgeVerdict = "valid" | "purged" | { readonly outdatedAtMs: number };
+
+/** Positions of the purge log right before and after the caller's own purge. */
+export interface PurgeReceipt {
+  readonly before: string;
+  readonly after: string;
+}
+
+/**
+ * A log of purges, not an index of entries: a purge costs the same whatever it covers, and holds against each entry whose
+ * content was asked for before it, also if that entry is put later.
+ */
+export interface PurgeLog {
+  /** The last proven position, to be kept with an entry; `""` while there is none. */
+  generation(prefix: string): string;
+  /** What the purges known by now have done to an entry. */
+  judge(prefix: string, key: string, entry: StoreEntry): PurgeVerdict;
+  /**
+   * Purges; holds for every reader that starts after it returned or resolved.
+   *
+   * @throws (or rejects with) `ERR_PURGE_NOT_ACKNOWLEDGED` when the store did not acknowledge it; it is then tried again
+   * before the store is next read.
+   */
+  purge(
+    prefix: string,
+    targets: readonly PurgeTarget[],
+    options: { readonly soft: boolean },
+  ): PurgeReceipt | Promise<PurgeReceipt>;
+  /** When the position was last proven, on the clock of `performance.now()`; `Infinity` where it always is. */
+  verifiedAtMs(prefix: string): number;
+  /** Proves the position anew; false when that was not possible. */
+  verify(prefix: string): boolean | Promise<boolean>;
+}
+
+/** The right of one process to fill a key, for a short time that is extended while the process lives. */
+export interface Lease {
+  /** Keeps `entry` and ends the lease; false when the lease was lost meanwhile, and nothing was kept. Never rejects. */
+  put(entry: StoreEntry, retainMs: number): Promise<boolean>;
+  /** Ends the lease without an entry: whoever waits may go next. Does nothing after `put`. */
+  release(): void;
+}
+
+/** Lets one of several processes fill a key while the others wait. */
+export interface Leases {
+  /** `"taken"`: another process fills the key. `undefined`: the store cannot say, so nobody should wait. Never rejects. */
+  acquire(key: string): Promise<Lease | "taken" | undefined>;
 }
 
 /** What a store tells the cache about itself. */
@@ -133,7 +211,7 @@ export type StoreEvent =
  *
  * A key is text of the form `<prefix> <name>`: the prefix has no space, the name is any text.
  * Each method may answer at once or with a promise; a store that can answer at once should.
- * A store must bound what it keeps and must not return an entry past its retention.
+ * A store must bound what it keeps and must not return an entry past its retention, nor one that its purge log has purged.
  *
  * `get` and `put` should not throw or reject for trouble in the store: they report an `operation-failed` event and count
  * as "nothing found" and "not kept". The engine survives those that do.
@@ -149,6 +227,10 @@ export interface CacheStore {
   /** Keeps `entry` for at most `retainMs`, replacing what was there. */
   put(key: string, entry: StoreEntry, retainMs: number): void | Promise<void>;
   delete(key: string): void | Promise<void>;
+  /** Where entries can be purged. Left out: the cache keeps a log of its own, which holds in its process only. */
+  readonly purges?: PurgeLog;
+  /** Left out: each process fills for itself. */
+  readonly leases?: Leases;
   /** Releases connections and timers. A store the user made the client of leaves that client open. */
   close?(): void | Promise<void>;
 }

@@ -5,8 +5,11 @@
  * breaker are ours. A command that fails, or is left out, resolves with `undefined`; a late answer is dropped.
  */
 
-import { storeOperationFailed, storeOverloaded, storeSuspended, storeTimeout } from "../errors.ts";
+import { asError, storeOperationFailed, storeOverloaded, storeSuspended, storeTimeout } from "../errors.ts";
+import { Breaker } from "./_breaker.ts";
 import { Deadlines } from "./_deadlines.ts";
+import { type Trouble, troubleOf } from "./_error-replies.ts";
+import { Unanswered } from "./_unanswered.ts";
 
 export interface GuardOptions {
   /** Longest wait for a read. A write, which no response waits for, may take ten times as long. */
@@ -21,28 +24,37 @@ export interface GuardOptions {
   readonly onFailure: (operation: string, error: Error) => void;
   /** The store answers again after it was left out. */
   readonly onResumed: () => void;
-  /** The connection is up and nothing has come back over it for seconds. */
+  /** The connection is up, and over it, or to a part of the store, nothing has come back for seconds. */
   readonly onStuck: () => void;
 }
 
 /** The commands that wait for an answer, abandoned ones included: an abandoned command still costs the client memory. */
 const MAX_IN_FLIGHT = 1024;
-const FAILURES_TO_SUSPEND = 5;
+/** A client that drops commands when a socket breaks never answers them; after this they count no longer. */
+const FORGET_MS = 60_000;
 const PROBE_EVERY_MS = 500;
-const PROBES_TO_STUCK = 6;
+/** Nobody changes a password twice a second, and servers log each refusal. */
+const PROBE_FORBIDDEN_EVERY_MS = 5000;
+const STUCK_MS = 3000;
 const REPORT_EVERY_MS = 10_000;
+
+type Counts = (trouble: Trouble) => boolean;
 
 export class Guard {
   readonly #options: GuardOptions;
   readonly #reads: Deadlines;
   readonly #writes: Deadlines;
+  readonly #abandoned = new Deadlines(FORGET_MS);
+  readonly #breaker = new Breaker();
+  readonly #unanswered = new Unanswered();
   /** Counts connections, so that answers over an old one do not count for the present one. */
   #connection = 0;
   #inFlight = 0;
   #writingBytes = 0;
-  #failures = 0;
-  #failedProbes = 0;
   #isSuspended = false;
+  #lastTrouble: Trouble = "no-answer";
+  /** Since when no probe has been answered, not even with an error. */
+  #silentSinceMs = 0;
   #probeTimer: ReturnType<typeof setTimeout> | undefined;
   #quietUntilMs = 0;
 
@@ -78,7 +90,7 @@ export class Guard {
     this.#connection += 1;
     this.#inFlight = 0;
     this.#writingBytes = 0;
-    this.#failures = 0;
+    this.#unanswered.clear();
     this.#resume();
   }
 
@@ -91,61 +103,90 @@ export class Guard {
     deadlines: Deadlines,
     bytes: number,
     command: () => Promise<T>,
-    isFailure: (error: Error) => boolean,
+    counts: Counts,
   ): Promise<T | undefined> {
     // A burst on a healthy store is no reason to leave the store out: this does not count for the breaker.
     if (this.#inFlight >= MAX_IN_FLIGHT) {
       this.#report(operation, storeOverloaded(operation, `${this.#inFlight} commands`));
       return Promise.resolve(undefined);
     }
+    const connection = this.#connection;
     const landed = this.#takeOff(bytes);
+    const startMs = performance.now();
     return new Promise((resolve) => {
+      let answeredLate = (): void => {};
       const deadline = deadlines.start(() => {
-        this.#failed(operation, storeTimeout(operation, deadlines.lengthMs));
         resolve(undefined);
+        const forgotten = this.#abandoned.start(landed);
+        const answered = this.#unanswered.add(performance.now());
+        answeredLate = () => {
+          forgotten.meet();
+          answered();
+        };
+        if (connection !== this.#connection) return;
+        this.#failed(operation, storeTimeout(operation, deadlines.lengthMs), "no-answer", startMs);
+        this.#lookForSilence();
       });
       started(command).then(
         (answer) => {
           landed();
-          if (!deadline.meet()) return;
-          this.#failures = 0;
+          if (!deadline.meet()) return answeredLate();
+          this.#breaker.succeeded(performance.now());
           resolve(answer);
         },
         (reason: unknown) => {
           landed();
-          if (!deadline.meet()) return;
-          const error = reason instanceof Error ? reason : new Error(String(reason));
-          const failed = storeOperationFailed(operation, error.message);
-          if (isFailure(error)) this.#failed(operation, failed);
-          else this.#report(operation, failed);
+          const error = asError(reason);
+          const trouble = troubleOf(error);
+          if (!deadline.meet()) {
+            // A client that gives up by itself has heard nothing either.
+            if (trouble !== "no-answer") answeredLate();
+            return;
+          }
           resolve(undefined);
+          if (connection !== this.#connection) return;
+          const failed = storeOperationFailed(operation, error.message);
+          if (counts(trouble)) this.#failed(operation, failed, trouble, startMs);
+          else this.#report(operation, failed);
+          if (trouble !== "no-answer") return;
+          this.#unanswered.add(performance.now());
+          this.#lookForSilence();
         },
       );
     });
   }
 
+  /** Counts a command until the returned function is called, or until it was abandoned for long. */
   #takeOff(bytes: number): () => void {
     const connection = this.#connection;
+    let isInFlight = true;
     this.#inFlight += 1;
     this.#writingBytes += bytes;
     return () => {
-      if (connection !== this.#connection) return;
+      if (!isInFlight || connection !== this.#connection) return;
+      isInFlight = false;
       this.#inFlight -= 1;
       this.#writingBytes -= bytes;
     };
   }
 
-  #failed(operation: string, error: Error): void {
+  #failed(operation: string, error: Error, trouble: Trouble, startMs: number): void {
+    this.#lastTrouble = trouble;
     if (this.#isSuspended || !this.#options.isConnected()) return;
-    this.#failures += 1;
-    if (this.#failures < FAILURES_TO_SUSPEND) {
+    const tooMany = this.#breaker.failed(startMs, performance.now());
+    if (tooMany === undefined) {
       this.#report(operation, error);
       return;
     }
     this.#isSuspended = true;
-    this.#failedProbes = 0;
-    this.#options.onFailure(operation, storeSuspended(this.#failures, error));
+    this.#silentSinceMs = performance.now();
+    this.#options.onFailure(operation, storeSuspended(tooMany, error));
     this.#probeLater();
+  }
+
+  #lookForSilence(): void {
+    if (this.#isSuspended || !this.#options.isConnected()) return;
+    if (this.#unanswered.isTimeForANewClient(performance.now())) this.#options.onStuck();
   }
 
   #report(operation: string, error: Error): void {
@@ -156,7 +197,9 @@ export class Guard {
   }
 
   #probeLater(): void {
-    this.#probeTimer = setTimeout(() => void this.#probe(), PROBE_EVERY_MS);
+    const everyMs = this.#lastTrouble === "forbidden" ? PROBE_FORBIDDEN_EVERY_MS : PROBE_EVERY_MS;
+    // Processes that lost the store together do not come back to it together.
+    this.#probeTimer = setTimeout(() => void this.#probe(), everyMs * (0.8 + Math.random() * 0.4));
     this.#probeTimer.unref?.();
   }
 
@@ -165,14 +208,17 @@ export class Guard {
     const answered = await this.#run("probe", this.#reads, 0, this.#probeCommand, isFailedRead);
     if (connection !== this.#connection || !this.#isSuspended) return;
     if (answered === true) {
-      this.#failures = 0;
       this.#resume();
       this.#options.onResumed();
       return;
     }
-    this.#failedProbes += 1;
+    const nowMs = performance.now();
+    // An error reply is an answer: a new connection would hear the same.
+    if (this.#lastTrouble !== "no-answer") this.#silentSinceMs = nowMs;
     this.#probeLater();
-    if (this.#failedProbes % PROBES_TO_STUCK === 0) this.#options.onStuck();
+    if (nowMs - this.#silentSinceMs < STUCK_MS) return;
+    this.#silentSinceMs = nowMs;
+    this.#options.onStuck();
   }
 
   readonly #probeCommand = async (): Promise<boolean> => {
@@ -184,6 +230,8 @@ export class Guard {
 
   #resume(): void {
     this.#isSuspended = false;
+    this.#lastTrouble = "no-answer";
+    this.#breaker.clear();
     this.#quietUntilMs = 0;
     clearTimeout(this.#probeTimer);
     this.#probeTimer = undefined;
@@ -194,15 +242,12 @@ async function started<T>(command: () => Promise<T>): Promise<T> {
   return command();
 }
 
-/** `WRONGTYPE …`, `OOM …`: the server answered, so the connection works. Clients spell the class of such errors differently. */
-const ERROR_REPLY = /^[A-Z][A-Z0-9]+ /;
-
 /** The server is of no use for reading. One key that holds another type is only a miss. */
-function isFailedRead(error: Error): boolean {
-  return !error.message.startsWith("WRONGTYPE ");
+function isFailedRead(trouble: Trouble): boolean {
+  return trouble !== "refused";
 }
 
 /** Refused writes (out of memory, a replica, no permission) do not stop the reads. */
-function isFailedWrite(error: Error): boolean {
-  return !ERROR_REPLY.test(error.message);
+function isFailedWrite(trouble: Trouble): boolean {
+  return trouble === "no-answer";
 }

@@ -2,7 +2,7 @@
 
 import { invalidStore, storeUnreachable } from "../errors.ts";
 import type { StoreEvent } from "../types.ts";
-import { type RedisClient, redisClient } from "./_redis-client.ts";
+import { KNOWN_CLIENTS, type RedisClient, redisClient } from "./_redis-client.ts";
 
 /** Where the client comes from: the user's own, which is only watched, or a factory, whose clients are ours to end. */
 export type ClientSource =
@@ -43,6 +43,8 @@ export class RedisConnection {
   #rebuildMs = FIRST_REBUILD_MS;
   #rebuildTimer: ReturnType<typeof setTimeout> | undefined;
   #silenceTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Gives up the client that is to take the place of the present one, while there is such a client. */
+  #dropReplacement: (() => void) | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -71,17 +73,21 @@ export class RedisConnection {
     else void this.#make();
   }
 
-  /** The connection is up and dead. Ours is made anew; a user's client is left to its own reconnecting. */
+  /**
+   * The connection is up, and dead in whole or in part. Ours is replaced as soon as a new one is ready; a user's client is
+   * left to its own reconnecting.
+   */
   rebuild(): void {
-    if (this.#options.source.kind === "given") return;
+    if (this.#options.source.kind === "given" || this.#client === undefined) return;
+    if (this.#dropReplacement !== undefined) return;
     this.#lost("no answers any more; connecting again");
-    void this.#letGo();
-    void this.#make();
+    void this.#replace(this.#options.source.make);
   }
 
   async close(): Promise<void> {
     if (this.#state === "closed") return;
     this.#state = "closed";
+    this.#dropReplacement?.();
     await this.#letGo();
   }
 
@@ -100,25 +106,62 @@ export class RedisConnection {
       }
       this.#isMaking = false;
       if (client === undefined) {
-        throw invalidStore(
-          `redisStore({ ${source.option} })`,
-          "a client of node-redis 5 or later, ioredis or iovalkey",
-          made,
-          "Return the client itself.",
-        );
+        throw invalidStore(`redisStore({ ${source.option} })`, KNOWN_CLIENTS, made, "Return the client itself.");
       }
       this.#use(client);
     } catch (error) {
       if (build !== this.#build) return;
       this.#isMaking = false;
       clearTimeout(this.#silenceTimer);
-      this.#lost(messageOf(error));
+      this.#lost(reasonOf(error));
       if (isPermanent(error)) this.#state = "unusable";
       else this.#makeLater();
     }
   }
 
+  async #replace(make: () => unknown): Promise<void> {
+    let replacement: RedisClient | undefined;
+    let stopObserving = (): void => {};
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const end = (): boolean => {
+      if (this.#dropReplacement !== drop) return false;
+      this.#dropReplacement = undefined;
+      clearTimeout(timer);
+      stopObserving();
+      return true;
+    };
+    const drop = (): void => {
+      if (!end()) return;
+      void replacement?.close(0);
+      if (this.#state === "failed" && this.client !== undefined) this.#state = "connected";
+      if (this.#client === undefined) this.#makeLater();
+    };
+    const adopt = (client: RedisClient): void => {
+      if (!end()) return;
+      void this.#letGo();
+      this.#use(client);
+    };
+    this.#dropReplacement = drop;
+    try {
+      const client = redisClient(await make());
+      if (this.#dropReplacement !== drop) {
+        void client?.close(0);
+        return;
+      }
+      if (client === undefined) return drop();
+      replacement = client;
+      timer = setTimeout(drop, SILENCE_MS);
+      timer.unref?.();
+      stopObserving = client.observe({ onReady: () => adopt(client), onTrouble: () => {}, onEnd: drop });
+      if (client.isReady()) adopt(client);
+      else client.connect();
+    } catch {
+      drop();
+    }
+  }
+
   #makeLater(): void {
+    if (this.#state === "closed" || this.#dropReplacement !== undefined) return;
     clearTimeout(this.#rebuildTimer);
     this.#rebuildTimer = setTimeout(() => void this.#make(), this.#rebuildMs);
     this.#rebuildTimer.unref?.();
@@ -132,7 +175,7 @@ export class RedisConnection {
       onTrouble: (error) => {
         if (client.isReady()) return;
         this.#listenForSilence();
-        this.#lost(messageOf(error));
+        this.#lost(reasonOf(error));
       },
       onEnd: () => {
         this.#lost("the client was closed");
@@ -152,6 +195,7 @@ export class RedisConnection {
 
   #ready(): void {
     clearTimeout(this.#silenceTimer);
+    this.#dropReplacement?.();
     this.#rebuildMs = FIRST_REBUILD_MS;
     this.#state = "connected";
     this.#options.onReady();
@@ -201,6 +245,10 @@ function isPermanent(error: unknown): boolean {
   return code === "ERR_REDIS_CLIENT_MISSING" || code === "ERR_INVALID_STORE";
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** The message of an error, or what else it has to say: attempts at several addresses fail with an empty one. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, lastNodeError } = error as { code?: unknown; lastNodeError?: unknown };
+  const reason = error.message !== "" || typeof code !== "string" ? error.message.trim() : code;
+  return lastNodeError instanceof Error ? `${reason} ${lastNodeError.message}` : reason;
 }

@@ -24,8 +24,10 @@ const NEEDS_TWO_BYTES = /[^\0-\xff]/;
 /** Bytes `entry` takes under `key`. `live` counts as it is at this moment; what it shares with `meta` or `body` counts once. */
 export function sizeBytes(key: string, entry: StoreEntry): number {
   const seen = new Set<object>([entry.body]);
-  const bodyBytes = BUFFER_BYTES + entry.body.byteLength;
-  return ENTRY_BYTES + textBytes(key) + bodyBytes + valueBytes(entry.meta, seen, 0) + valueBytes(entry.live, seen, 0);
+  let bytes = ENTRY_BYTES + textBytes(key) + BUFFER_BYTES + entry.body.byteLength;
+  for (const part of [entry.meta, entry.names, entry.uri, entry.generation, entry.live])
+    bytes += valueBytes(part, seen, 0);
+  return bytes;
 }
 
 function textBytes(text: string): number {

@@ -3,9 +3,10 @@
 import { LRUCache } from "lru-cache";
 
 import { invalidOption } from "../errors.ts";
-import type { CacheStore, StoreEntry } from "../types.ts";
+import type { CacheStore, PurgeLog, StoreEntry } from "../types.ts";
+import { inProcessLog } from "./_in-process-log.ts";
 import { sizeBytes } from "./_size.ts";
-import { compactBytes, isRetention } from "./store.ts";
+import { compactBytes, isRetention, splitKey } from "./store.ts";
 
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
 
@@ -21,6 +22,7 @@ export interface MemoryStore extends CacheStore {
   get(key: string): StoreEntry | undefined;
   put(key: string, entry: StoreEntry, retainMs: number): void;
   delete(key: string): void;
+  readonly purges: PurgeLog;
   /** Forgets everything, once each cache that opened the store has closed it. */
   close(): void;
   /** Bytes the entries take now, as the bound counts them. */
@@ -37,7 +39,7 @@ interface Kept {
 /**
  * A store in the memory of this process: synchronous, bounded in bytes, least recently used out first.
  *
- * Entries past their retention are dropped when they are met or pushed out; no timer runs.
+ * Entries past their retention, and those a purge names, are dropped when they are met or pushed out; no timer runs.
  * The bytes given to `put` are kept, not copied, unless they are a small slice of a larger buffer: do not write to them after.
  * An entry larger than `maxBytes` is not kept.
  *
@@ -56,6 +58,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   }
   const now = options.now ?? Date.now;
   const kept = new LRUCache<string, Kept>({ maxSize: maxBytes });
+  const purges = inProcessLog(now);
   let openings = 0;
 
   return {
@@ -66,7 +69,12 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     get(key) {
       const found = kept.get(key);
       if (found === undefined) return undefined;
-      if (found.expiresAtMs > now()) return found.entry;
+      if (found.expiresAtMs > now()) {
+        if (!purges.hasPurges) return found.entry;
+        const verdict = purges.judge(splitKey(key).prefix, key, found.entry);
+        if (verdict === "valid") return found.entry;
+        if (verdict !== "purged") return { ...found.entry, outdatedAtMs: verdict.outdatedAtMs };
+      }
       kept.delete(key);
       return undefined;
     },
@@ -75,6 +83,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
         kept.delete(key);
         return;
       }
+      // What is there may be newer than the purge.
+      if (purges.hasPurges && purges.judge(splitKey(key).prefix, key, entry) === "purged") return;
       const body = compactBytes(entry.body);
       const compact = body === entry.body ? entry : { ...entry, body };
       kept.set(key, { entry: compact, expiresAtMs: now() + retainMs }, { size: sizeBytes(key, compact) });
@@ -82,6 +92,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     delete(key) {
       kept.delete(key);
     },
+    purges,
     close() {
       openings = Math.max(0, openings - 1);
       if (openings === 0) kept.clear();

@@ -1,7 +1,7 @@
 /** Real Redis servers for tests: found, started on a free port, frozen, killed. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
+import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -9,11 +9,14 @@ import { delimiter, join } from "node:path";
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
+  /** Of the process that runs now, or ran last. */
   readonly pid: number;
   /** Ends it in an orderly way and waits until it is gone. */
   stop(): Promise<void>;
   /** SIGKILL, and waits until it is gone. */
   kill(): Promise<void>;
+  /** Starts it again on the same port after `kill()`: empty, or with what it had saved if it `keepsDirectory`. */
+  start(): Promise<void>;
   /** SIGSTOP: connections stay open and nothing answers. */
   freeze(): void;
   /** SIGCONT. */
@@ -24,10 +27,26 @@ export interface RedisServerOptions {
   /** Default: a free one. */
   readonly port?: number;
   readonly password?: string;
+  /** Port of the primary it replicates. */
+  readonly replicaOf?: number;
+  /** Lines of an ACL file: `user app on >secret ~app:* +@all`. */
+  readonly acl?: readonly string[];
+  /** More settings, each as on the command line: `["--appendonly", "yes"]`. They win over the ones set here. */
+  readonly config?: readonly string[];
+  /** Lines of a Sentinel's configuration: it becomes one. */
+  readonly sentinel?: readonly string[];
+  /** Its directory outlives `kill()`, for `start()` to find what was saved in it. `stop()` removes it. */
+  readonly keepsDirectory?: boolean;
 }
 
 const BINARIES = ["redis-server", "valkey-server"];
 const UP_WITHIN_MS = 10_000;
+
+/** A test run that ends early must not leave servers behind. */
+const onceAtExit = new Set<() => void>();
+process.once("exit", () => {
+  for (const act of onceAtExit) act();
+});
 
 /** Path of an installed server, or undefined. */
 function findRedisBinary(): string | undefined {
@@ -57,48 +76,65 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     throw new Error("No redis-server or valkey-server on PATH: run `node scripts/ensure-redis.mjs`.");
   const port = options.port ?? (await freePort());
   const directory = mkdtempSync(join(tmpdir(), "reprise-redis-"));
-  const settings = [
-    "--port",
-    String(port),
-    "--bind",
-    "127.0.0.1",
-    "--save",
-    "",
-    "--appendonly",
-    "no",
-    "--dir",
-    directory,
-  ];
-  if (options.password !== undefined) settings.push("--requirepass", options.password);
-  const child = spawn(binary, settings, { stdio: "ignore" });
-  const gone = new Promise<void>((resolve) => {
-    child.once("exit", () => resolve());
-  });
-  // A test run that ends early must not leave servers behind.
+  const removeDirectory = (): void => rmSync(directory, { recursive: true, force: true });
+
+  let child: ChildProcess;
+  let gone: Promise<void>;
   const killAtExit = (): void => {
     child.kill("SIGKILL");
+    removeDirectory();
   };
-  process.once("exit", killAtExit);
-  void gone.then(() => {
-    process.off("exit", killAtExit);
-    rmSync(directory, { recursive: true, force: true });
-  });
-  await answering(port, child);
-
-  const credentials = options.password === undefined ? "" : `:${encodeURIComponent(options.password)}@`;
-  const end = async (...signals: readonly NodeJS.Signals[]): Promise<void> => {
+  const start = async (): Promise<void> => {
+    mkdirSync(directory, { recursive: true });
+    child = spawn(binary, commandLine(port, directory, options), { stdio: "ignore" });
+    gone = new Promise<void>((resolve) => {
+      child.once("exit", () => resolve());
+    });
+    onceAtExit.add(killAtExit);
+    await answering(port, child);
+  };
+  const end = async (keepsDirectory: boolean, ...signals: readonly NodeJS.Signals[]): Promise<void> => {
     for (const signal of signals) child.kill(signal);
     await gone;
+    if (keepsDirectory) return;
+    onceAtExit.delete(killAtExit);
+    removeDirectory();
   };
+  await start();
+
+  const credentials = options.password === undefined ? "" : `:${encodeURIComponent(options.password)}@`;
   return {
     url: `redis://${credentials}127.0.0.1:${port}`,
     port,
-    pid: child.pid ?? 0,
-    stop: () => end("SIGCONT", "SIGTERM"),
-    kill: () => end("SIGKILL"),
+    get pid() {
+      return child.pid ?? 0;
+    },
+    stop: () => end(false, "SIGCONT", "SIGTERM"),
+    kill: () => end(options.keepsDirectory === true, "SIGKILL"),
+    start,
     freeze: () => void child.kill("SIGSTOP"),
     thaw: () => void child.kill("SIGCONT"),
   };
+}
+
+/** What follows the name of the binary. Files the options call for are written into `directory`. */
+function commandLine(port: number, directory: string, options: RedisServerOptions): string[] {
+  const words = ["--port", String(port), "--bind", "127.0.0.1", "--dir", directory];
+  if (options.sentinel !== undefined) {
+    // A Sentinel rewrites its configuration, so it must have a file.
+    const file = join(directory, "sentinel.conf");
+    writeFileSync(file, `${options.sentinel.join("\n")}\n`);
+    return [file, ...words, "--sentinel"];
+  }
+  words.push("--save", "", "--appendonly", "no");
+  if (options.password !== undefined) words.push("--requirepass", options.password);
+  if (options.replicaOf !== undefined) words.push("--replicaof", `127.0.0.1 ${options.replicaOf}`);
+  if (options.acl !== undefined) {
+    const file = join(directory, "users.acl");
+    writeFileSync(file, `${options.acl.join("\n")}\n`);
+    words.push("--aclfile", file);
+  }
+  return [...words, ...(options.config ?? [])];
 }
 
 /** A port nothing listens on at this moment. */

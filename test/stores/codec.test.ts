@@ -54,22 +54,43 @@ describe("frame of an entry", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), anyMeta, fc.uint8Array({ maxLength: 2000 }), (anyKey, meta, body) => {
         const found = decodeEntry(anyKey, encoded(anyKey, { meta, body }));
-        expect(found?.meta).toEqual(JSON.parse(JSON.stringify(meta)));
-        expect(found?.body).toEqual(body);
+        expect(found?.entry.meta).toEqual(JSON.parse(JSON.stringify(meta)));
+        expect(found?.entry.body).toEqual(body);
       }),
     );
   });
 
+  it("gives back what purges go by, and the times", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.string({ unit: "binary" })),
+        fc.option(fc.string({ unit: "binary" }), { nil: undefined }),
+        fc.option(fc.string(), { nil: undefined }),
+        fc.maxSafeInteger(),
+        (names, uri, generation, expiresAtMs) => {
+          const entry = { ...sample, names, ...(uri === undefined ? {} : { uri }) };
+          const times = { expiresAtMs, clockOffsetMs: -7 };
+          const frame = encodeEntry(key, generation === undefined ? entry : { ...entry, generation }, { times });
+          const found = decodeEntry(key, frame ?? Buffer.alloc(0));
+          expect(found?.times).toEqual(times);
+          expect(found?.entry.names ?? []).toEqual(names);
+          expect(found?.entry.uri).toBe(uri);
+          expect(found?.entry.generation).toBe(generation);
+        },
+      ),
+    );
+  });
+
   it("leaves the decoded form out", () => {
-    expect(decodeEntry(key, encoded(key, { ...sample, live: { secret: 1 } }))).toEqual(sample);
+    expect(decodeEntry(key, encoded(key, { ...sample, live: { secret: 1 } }))).toEqual({ entry: sample });
   });
 
   it("is read out of the middle of a larger chunk, and does not keep the chunk", () => {
     const frame = encoded(key, sample);
     const chunk = Buffer.concat([Buffer.alloc(5000, 1), frame, Buffer.alloc(5000, 2)]);
     const found = decodeEntry(key, chunk.subarray(5000, 5000 + frame.length));
-    expect(found).toEqual(sample);
-    expect(found?.body.buffer.byteLength).toBe(sample.body.byteLength);
+    expect(found).toEqual({ entry: sample });
+    expect(found?.entry.body.buffer.byteLength).toBe(sample.body.byteLength);
   });
 
   it.each([
@@ -86,6 +107,61 @@ function cyclic(): StoreEntry["meta"] {
   meta["self"] = meta;
   return meta;
 }
+
+describe("a sealed frame", () => {
+  const integrityKey = new TextEncoder().encode("sixteen bytes or more");
+  const otherKey = new TextEncoder().encode("sixteen bytes or less");
+
+  function sealed(): Buffer {
+    const frame = encodeEntry(key, sample, { integrityKey });
+    if (frame === undefined) throw new Error("not encoded");
+    return frame;
+  }
+
+  /** The same frame with a byte changed and a true checksum, as somebody without the key can make it. */
+  function forged(frame: Buffer, at: number): Buffer {
+    const changed = Buffer.from(frame);
+    changed[at] = (changed[at] ?? 0) ^ 1;
+    changed.writeUInt32BE(crc32(changed.subarray(HEADER_BYTES, changed.length - 16)), 12);
+    return changed;
+  }
+
+  it("is read by who has the key and by nobody else", () => {
+    expect(decodeEntry(key, sealed(), integrityKey)).toEqual({ entry: sample });
+    expect(decodeEntry(key, sealed(), otherKey)).toBeUndefined();
+    expect(decodeEntry(key, sealed())).toBeUndefined();
+  });
+
+  it("is demanded by who has the key", () => {
+    expect(decodeEntry(key, encoded(key, sample), integrityKey)).toBeUndefined();
+  });
+
+  it("does not fit another key", () => {
+    expect(decodeEntry(`${key}2`, sealed(), integrityKey)).toBeUndefined();
+  });
+
+  it("is nothing after any change, whatever its checksum says", () => {
+    const frame = sealed();
+    for (let at = 0; at < frame.length; at += 1) {
+      // The checksum itself, which is made true again.
+      if (at >= 12 && at < HEADER_BYTES) continue;
+      expect(decodeEntry(key, forged(frame, at), integrityKey), `byte ${at}`).toBeUndefined();
+    }
+    expect(decodeEntry(key, forged(forged(frame, 20), 20), integrityKey)).toEqual({ entry: sample });
+  });
+
+  it("is nothing when it is cut, padded, or its seal is left out with the flag", () => {
+    const frame = sealed();
+    for (let length = 0; length < frame.length; length += 1) {
+      expect(decodeEntry(key, frame.subarray(0, length), integrityKey)).toBeUndefined();
+    }
+    expect(decodeEntry(key, Buffer.concat([frame, Buffer.of(0)]), integrityKey)).toBeUndefined();
+    const unsealed = Buffer.from(frame.subarray(0, frame.length - 16));
+    unsealed.writeUInt8(0, 3);
+    expect(decodeEntry(key, unsealed, integrityKey)).toBeUndefined();
+    expect(decodeEntry(key, unsealed)).toEqual({ entry: sample });
+  });
+});
 
 describe("bytes that are not a whole, intact frame of this key", () => {
   it("any bytes at all are nothing", () => {
@@ -125,6 +201,7 @@ describe("bytes that are not a whole, intact frame of this key", () => {
 
   it.each([
     { because: "a newer major version is not ours to read", at: 2, hex: "02" },
+    { because: "it is said to be sealed and nobody can tell", at: 3, hex: "02" },
     { because: "an unknown flag may change the meaning of the rest", at: 3, hex: "01" },
     { because: "meta is said to be 4 GiB long", at: 4, hex: "ffffffff" },
     { because: "the body is said to be 4 GiB long", at: 8, hex: "ffffffff" },
@@ -155,6 +232,10 @@ describe("bytes that are not a whole, intact frame of this key", () => {
       { meta: `{"k":${quotedKey}}` },
       { meta: `{"k":[${quotedKey}],"m":{}}` },
       { meta: `[{"k":${quotedKey},"m":{}}]` },
+      { meta: `{"k":${quotedKey},"m":{},"n":"users"}` },
+      { meta: `{"k":${quotedKey},"m":{},"n":["users",7]}` },
+      { meta: `{"k":${quotedKey},"m":{},"u":7}` },
+      { meta: `{"k":${quotedKey},"m":{},"g":null}` },
       { meta: "null" },
       { meta: "7" },
       { meta: "" },
@@ -168,8 +249,7 @@ describe("bytes that are not a whole, intact frame of this key", () => {
 
   it("a planted frame that is right in every way is read", () => {
     expect(decodeEntry(key, planted(`{"k":${quotedKey},"m":{"a":"__proto__"}}`))).toEqual({
-      meta: { a: "__proto__" },
-      body: new TextEncoder().encode("body"),
+      entry: { meta: { a: "__proto__" }, body: new TextEncoder().encode("body") },
     });
   });
 
@@ -177,7 +257,7 @@ describe("bytes that are not a whole, intact frame of this key", () => {
     fc.assert(
       fc.property(fc.json({ depthSize: "medium" }), (meta) => {
         const found = decodeEntry(key, planted(`{"k":${quotedKey},"m":${meta}}`));
-        expect(typeof (found?.meta ?? {})).toBe("object");
+        expect(typeof (found?.entry.meta ?? {})).toBe("object");
       }),
     );
   });

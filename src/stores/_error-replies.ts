@@ -1,0 +1,29 @@
+/** What an error of a Redis client says about the server, whichever client it comes from. */
+
+/**
+ * - `no-answer`: nothing came back, or the client did not even send: the connection is in doubt;
+ * - `unavailable`: the server answers that it cannot serve now: it loads its data, runs a script, has lost its cluster;
+ * - `forbidden`: it will not serve us until somebody changes its users or our password;
+ * - `refused`: it will not do this one thing: write when it is full or a replica, read a key of another type.
+ */
+export type Trouble = "no-answer" | "unavailable" | "forbidden" | "refused";
+
+/** `WRONGTYPE …`, `OOM …`. Clients spell the class of such errors differently, and the message alike. */
+const ERROR_REPLY = /^([A-Z][A-Z0-9]+) /;
+
+const OF_CODE: Readonly<Record<string, Trouble>> = {
+  LOADING: "unavailable",
+  BUSY: "unavailable",
+  MASTERDOWN: "unavailable",
+  CLUSTERDOWN: "unavailable",
+  NOAUTH: "forbidden",
+  WRONGPASS: "forbidden",
+  NOPERM: "forbidden",
+};
+
+/** What `error`, thrown or rejected by a client, says about the server. */
+export function troubleOf(error: Error): Trouble {
+  const code = ERROR_REPLY.exec(error.message)?.[1];
+  if (code === undefined) return "no-answer";
+  return Object.hasOwn(OF_CODE, code) ? (OF_CODE[code] ?? "refused") : "refused";
+}

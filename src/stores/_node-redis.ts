@@ -1,0 +1,154 @@
+/** node-redis 5 and later: createClient, createCluster, createSentinel, createClientPool. */
+
+import { hostAddress, nodesAddress, objectsOf, urlAddress } from "./_redis-address.ts";
+import {
+  byHashOrText,
+  type ConnectionObserver,
+  GET_FROM_MASTER,
+  MGET_FROM_MASTER,
+  type RedisClient,
+} from "./_redis-contract.ts";
+import { type Emitter, ignoreErrors, ignoringErrors, listen, watch, withinOrGiveUp } from "./_redis-emitter.ts";
+
+type Reply = Uint8Array | null;
+type ScriptOptions = { keys: string[]; arguments: (string | Buffer)[] };
+
+interface Commands {
+  get(key: string): Promise<Reply>;
+  mGet(keys: readonly string[]): Promise<readonly [Reply, Reply]>;
+  set(key: string, bytes: string | Buffer, options: { PX: number; NX?: true }): Promise<unknown>;
+  unlink(key: string): Promise<unknown>;
+  evalSha(sha1: string, options: ScriptOptions): Promise<unknown>;
+  eval(text: string, options: ScriptOptions): Promise<unknown>;
+}
+
+export interface NodeRedis extends Emitter {
+  readonly isOpen: boolean;
+  readonly isReady?: boolean;
+  withTypeMapping(mapping: Record<number, unknown>): Commands;
+  connect(): Promise<unknown>;
+  close(): Promise<unknown>;
+  destroy(): unknown;
+}
+
+/** RESP type of a bulk string, the key of node-redis' type mapping. */
+const BULK_STRING = 36;
+
+export function fromNodeRedis(client: NodeRedis): RedisClient {
+  const binary = client.withTypeMapping({ [BULK_STRING]: Buffer });
+  const evaluate: RedisClient["evaluate"] = (script, keys, args) => {
+    const options = { keys: [...keys], arguments: [...args] };
+    return byHashOrText(
+      () => binary.evalSha(script.sha1, options),
+      () => binary.eval(script.text, options),
+    );
+  };
+  const isReady = readiness(client);
+  const observers = new Set<ConnectionObserver>();
+  return {
+    address: addressOf(client),
+    hintWhenIdle: "is its connect() called?",
+    connectsOnFirstUse: false,
+    isReady,
+    get: (key) => binary.get(key),
+    getPair: pairReader(client, binary, evaluate),
+    set: (key, bytes, expireMs) => binary.set(key, bytes, { PX: expireMs }),
+    setIfAbsent: async (key, text, expireMs) => (await binary.set(key, text, { PX: expireMs, NX: true })) !== null,
+    delete: (key) => binary.unlink(key),
+    evaluate,
+    observe: (observer) => {
+      // A node-redis client inherits from its emitter. Without any listener left Node would give it an event table of its
+      // own, later listeners would hear nothing, and the next error would end the process: so one stays.
+      ignoreErrors(client);
+      observers.add(observer);
+      const stopListening = listen(client, listenersFor(client, observer));
+      const stopWatching = isPool(client) ? watch(isReady, observer) : undefined;
+      return () => {
+        observers.delete(observer);
+        stopListening();
+        stopWatching?.();
+      };
+    },
+    connect: () => {
+      if (client.isOpen) return;
+      // connect() of node-redis never settles when the password is wrong; trouble arrives as events. That of a cluster or
+      // a pool gives up, and then it is closed.
+      client.connect().catch((error: unknown) => {
+        if (client.isOpen) return;
+        for (const observer of observers) {
+          observer.onTrouble(error);
+          observer.onEnd();
+        }
+      });
+    },
+    close: async (graceMs) => {
+      // Destroyed while its socket is connecting, node-redis goes on to connect: then once more.
+      client.on("connect", () => ignoringErrors(() => client.destroy()));
+      if (!client.isOpen) return;
+      if (client.isReady !== false) await withinOrGiveUp(client.close(), graceMs);
+      ignoringErrors(() => client.destroy());
+    },
+  };
+}
+
+function listenersFor(client: NodeRedis, observer: ConnectionObserver): Record<string, (argument?: unknown) => void> {
+  const onReady = (): void => observer.onReady();
+  const onError = (error: unknown): void => observer.onTrouble(error);
+  const onEnd = (): void => observer.onEnd();
+  // A client or a sentinel says `connect` when it has a socket, a cluster when it is ready.
+  if (isCluster(client)) return { connect: onReady, error: onError, disconnect: onEnd };
+  return { ready: onReady, error: onError, terminated: onEnd, end: onEnd };
+}
+
+/** A pool counts as open while its first client still connects. */
+function readiness(client: NodeRedis): () => boolean {
+  if (!isPool(client)) return () => client.isReady ?? client.isOpen;
+  let hasConnected = false;
+  return () => {
+    hasConnected = client.isOpen && (hasConnected || client.idleClients > 0);
+    return hasConnected;
+  };
+}
+
+function isPool(client: NodeRedis): client is NodeRedis & { readonly idleClients: number } {
+  return "idleClients" in client && "totalClients" in client;
+}
+
+function pairReader(client: NodeRedis, binary: Commands, evaluate: RedisClient["evaluate"]): RedisClient["getPair"] {
+  const fromReplicas = readsFromReplicas(client);
+  if (isCluster(client)) {
+    const getFromMaster = (key: string): Promise<Reply> =>
+      fromReplicas ? (evaluate(GET_FROM_MASTER, [key], []) as Promise<Reply>) : binary.get(key);
+    return (first, second) => Promise.all([binary.get(first), getFromMaster(second)]);
+  }
+  if (fromReplicas) {
+    return (first, second) => evaluate(MGET_FROM_MASTER, [first, second], []) as Promise<readonly [Reply, Reply]>;
+  }
+  return (first, second) => binary.mGet([first, second]);
+}
+
+function isCluster(client: object): boolean {
+  return "nodeByAddress" in client && "slots" in client;
+}
+
+/** Options in the places where clients and clusters keep them. */
+function optionsOf(client: object): Readonly<Record<string, unknown>> {
+  const { options, _options } = client as { options?: unknown; _options?: unknown };
+  const found = options ?? _options;
+  return typeof found === "object" && found !== null ? (found as Readonly<Record<string, unknown>>) : {};
+}
+
+function readsFromReplicas(client: object): boolean {
+  // A sentinel client keeps to itself whether it does.
+  return "getMasterNode" in client || optionsOf(client)["useReplicas"] === true;
+}
+
+function addressOf(client: object): string {
+  const { url, socket, rootNodes } = optionsOf(client);
+  if (rootNodes !== undefined) return nodesAddress(objectsOf(rootNodes).map(nodeAddress));
+  return nodeAddress({ url, socket });
+}
+
+function nodeAddress({ url, socket }: { readonly url?: unknown; readonly socket?: unknown }): string {
+  return typeof url === "string" ? urlAddress(url) : hostAddress(socket as Parameters<typeof hostAddress>[0]);
+}

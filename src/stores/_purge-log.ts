@@ -1,0 +1,306 @@
+/** Follows and writes the purge logs in Redis, one per prefix. */
+
+import { randomBytes } from "node:crypto";
+
+import { asError, purgeNotAcknowledged } from "../errors.ts";
+import type { PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../types.ts";
+import { Deadlines } from "./_deadlines.ts";
+import type { Guard } from "./_guard.ts";
+import { PendingPurges } from "./_pending-purges.ts";
+import {
+  parsePurged,
+  parseView,
+  PURGE,
+  type Purge,
+  recordArguments,
+  RECORDS_PER_VIEW,
+  RESTART,
+  VIEW,
+} from "./_purge-scripts.ts";
+import { NOT_PURGED, PURGED, positionMs } from "./_purge-table.ts";
+import { targetText } from "./_purge-targets.ts";
+import { type LogEnd, Timeline } from "./_purge-timeline.ts";
+import type { RedisClient } from "./_redis-client.ts";
+import type { RedisClock } from "./_redis-clock.ts";
+
+export interface PurgeLogParts {
+  /** The client, if a command would be sent at once. */
+  readonly client: () => RedisClient | undefined;
+  readonly guard: Guard;
+  readonly clock: RedisClock;
+  /** The two keys of a prefix in Redis. */
+  readonly keysOf: (prefix: string) => { readonly log: string; readonly end: string };
+  /** Longest a read waits for its proof. */
+  readonly deadlineMs: number;
+  /** Records Redis keeps, about. */
+  readonly logLength: number;
+  /** Makes what draws the conclusions; tests replace it by one that draws wrong ones. */
+  readonly timeline?: () => Timeline;
+}
+
+/** What was known when a reading of the end began. */
+export interface Asked {
+  readonly atMs: number;
+  readonly moves: number;
+}
+
+/** Readings one look-up may take, far more than the longest log needs. */
+const MAX_READINGS = 2000;
+
+export class RedisPurgeLog implements PurgeLog {
+  readonly #parts: PurgeLogParts;
+  readonly #proofs: Deadlines;
+  readonly #prefixes = new Map<string, PrefixLog>();
+
+  constructor(parts: PurgeLogParts) {
+    this.#parts = parts;
+    this.#proofs = new Deadlines(parts.deadlineMs);
+  }
+
+  /** The log of one prefix. */
+  of(prefix: string): PrefixLog {
+    const known = this.#prefixes.get(prefix);
+    if (known !== undefined) return known;
+    const made = new PrefixLog(this.#parts, prefix, this.#proofs);
+    this.#prefixes.set(prefix, made);
+    return made;
+  }
+
+  generation(prefix: string): string {
+    return this.of(prefix).generation;
+  }
+
+  judge(prefix: string, key: string, entry: StoreEntry): PurgeVerdict {
+    return this.of(prefix).judge(key, entry);
+  }
+
+  purge(prefix: string, targets: readonly PurgeTarget[], { soft }: { readonly soft: boolean }): Promise<PurgeReceipt> {
+    return this.of(prefix).purge(targets, soft);
+  }
+
+  verifiedAtMs(prefix: string): number {
+    return this.of(prefix).verifiedAtMs;
+  }
+
+  verify(prefix: string): Promise<boolean> {
+    return this.of(prefix).prove();
+  }
+
+  /**
+   * Redis answers again, or another server in its place. Purges that were not acknowledged are appended, and a log that
+   * lacks what was known here is replaced, without waiting for somebody to read.
+   */
+  reconnected(): void {
+    for (const log of this.#prefixes.values()) log.reconnected();
+  }
+}
+
+/** The log of one prefix. */
+export class PrefixLog {
+  readonly endKey: string;
+  readonly #parts: PurgeLogParts;
+  readonly #prefix: string;
+  readonly #keys: readonly [end: string, log: string];
+  readonly #proofs: Deadlines;
+  readonly #timeline: Timeline;
+  readonly #pending: PendingPurges;
+  /** Counts the changes of the proven end. */
+  #moves = 0;
+  #wasProven = false;
+  #verifiedAtMs = -Infinity;
+  #reading: Promise<boolean> | undefined;
+  #flushing: Promise<boolean> | undefined;
+
+  constructor(parts: PurgeLogParts, prefix: string, proofs: Deadlines) {
+    const { log, end } = parts.keysOf(prefix);
+    this.endKey = end;
+    this.#parts = parts;
+    this.#prefix = prefix;
+    this.#keys = [end, log];
+    this.#proofs = proofs;
+    this.#timeline = parts.timeline?.() ?? new Timeline();
+    this.#pending = new PendingPurges(parts.clock);
+  }
+
+  get generation(): string {
+    return this.#timeline.generation;
+  }
+
+  /** The generation of an entry that does not say its own: any purge that names it holds. Empty while nothing is proven. */
+  get firstGeneration(): string {
+    const { proven } = this.#timeline;
+    return proven === undefined ? "" : `${proven.epoch}:0-0`;
+  }
+
+  get verifiedAtMs(): number {
+    return this.#timeline.proven === undefined ? -Infinity : this.#verifiedAtMs;
+  }
+
+  judge(key: string, entry: StoreEntry): PurgeVerdict {
+    const pending = this.#pending.judge(key, entry);
+    if (pending === "purged") return "purged";
+    // Before there was any log this process knows of no purge, and nothing it keeps is from before one.
+    if (!this.#wasProven && !entry.generation) return pending;
+    const judged = this.#timeline.judge(key, entry);
+    if (judged === NOT_PURGED) return pending;
+    if (judged === PURGED) return "purged";
+    const { clock } = this.#parts;
+    return { outdatedAtMs: Math.min(clock.hereMs(), positionMs(judged) - (clock.offsetMs ?? 0)) };
+  }
+
+  /** To be called right before the end is read along with an entry. */
+  ask(): Asked {
+    return { atMs: performance.now(), moves: this.#moves };
+  }
+
+  /** True when every purge up to the end that was read is known, so that the entry read along with it can be judged. */
+  isProvenBy(endBytes: Uint8Array | null, asked: Asked): boolean | Promise<boolean> {
+    const text = endBytes === null ? "" : Buffer.from(endBytes).toString("latin1");
+    if (this.#pending.isDue) return this.#inTime(this.prove());
+    if (!this.#timeline.covers(text, asked.moves !== this.#moves)) return this.#inTime(this.#catchUp(text));
+    if (text === this.#timeline.proven?.text) this.#verifiedAtMs = Math.max(this.#verifiedAtMs, asked.atMs);
+    if (this.#parts.clock.isDue) void this.prove();
+    return true;
+  }
+
+  /** Reads the log up to its end; joins a reading under way. False when that was not possible. Never rejects. */
+  prove(): Promise<boolean> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async purge(targets: readonly PurgeTarget[], soft: boolean): Promise<PurgeReceipt> {
+    const purge: Purge = { soft, targets: targets.map(targetText) };
+    await this.#flush();
+    const done = await this.#append([purge]);
+    if (typeof done !== "string") {
+      if (!this.#takeOwn(done, [purge])) await this.#catchUp(done.after.text);
+      return { before: generationAt(done.before), after: generationAt(done.after) };
+    }
+    this.#pending.add(purge);
+    throw purgeNotAcknowledged(this.#prefix, targets.length, done);
+  }
+
+  reconnected(): void {
+    this.#pending.retryNow();
+    if (this.#wasProven || !this.#pending.isEmpty) void this.prove();
+  }
+
+  /** Waits for a proof as long as a request waits for Redis. */
+  #inTime(proof: Promise<boolean>): Promise<boolean> {
+    return new Promise((resolve) => {
+      const deadline = this.#proofs.start(() => resolve(false));
+      void proof.then((isProven) => deadline.meet() && resolve(isProven));
+    });
+  }
+
+  /** A reading that began before the end was read may not know it yet; one that began after it does. */
+  async #catchUp(text: string): Promise<boolean> {
+    if (this.#reading !== undefined) {
+      await this.#reading;
+      if (this.#timeline.covers(text, true)) return true;
+    }
+    return this.prove();
+  }
+
+  async #read(): Promise<boolean> {
+    const { clock, guard } = this.#parts;
+    await this.#flush();
+    for (let reading = 0; reading < MAX_READINGS; reading += 1) {
+      const client = this.#parts.client();
+      if (client === undefined) return false;
+      const sentAtMs = performance.now();
+      const { epoch, id } = this.#timeline.cursor;
+      const reply = await guard.read("read-purges", () =>
+        client.evaluate(VIEW, this.#keys, [epoch, id, String(RECORDS_PER_VIEW)]),
+      );
+      const parsed = parseView(reply);
+      if (parsed === undefined) return false;
+      clock.take(parsed.redisMs, sentAtMs, performance.now());
+      const conclusion = this.#timeline.take(parsed.view);
+      if (conclusion === "arrived") {
+        this.#arrived(sentAtMs);
+        return true;
+      }
+      if (conclusion === "restart" && !(await this.#restart(client, parsed.endText))) return false;
+    }
+    return false;
+  }
+
+  #arrived(sentAtMs: number): void {
+    this.#moves += 1;
+    this.#wasProven = true;
+    this.#verifiedAtMs = Math.max(this.#verifiedAtMs, sentAtMs);
+  }
+
+  async #restart(client: RedisClient, endText: string): Promise<boolean> {
+    const args = [String(this.#parts.logLength), newEpoch(), endText];
+    let answered = false;
+    await this.#parts.guard.write("restart-purge-log", 0, async () => {
+      await client.evaluate(RESTART, this.#keys, args);
+      answered = true;
+    });
+    return answered;
+  }
+
+  /** Appends what was not acknowledged; false when that failed again. One at a time. */
+  #flush(): Promise<boolean> {
+    this.#flushing ??= this.#flushPending().finally(() => {
+      this.#flushing = undefined;
+    });
+    return this.#flushing;
+  }
+
+  async #flushPending(): Promise<boolean> {
+    const batch = this.#pending.take();
+    if (batch.length === 0) return true;
+    const done = await this.#append(batch);
+    if (typeof done === "string") return false;
+    this.#takeOwn(done, batch);
+    this.#pending.done(batch);
+    return true;
+  }
+
+  /** Where the purges are in the log, or why they are not. */
+  async #append(purges: readonly Purge[]): Promise<{ readonly before: LogEnd; readonly after: LogEnd } | string> {
+    const { guard, logLength } = this.#parts;
+    const client = this.#parts.client();
+    if (client === undefined) return "it is not connected";
+    if (guard.isSuspended) return "it does not answer";
+    let isLate = false;
+    let reply: unknown;
+    let reason = "it did not answer in time";
+    await guard.write("purge", 0, async () => {
+      try {
+        const args = [String(logLength), newEpoch(), ...recordArguments(purges)];
+        const answer = await client.evaluate(PURGE, this.#keys, args);
+        if (!isLate) reply = answer;
+      } catch (error) {
+        reason = asError(error).message;
+        throw error;
+      }
+    });
+    isLate = true;
+    return parsePurged(reply) ?? reason;
+  }
+
+  /** Makes a purge of our own hold here; false when nothing is proven until the log is read. */
+  #takeOwn({ before, after }: { before: LogEnd; after: LogEnd }, purges: readonly Purge[]): boolean {
+    this.#moves += 1;
+    const timeline = this.#timeline;
+    if (purges.every(({ soft, targets }) => timeline.takeOwn(before, after, soft, targets))) return true;
+    timeline.doubt();
+    return false;
+  }
+}
+
+function generationAt({ epoch, id }: LogEnd): string {
+  return `${epoch}:${id}`;
+}
+
+/** 80 random bits: no two logs share an epoch. */
+function newEpoch(): string {
+  return BigInt(`0x${randomBytes(10).toString("hex")}`).toString(36);
+}

@@ -1,0 +1,59 @@
+/** What clients have in common in how their life is followed and ended. */
+
+import type { ConnectionObserver } from "./_redis-contract.ts";
+
+const LOOK_EVERY_MS = 250;
+
+export interface Emitter {
+  listeners(event: string): unknown[];
+  on(event: string, listener: (argument?: unknown) => void): unknown;
+  off(event: string, listener: (argument?: unknown) => void): unknown;
+}
+
+export function listen(
+  emitter: Emitter,
+  listeners: Readonly<Record<string, (argument?: unknown) => void>>,
+): () => void {
+  for (const [event, listener] of Object.entries(listeners)) emitter.on(event, listener);
+  return () => {
+    for (const [event, listener] of Object.entries(listeners)) emitter.off(event, listener);
+  };
+}
+
+/** Follows a client that tells nobody when it opens and closes. */
+export function watch(isReady: () => boolean, observer: ConnectionObserver): () => void {
+  let wasReady = isReady();
+  const timer = setInterval(() => {
+    if (wasReady === isReady()) return;
+    wasReady = !wasReady;
+    if (wasReady) observer.onReady();
+    else observer.onEnd();
+  }, LOOK_EVERY_MS);
+  timer.unref?.();
+  return () => clearInterval(timer);
+}
+
+/** What a client still has to say after it was let go must not end the process. */
+export function ignoreErrors(emitter: Emitter): void {
+  if (!emitter.listeners("error").includes(ignore)) emitter.on("error", ignore);
+}
+
+function ignore(): void {}
+
+export async function withinOrGiveUp(done: Promise<unknown>, graceMs: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const grace = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, graceMs);
+  });
+  await Promise.race([done.catch(() => {}), grace]);
+  clearTimeout(timer);
+}
+
+/** For ending what may have ended already. */
+export function ignoringErrors(act: () => unknown): void {
+  try {
+    Promise.resolve(act()).catch(() => {});
+  } catch {
+    // It was closed already.
+  }
+}

@@ -1,0 +1,216 @@
+/** The Redis store, from options that were checked. */
+
+import { hash } from "node:crypto";
+
+import type { CacheStore, Leases, PurgeLog, StoreEntry, StoreEvent } from "../types.ts";
+import { type DecodedEntry, decodeEntry, encodeEntry } from "./_codec.ts";
+import { Guard } from "./_guard.ts";
+import { redisLeases } from "./_lease.ts";
+import { type PrefixLog, RedisPurgeLog } from "./_purge-log.ts";
+import type { Timeline } from "./_purge-timeline.ts";
+import type { RedisClient } from "./_redis-client.ts";
+import { RedisClock } from "./_redis-clock.ts";
+import { type ClientSource, RedisConnection } from "./_redis-connection.ts";
+import { isRetention, splitKey } from "./store.ts";
+
+/** A store in Redis keeps purge log and leases there, for all processes. */
+export interface RedisStore extends CacheStore {
+  readonly purges: PurgeLog;
+  readonly leases: Leases;
+}
+
+export interface RedisStoreSettings {
+  readonly source: ClientSource;
+  /** Takes secrets out of a text. */
+  readonly redact: (text: string) => string;
+  readonly deadlineMs: number;
+  readonly maxEntryBytes: number;
+  readonly purgeLogLength: number;
+  readonly leaseMs: number;
+  readonly integrityKey: Uint8Array | undefined;
+  /** Wall clock of this process, for tests. */
+  readonly now?: () => number;
+  /** What draws the conclusions from the purge log, for tests. */
+  readonly timeline?: () => Timeline;
+}
+
+const TEN_YEARS_MS = 10 * 365 * 24 * 60 * 60 * 1000;
+/** Clocks that differ by less are as good as equal: ages are in seconds. */
+const CLOCKS_AGREE_MS = 1000;
+const LAYOUT_MAJOR = 1;
+const LABEL_CHARACTERS = 80;
+const HASH_CHARACTERS = 22;
+
+export function createRedisStore(settings: RedisStoreSettings): RedisStore {
+  const { maxEntryBytes, integrityKey } = settings;
+  const reporters: ((event: StoreEvent) => void)[] = [];
+  let openings = 0;
+  let lastPrefix = "";
+  const report = (event: StoreEvent): void => {
+    for (const reporter of reporters) reporter(event);
+  };
+
+  const guard: Guard = new Guard({
+    deadlineMs: settings.deadlineMs,
+    maxWritingBytes: maxEntryBytes * 2,
+    isConnected: () => connection.client !== undefined,
+    // Never written. It has the caller's prefix because Redis users are often limited to one.
+    probe: () => connection.client?.get(`${inKey(lastPrefix)}:probe`),
+    onFailure: (operation, error) => report({ type: "operation-failed", store: "redis", operation, error }),
+    onResumed: () => {
+      purges.reconnected();
+      report({ type: "connected", store: "redis", address: connection.address });
+    },
+    onStuck: () => connection.rebuild(),
+  });
+  const onReady = (): void => {
+    guard.reset();
+    purges.reconnected();
+  };
+  const connection: RedisConnection = new RedisConnection({
+    source: settings.source,
+    redact: settings.redact,
+    report,
+    onReady,
+  });
+  const usable = (): RedisClient | undefined => (guard.isSuspended ? undefined : connection.client);
+
+  const clock = new RedisClock(settings.now ?? Date.now);
+  const purges: RedisPurgeLog = new RedisPurgeLog({
+    client: usable,
+    guard,
+    clock,
+    keysOf: logKeys,
+    deadlineMs: settings.deadlineMs,
+    logLength: settings.purgeLogLength,
+    ...(settings.timeline === undefined ? {} : { timeline: settings.timeline }),
+  });
+  const leases = redisLeases({ leaseMs: settings.leaseMs, guard, client: usable, keysOf: entryKeys, frameOf });
+
+  function logOf(key: string): PrefixLog {
+    const { prefix } = splitKey(key);
+    lastPrefix = prefix;
+    return purges.of(prefix);
+  }
+
+  /** What is kept of an entry; undefined when it does not fit, or nobody could tell whether it was purged. */
+  function frameOf(
+    key: string,
+    entry: StoreEntry,
+    retainMs: number,
+  ): { readonly bytes: Buffer; readonly expireMs: number } | undefined {
+    if (!isRetention(retainMs) || entry.body.byteLength > maxEntryBytes) return undefined;
+    const log = logOf(key);
+    const generation = entry.generation ?? log.firstGeneration;
+    const redisNowMs = clock.nowMs();
+    if (generation === "" || redisNowMs === undefined) return undefined;
+    const expireMs = Math.min(TEN_YEARS_MS, Math.ceil(retainMs));
+    const times = { expiresAtMs: redisNowMs + expireMs, clockOffsetMs: clock.offsetMs ?? 0 };
+    const bytes = encodeEntry(key, { ...entry, generation }, { times, integrityKey });
+    return bytes === undefined || bytes.byteLength > maxEntryBytes ? undefined : { bytes, expireMs };
+  }
+
+  async function get(client: RedisClient, key: string): Promise<StoreEntry | undefined> {
+    const log = logOf(key);
+    const asked = log.ask();
+    const pair = await guard.read("get", () => client.getPair(entryKeys(key).entry, log.endKey));
+    if (pair === undefined) return undefined;
+    const [bytes, end] = pair;
+    // A miss waits for the proof as well: what is fetched because of it has the generation of now.
+    const isProven = await log.isProvenBy(end, asked);
+    if (!isProven || bytes === null || bytes.byteLength > maxEntryBytes) return undefined;
+    const decoded = decodeEntry(key, bytes, integrityKey);
+    return decoded === undefined ? undefined : judged(log, key, decoded);
+  }
+
+  function judged(log: PrefixLog, key: string, { entry, times }: DecodedEntry): StoreEntry | undefined {
+    const verdict = log.judge(key, entry);
+    if (verdict === "purged") return undefined;
+    const redisNowMs = clock.nowMs();
+    const shiftMs = times === undefined ? 0 : times.clockOffsetMs - (clock.offsetMs ?? 0);
+    return {
+      ...entry,
+      ...(verdict === "valid" ? {} : verdict),
+      ...(Math.abs(shiftMs) > CLOCKS_AGREE_MS ? { clockShiftMs: Math.round(shiftMs) } : {}),
+      ...(times === undefined || redisNowMs === undefined
+        ? {}
+        : { retainMs: Math.max(1, Math.floor(times.expiresAtMs - redisNowMs)) }),
+    };
+  }
+
+  async function put(client: RedisClient, key: string, entry: StoreEntry, retainMs: number): Promise<void> {
+    const log = logOf(key);
+    if (log.generation === "" && entry.generation === undefined) await log.prove();
+    // What is there may be newer than the purge.
+    if (log.generation !== "" && entry.generation !== "" && log.judge(key, entry) === "purged") return;
+    const frame = frameOf(key, entry, retainMs);
+    // What was there before is not what the caller wants to have there.
+    if (frame === undefined) return remove(key);
+    await guard.write("put", frame.bytes.byteLength, () =>
+      client.set(entryKeys(key).entry, frame.bytes, frame.expireMs),
+    );
+  }
+
+  function remove(key: string): void | Promise<void> {
+    const client = usable();
+    if (client === undefined) return;
+    lastPrefix = splitKey(key).prefix;
+    return guard.write("delete", 0, () => client.delete(entryKeys(key).entry));
+  }
+
+  return {
+    name: "redis",
+    purges,
+    leases,
+    open(reporter) {
+      openings += 1;
+      reporters.push(reporter);
+      if (connection.isConnected) reporter({ type: "connected", store: "redis", address: connection.address });
+      connection.open();
+    },
+    isAvailable: () => usable() !== undefined,
+    get(key) {
+      const client = usable();
+      return client === undefined ? undefined : get(client, key);
+    },
+    put(key, entry, retainMs) {
+      const client = usable();
+      return client === undefined ? undefined : put(client, key, entry, retainMs);
+    },
+    delete: remove,
+    async close() {
+      openings = Math.max(0, openings - 1);
+      if (openings > 0) return;
+      await leases.close();
+      await connection.close();
+      guard.close();
+      reporters.length = 0;
+    },
+  };
+}
+
+/** Where an entry and its lease are. */
+function entryKeys(key: string): { readonly entry: string; readonly lease: string } {
+  const { prefix, name } = splitKey(key);
+  const label = legible(name.slice(0, LABEL_CHARACTERS));
+  const tag = hash("sha256", key, "base64url").slice(0, HASH_CHARACTERS);
+  return {
+    entry: `${inKey(prefix)}:${label === "lease" ? "lease_" : label}:{${tag}}`,
+    lease: `${inKey(prefix)}:lease:{${tag}}`,
+  };
+}
+
+/** Where the purge log of a prefix is. */
+function logKeys(prefix: string): { readonly log: string; readonly end: string } {
+  const start = `${inKey(prefix)}:{${legible(prefix)}}`;
+  return { log: `${start}:log`, end: `${start}:pos` };
+}
+
+function inKey(prefix: string): string {
+  return `${legible(prefix)}:${LAYOUT_MAJOR}`;
+}
+
+/** Without anything that has a meaning in a key: the `:` between parts, the `{}` of a hash tag, `*` and `[` of a pattern. */
+function legible(text: string): string {
+  return text.replace(/[^A-Za-z0-9_.()/,?=&%+~-]/g, "_");
+}

@@ -1,0 +1,56 @@
+/**
+ * Whether a part of the store stays silent although the rest answers: a frozen node of a cluster, whose clients go on
+ * sending to it long after a replica took over.
+ *
+ * A slow node answers late, which takes a command off this list again. Only a new client cures a silent one.
+ */
+
+const SECOND_MS = 1000;
+/** Seconds in which a command stayed without an answer, out of the last ones, that make it more than an accident. */
+const SILENT_SECONDS = 3;
+const SECONDS_LOOKED_AT = 5;
+const LEAST_COMMANDS = 5;
+const FIRST_PATIENCE_MS = 3000;
+const LAST_PATIENCE_MS = 15_000;
+const PATIENCE_GROWTH = 1.5;
+const CALM_MS = 60_000;
+
+export class Unanswered {
+  /** Commands without an answer, by the second in which their deadline passed. */
+  readonly #bySecond = new Map<number, number>();
+  #patienceMs = FIRST_PATIENCE_MS;
+  #sinceMs = 0;
+  #lastMs = -Infinity;
+
+  /** A deadline passed. Returns what takes the command off again, for an answer that comes late. */
+  add(nowMs: number): () => void {
+    if (nowMs - this.#lastMs > CALM_MS) this.#patienceMs = FIRST_PATIENCE_MS;
+    this.#lastMs = nowMs;
+    const second = Math.floor(nowMs / SECOND_MS);
+    for (const old of this.#bySecond.keys()) if (old <= second - SECONDS_LOOKED_AT) this.#bySecond.delete(old);
+    if (this.#bySecond.size === 0) this.#sinceMs = nowMs;
+    this.#bySecond.set(second, (this.#bySecond.get(second) ?? 0) + 1);
+    return () => this.#take(second);
+  }
+
+  /** True when it is time for a new client; that time is then further off for the next one. */
+  isTimeForANewClient(nowMs: number): boolean {
+    if (nowMs - this.#sinceMs < this.#patienceMs || this.#bySecond.size < SILENT_SECONDS) return false;
+    let commands = 0;
+    for (const count of this.#bySecond.values()) commands += count;
+    if (commands < LEAST_COMMANDS) return false;
+    this.#bySecond.clear();
+    this.#patienceMs = Math.min(LAST_PATIENCE_MS, this.#patienceMs * PATIENCE_GROWTH);
+    return true;
+  }
+
+  clear(): void {
+    this.#bySecond.clear();
+  }
+
+  #take(second: number): void {
+    const left = (this.#bySecond.get(second) ?? 0) - 1;
+    if (left > 0) this.#bySecond.set(second, left);
+    else this.#bySecond.delete(second);
+  }
+}

@@ -1,0 +1,105 @@
+/** What each client of each family must do, on whatever kind of server. */
+
+import { randomBytes } from "node:crypto";
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { type RedisClient, redisClient, redisScript } from "../../src/stores/_redis-client.ts";
+import type { MadeClient } from "./clients.ts";
+import { ownPrefix, until } from "./store.ts";
+
+export interface ClientContractOptions {
+  readonly form: string;
+  readonly make: () => Promise<MadeClient>;
+  /** Makes each server forget its scripts. */
+  readonly flushScripts: () => Promise<unknown>;
+}
+
+/** Every byte there is, in no text encoding. */
+const BINARY = Buffer.concat([Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)), randomBytes(5000)]);
+const PTTL = redisScript("return redis.call('PTTL', KEYS[1])");
+
+export function clientContract({ form, make, flushScripts }: ClientContractOptions): void {
+  describe(form, () => {
+    let made: MadeClient;
+    let client: RedisClient;
+    let stopObserving: () => void;
+    beforeAll(async () => {
+      made = await make();
+      const known = redisClient(made.client);
+      if (known === undefined) throw new Error(`${form} is not known.`);
+      client = known;
+      stopObserving = client.observe({ onReady: () => {}, onTrouble: () => {}, onEnd: () => {} });
+      await until(() => client.isReady());
+    });
+    afterAll(() => {
+      stopObserving?.();
+      made?.end();
+    });
+
+    it("sets, gets and deletes any bytes, with an expiry", async () => {
+      const key = `${ownPrefix()}:a`;
+      expect(await client.get(key)).toBeNull();
+      await client.set(key, BINARY, 60_000);
+      const bytes = await client.get(key);
+      expect(bytes).toBeInstanceOf(Uint8Array);
+      expect(Buffer.from(bytes ?? []).equals(BINARY)).toBe(true);
+      const expiresInMs = await client.evaluate(PTTL, [key], []);
+      expect(expiresInMs).toBeGreaterThan(50_000);
+      expect(expiresInMs).toBeLessThanOrEqual(60_000);
+      await client.delete(key);
+      expect(await client.get(key)).toBeNull();
+    });
+
+    it("gets a pair, each there or not, wherever the keys are", async () => {
+      for (let round = 0; round < 10; round += 1) {
+        const [first, second] = [`${ownPrefix()}:first`, `${ownPrefix()}:second`];
+        expect(await client.getPair(first, second)).toEqual([null, null]);
+        await client.set(first, BINARY, 60_000);
+        expect((await client.getPair(first, second)).map((value) => value?.byteLength)).toEqual([
+          BINARY.length,
+          undefined,
+        ]);
+        await client.set(second, Buffer.from("7"), 60_000);
+        const [one, two] = await client.getPair(second, first);
+        expect(Buffer.from(one ?? []).toString()).toBe("7");
+        expect(Buffer.from(two ?? []).equals(BINARY)).toBe(true);
+      }
+    });
+
+    it("sets what is absent, once, with an expiry", async () => {
+      const key = `${ownPrefix()}:token`;
+      const won = await Promise.all([1, 2, 3].map((token) => client.setIfAbsent(key, `token ${token}`, 60_000)));
+      expect(won.filter(Boolean)).toHaveLength(1);
+      const winner = await client.get(key);
+      expect(Buffer.from(winner ?? []).toString()).toBe(`token ${won.indexOf(true) + 1}`);
+      expect(await client.evaluate(PTTL, [key], [])).toBeGreaterThan(50_000);
+    });
+
+    it("runs a script the server does not know, again by its hash, and after its scripts were flushed", async () => {
+      const key = `${ownPrefix()}:script`;
+      const script = redisScript(
+        `redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return {42, redis.call('GET', KEYS[1]), {ARGV[1], false}} -- ${key}`,
+      );
+      const run = (): Promise<unknown> => client.evaluate(script, [key], [BINARY, "60000"]);
+      const expected = [42, BINARY, [BINARY, null]];
+      expect(await run()).toEqual(expected);
+      expect(await run()).toEqual(expected);
+      await flushScripts();
+      expect(await run()).toEqual(expected);
+    });
+
+    it("says of a refused command what the server said", async () => {
+      const key = `{${ownPrefix()}}:list`;
+      const push = redisScript("redis.call('RPUSH', KEYS[1], 'a') return redis.call('PEXPIRE', KEYS[1], 60000)");
+      await client.evaluate(push, [key], []);
+      await expect(client.get(key)).rejects.toThrow(/^WRONGTYPE /);
+      const refuse = redisScript("return redis.error_reply('MYERR no')");
+      await expect(client.evaluate(refuse, [key], [])).rejects.toThrow(/^MYERR no/);
+    });
+
+    it("names where it connects to", () => {
+      expect(client.address).toMatch(/^redis(:\/\/[\w.]+:\d+(,redis:\/\/[\w.]+:\d+)*)?$/);
+    });
+  });
+}

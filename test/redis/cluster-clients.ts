@@ -1,0 +1,94 @@
+/** Every client of every family that talks to a Cluster, or finds its server through Sentinels, for tables of tests. */
+
+import { GlideClusterClient, type ReadFrom } from "@valkey/valkey-glide";
+import { Cluster, Redis } from "ioredis";
+import { Cluster as Cluster5, Redis as Redis5 } from "ioredis5";
+import { Cluster as IovalkeyCluster, Redis as IovalkeyRedis } from "iovalkey";
+import { createCluster, createSentinel } from "redis";
+
+import type { MadeClient } from "./clients.ts";
+
+type Address = { readonly host: string; readonly port: number };
+
+export interface ClusterForm {
+  readonly form: string;
+  /** A client that is connecting or connected; with `readsReplicas`, it reads from replicas where it may. */
+  readonly make: (addresses: readonly Address[], readsReplicas?: boolean) => Promise<MadeClient>;
+}
+
+export interface SentinelForm {
+  readonly form: string;
+  readonly make: (sentinels: readonly Address[], masterName: string, readsReplicas?: boolean) => Promise<MadeClient>;
+}
+
+function ignore(): void {}
+
+interface IoRedisLike {
+  on(event: "error", listener: () => void): unknown;
+  disconnect(): void;
+}
+
+function ofIoRedis(form: string, Class: unknown): ClusterForm {
+  const IoRedisCluster = Class as new (nodes: Address[], options: { scaleReads: string }) => IoRedisLike;
+  return {
+    form,
+    make: async (addresses, readsReplicas = false) => {
+      const client = new IoRedisCluster([...addresses], { scaleReads: readsReplicas ? "slave" : "master" });
+      client.on("error", ignore);
+      return { client, end: () => client.disconnect() };
+    },
+  };
+}
+
+export const CLUSTER_FORMS: readonly ClusterForm[] = [
+  {
+    form: "node-redis createCluster",
+    make: async (addresses, readsReplicas = false) => {
+      const rootNodes = addresses.map(({ host, port }) => ({ url: `redis://${host}:${port}` }));
+      const client = createCluster({ rootNodes, useReplicas: readsReplicas }).on("error", ignore);
+      client.connect().catch(ignore);
+      return { client, end: () => client.destroy() };
+    },
+  },
+  ofIoRedis("ioredis 6 Cluster", Cluster),
+  ofIoRedis("ioredis 5 Cluster", Cluster5),
+  ofIoRedis("iovalkey Cluster", IovalkeyCluster),
+  {
+    form: "valkey-glide GlideClusterClient",
+    make: async (addresses, readsReplicas = false) => {
+      const readFrom: ReadFrom = readsReplicas ? "preferReplica" : "primary";
+      const client = await GlideClusterClient.createClient({ addresses: [...addresses], readFrom });
+      return { client, end: () => client.close() };
+    },
+  },
+];
+
+function throughSentinels(form: string, Class: unknown): SentinelForm {
+  const IoRedis = Class as new (options: { sentinels: Address[]; name: string }) => IoRedisLike;
+  return {
+    form,
+    make: async (sentinels, name) => {
+      const client = new IoRedis({ sentinels: [...sentinels], name });
+      client.on("error", ignore);
+      return { client, end: () => client.disconnect() };
+    },
+  };
+}
+
+export const SENTINEL_FORMS: readonly SentinelForm[] = [
+  {
+    form: "node-redis createSentinel",
+    make: async (sentinels, name, readsReplicas = false) => {
+      const client = createSentinel({
+        name,
+        sentinelRootNodes: [...sentinels],
+        replicaPoolSize: readsReplicas ? 1 : 0,
+      }).on("error", ignore);
+      client.connect().catch(ignore);
+      return { client, end: () => void client.destroy() };
+    },
+  },
+  throughSentinels("ioredis 6 Redis with sentinels", Redis),
+  throughSentinels("ioredis 5 Redis with sentinels", Redis5),
+  throughSentinels("iovalkey Redis with sentinels", IovalkeyRedis),
+];

@@ -1,0 +1,169 @@
+/** T66: Redis down never makes a request hang, whichever client is in use. Real servers, real signals. */
+
+import { createClient } from "redis";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { redisStore } from "../../src/stores/redis.ts";
+import type { CacheStore, StoreEvent } from "../../src/types.ts";
+import { SINGLE_NODE_FORMS } from "../redis/clients.ts";
+import { freePort, type RedisServer, startRedis } from "../redis/server.ts";
+import { opened, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+
+/** What a get may take while Redis does not answer: the deadline of 100 ms and room for a busy machine. */
+const AT_ONCE_MS = 1000;
+
+const cleanups: (() => unknown)[] = [];
+const unhandled: unknown[] = [];
+const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
+
+beforeEach(() => {
+  unhandled.length = 0;
+  process.on("unhandledRejection", onUnhandled);
+  process.on("uncaughtException", onUnhandled);
+});
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  await pause(20);
+  process.off("unhandledRejection", onUnhandled);
+  process.off("uncaughtException", onUnhandled);
+  expect(unhandled).toEqual([]);
+});
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+async function server(options?: Parameters<typeof startRedis>[0]): Promise<RedisServer> {
+  const started = await startRedis(options);
+  cleanups.push(() => started.stop());
+  return started;
+}
+
+/** Gets one after the other for `forMs`; none may take long. */
+async function getsAtOnce(store: CacheStore, forMs: number): Promise<readonly (string | undefined)[]> {
+  const found: (string | undefined)[] = [];
+  const untilMs = performance.now() + forMs;
+  while (performance.now() < untilMs) {
+    const startMs = performance.now();
+    found.push(textOf(await store.get("p a")));
+    expect(performance.now() - startMs).toBeLessThan(AT_ONCE_MS);
+    // A write, which no request waits for, may take ten times as long.
+    void store.put("p b", textEntry("b"), 60_000);
+    await pause(10);
+  }
+  return found;
+}
+
+describe.each(SINGLE_NODE_FORMS)("T66: Redis down never makes a request hang ($form)", ({ make }) => {
+  /** A store over a client of the user's, which caches. */
+  async function caching(redis: RedisServer): Promise<{ store: CacheStore; events: StoreEvent[] }> {
+    const { client, end } = await make(redis.url);
+    cleanups.push(end);
+    const store = redisStore({ client });
+    cleanups.push(() => store.close?.());
+    const events = opened(store);
+    await untilCaching(store, "p");
+    await store.put("p a", textEntry("a"), 60_000);
+    return { store, events };
+  }
+
+  it("frozen: a get waits for its deadline, then for nothing; what comes late is not used", async () => {
+    const redis = await server();
+    const { store, events } = await caching(redis);
+    redis.freeze();
+    const found = await getsAtOnce(store, 1500);
+    expect(found.every((text) => text === undefined)).toBe(true);
+    expect(store.isAvailable?.()).toBe(false);
+    expect(store.get("p a")).toBeUndefined();
+    expect(events.some((event) => "error" in event && /no answer|timed out|timeout/i.test(event.error.message))).toBe(
+      true,
+    );
+    redis.thaw();
+    await untilCaching(store, "p");
+    expect(textOf(await store.get("p a"))).toBe("a");
+  });
+
+  it("killed under load, and started again", async () => {
+    const redis = await server();
+    const { store, events } = await caching(redis);
+    const underWay = Array.from({ length: 50 }, async () => store.get("p a"));
+    await redis.kill();
+    for (const entry of await Promise.all(underWay)) expect(textOf(entry) ?? "a").toBe("a");
+    const found = await getsAtOnce(store, 1000);
+    expect(found.every((text) => text === undefined)).toBe(true);
+    expect(events.some(({ type }) => type === "connection-failed" || type === "operation-failed")).toBe(true);
+    await redis.start();
+    await untilCaching(store, "p", 15_000);
+    expect(await store.get("p a")).toBeUndefined();
+  });
+});
+
+describe.each(SINGLE_NODE_FORMS)("a start without Redis is told once, within 5 s ($form)", ({ make }) => {
+  async function failure(url: string): Promise<{ store: CacheStore; error: Error; events: readonly StoreEvent[] }> {
+    const store = redisStore({
+      connect: async () => {
+        const { client, end } = await make(url);
+        cleanups.push(end);
+        return client;
+      },
+    });
+    cleanups.push(() => store.close?.());
+    const events = opened(store);
+    expect(store.get("p a")).toBeUndefined();
+    await until(() => events.length >= 2, 5500);
+    expect(store.get("p a")).toBeUndefined();
+    const failed = events[1];
+    if (failed?.type !== "connection-failed") throw new Error(`${failed?.type}`);
+    expect(JSON.stringify(events) + failed.error.stack).not.toContain("sesame");
+    return { store, error: failed.error, events };
+  }
+
+  it("with a closed port, and caches when the server comes", async () => {
+    const port = await freePort();
+    const { store, error, events } = await failure(`redis://127.0.0.1:${port}`);
+    expect(error.message).toMatch(/Check host and port/);
+    await pause(500);
+    expect(events).toHaveLength(2);
+    await server({ port });
+    await untilCaching(store, "p", 15_000);
+  });
+
+  it("with a host that does not exist", async () => {
+    const { error } = await failure("redis://cache.invalid:6379");
+    expect(error.message).toMatch(/cache\.invalid/);
+    expect(error.message).toMatch(/Check (the host name|host and port)/);
+  });
+
+  it("with a wrong password, and caches when it is right", async () => {
+    const redis = await server({ password: "right" });
+    const { store, error } = await failure(`redis://:sesame@127.0.0.1:${redis.port}`);
+    expect(error.message).toMatch(/WRONGPASS/);
+    expect(error.message).toContain("Check the user name and the password.");
+    await setUser(redis, "default", "sesame");
+    await untilCaching(store, "p", 15_000);
+  });
+
+  it("with a user the server does not know, and caches when it does", async () => {
+    const redis = await server({ password: "right" });
+    const { store, error } = await failure(`redis://nobody:sesame@127.0.0.1:${redis.port}`);
+    expect(error.message).toMatch(/WRONGPASS/);
+    await setUser(redis, "nobody", "sesame");
+    await untilCaching(store, "p", 15_000);
+  });
+
+  it("with no password where one is asked for", async () => {
+    const redis = await server({ password: "right" });
+    const { error } = await failure(`redis://127.0.0.1:${redis.port}`);
+    expect(error.message).toMatch(/NOAUTH|HELLO must be called with the client already authenticated/);
+    expect(error.message).toContain("The server asks for a password");
+  });
+});
+
+async function setUser(redis: RedisServer, name: string, password: string): Promise<void> {
+  const admin = await createClient({ url: redis.url }).connect();
+  await admin.sendCommand(["ACL", "SETUSER", name, "on", `>${password}`, "~*", "+@all"]);
+  admin.destroy();
+}

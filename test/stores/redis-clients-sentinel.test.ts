@@ -1,0 +1,82 @@
+/** Each family's client that finds its server through Sentinels, through their failovers too. */
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import { redisClient } from "../../src/stores/_redis-client.ts";
+import { redisStore } from "../../src/stores/redis.ts";
+import { clientContract } from "../redis/client-contract.ts";
+import { SENTINEL_FORMS } from "../redis/cluster-clients.ts";
+import { command, commandCounts } from "../redis/command.ts";
+import { type SentinelGroup, startSentinel } from "../redis/sentinel.ts";
+import { opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+
+let group: SentinelGroup;
+beforeAll(async () => {
+  group = await startSentinel();
+}, 60_000);
+afterAll(() => group?.stop());
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+for (const { form, make } of SENTINEL_FORMS) {
+  clientContract({
+    form,
+    make: () => make(group.addresses, group.masterName),
+    flushScripts: async () => command((await group.primary()).port, "SCRIPT", "FLUSH"),
+  });
+}
+
+it("a pair comes from the primary although node-redis reads from replicas", async () => {
+  const made = await SENTINEL_FORMS[0]!.make(group.addresses, group.masterName, true);
+  cleanups.push(made.end);
+  const client = redisClient(made.client)!;
+  await until(() => client.isReady());
+  const primary = await group.primary();
+  const replicas = group.nodes.filter(({ port }) => port !== primary.port);
+  for (const { port } of group.nodes) await command(port, "CONFIG", "RESETSTAT");
+  for (let round = 0; round < 10; round += 1) {
+    await client.get("a");
+    expect(await client.getPair("a", "b")).toEqual([null, null]);
+  }
+  const byReplicas = await Promise.all(replicas.map(({ port }) => commandCounts(port)));
+  expect(byReplicas.reduce((sum, counts) => sum + (counts.get("get") ?? 0), 0)).toBeGreaterThan(0);
+  for (const counts of byReplicas) expect(counts.has("mget")).toBe(false);
+  expect((await commandCounts(primary.port)).get("mget")).toBe(10);
+});
+
+const FAILING_OVER = SENTINEL_FORMS.filter(({ form }) => /node-redis|ioredis 6/.test(form));
+
+describe.each(FAILING_OVER)("a frozen primary ($form)", ({ make }) => {
+  it("costs misses, until the store has a client of the next one", async () => {
+    const store = redisStore({
+      connect: async () => {
+        const { client, end } = await make(group.addresses, group.masterName);
+        cleanups.push(end);
+        return client;
+      },
+    });
+    cleanups.push(() => store.close?.());
+    opened(store);
+    const prefix = ownPrefix();
+    await untilCaching(store, prefix);
+    await store.put(`${prefix} a`, textEntry("a"), 60_000);
+    expect(textOf(await store.get(`${prefix} a`))).toBe("a");
+
+    const lost = await group.primary();
+    if (how === "killed") await lost.kill();
+    else lost.freeze();
+    cleanups.push(async () => {
+      if (how === "killed") await lost.start();
+      else lost.thaw();
+      await group.untilHealthy();
+    });
+    const startMs = performance.now();
+    expect(await store.get(`${prefix} a`)).toBeUndefined();
+    expect(performance.now() - startMs).toBeLessThan(1000);
+    await untilCaching(store, prefix, 25_000);
+    expect((await group.primary()).port).not.toBe(lost.port);
+  }, 60_000);
+});
