@@ -4,14 +4,28 @@ import { createEngine, type Engine } from "./engine/engine.ts";
 import type { CacheEvent } from "./engine/events.ts";
 import type { Exchange } from "./engine/exchange.ts";
 import { explain, type ExplainOptions, type Explanation } from "./engine/explain.ts";
-import { respond } from "./engine/respond.ts";
+import type { WriteRules } from "./engine/invalidate.ts";
+import { tagRequest } from "./engine/request-tags.ts";
+import { respond, respondToWrite } from "./engine/respond.ts";
+import type { RouteRules } from "./engine/route.ts";
+import { asError } from "./errors.ts";
 import { EventHub, type CacheEvents } from "./events.ts";
 import type { CachedFunction, FunctionCacheContext, FunctionEvent, FunctionOptions } from "./functions/contract.ts";
 import { wrapFunction } from "./functions/wrap.ts";
 import { logEvent } from "./log.ts";
+import { refuseUnknown, requireBoolean } from "./option-checks.ts";
 import { resolveCacheOptions, type CacheOptions } from "./options.ts";
+import {
+  purgeTargets,
+  resolveWrites,
+  tagTarget,
+  type PurgeOptions,
+  type PurgeSelection,
+  type PurgesOptions,
+} from "./purge.ts";
 import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
-import type { CacheRequest } from "./types.ts";
+import { withPurgeLog } from "./stores/_in-process-log.ts";
+import type { CacheRequest, PurgeTarget } from "./types.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */
 export interface Cache {
@@ -37,6 +51,32 @@ export interface Cache {
     fn: (...args: Args) => Result,
     options?: FunctionOptions<Args, Awaited<Result>>,
   ): CachedFunction<Args, Awaited<Result>>;
+  /**
+   * A route that writes, for adapters: `cached.purges(options)` of a framework calls this. Its handler always runs; when it
+   * has answered with 2xx or 3xx, what the options name is purged before the client has the end of the response.
+   */
+  routeOfWrites<Request = unknown>(options: PurgesOptions<Request>): Route;
+  /**
+   * A route that writes through, for adapters: `cached.refresh(options)` of a framework calls this, with the options of the
+   * GET route. After a 2xx or 3xx its URL and its tags are purged, and a 200 is stored as the response to GET.
+   */
+  routeOfRefresh<Request = unknown>(options: RouteOptions<Request>): Route;
+  /**
+   * Purges stored responses and function results. Costs the same whatever it covers. When it resolves, no reader in any
+   * process that shares the store is given what was asked for before.
+   *
+   * @throws `ERR_PURGE_NOT_ACKNOWLEDGED` when the store did not acknowledge it; it is then tried again before the store is
+   * next read. Or when the selection is wrong, naming property, value and cure.
+   * @example
+   * await cache.purge({ tag: "user:7" });
+   * await cache.purge({ prefix: "/users" }, { soft: true });
+   */
+  purge(what: "all" | PurgeSelection, options?: PurgeOptions): Promise<void>;
+  /**
+   * Adds tags to the response of a request from inside its handler. `request` is what the handler was given: Express's or
+   * Node's request, Hono's context, a `Request`.
+   */
+  tag(request: object, ...tags: string[]): void;
   /** Everything the cache does, as it happens. */
   readonly events: CacheEvents;
   /** Releases what the store holds open. */
@@ -74,30 +114,51 @@ export type { ExplainOptions, Explanation } from "./engine/explain.ts";
  */
 export function createCache(options: CacheOptions = {}): Cache {
   const resolved = resolveCacheOptions(options);
-  const { prefix, store, logger, authority } = resolved;
+  const { prefix, logger, authority } = resolved;
+  const { store, purges } = withPurgeLog(resolved.store);
   const events = new EventHub(prefix);
   if (logger !== undefined) events.on("*", (event) => logEvent(logger, event));
   const engine = createEngine({
     ...resolved,
+    store,
+    purges,
+    random: Math.random,
     contentHash,
     // Read at each use: while nobody listens there is nothing to call.
     report: () => events.report,
   });
   store.open?.((event) => events.report?.(event));
   const functions = functionContext(engine, resolved, events);
+  const byRoute = <Request>(routeOptions: RouteOptions<Request>): RouteRules =>
+    resolveRouteOptions(routeOptions, resolved, "route", shortHash);
+  const plainRules = byRoute({});
   return {
     prefix,
     events,
-    route: (routeOptions = {}) =>
-      routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "route", shortHash)),
+    route: (routeOptions = {}) => routeOf(engine, authority, byRoute(routeOptions)),
     routeByHeaders: (routeOptions = {}) =>
       routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "fields", shortHash)),
+    routeOfWrites: (options) => {
+      const writes = resolveWrites(options);
+      return { ...routeOf(engine, authority, plainRules), respond: answerWrites(engine, plainRules, writes) };
+    },
+    routeOfRefresh: (routeOptions) => {
+      const rules = byRoute(routeOptions);
+      return { ...routeOf(engine, authority, rules), respond: answerWrites(engine, rules, refreshing(rules)) };
+    },
+    purge: (what, options = {}) => {
+      const purged = purgeNow(engine, what, options);
+      // Awaited, a failure throws. Not awaited, it is in the events, and must not end the process.
+      purged.catch(() => {});
+      return purged;
+    },
+    tag: (request, ...tags) => tagRequest(request, tags),
     wrap: (name, fn, functionOptions) => wrapFunction(functions, name, fn, functionOptions),
     close: async () => store.close?.(),
   };
 }
 
-function routeOf(engine: Engine, authority: string | undefined, rules: ReturnType<typeof resolveRouteOptions>): Route {
+function routeOf(engine: Engine, authority: string | undefined, rules: RouteRules): Route {
   return {
     authority,
     queryContentBytes: rules.queryContentBytes,
@@ -106,14 +167,41 @@ function routeOf(engine: Engine, authority: string | undefined, rules: ReturnTyp
   };
 }
 
+function answerWrites(engine: Engine, rules: RouteRules, writes: WriteRules): Route["respond"] {
+  return (request, exchange) => respondToWrite(engine, rules, request, exchange, writes);
+}
+
+/** The tags of what is written are purged, and the response to the write is stored in place of the old one. */
+function refreshing(rules: RouteRules): WriteRules {
+  const targets = (native: unknown): readonly PurgeTarget[] =>
+    (rules.tags?.(native) ?? []).map((tag) => tagTarget("cached.refresh({ tags })", tag));
+  return { targets, soft: false, through: true };
+}
+
+async function purgeNow(engine: Engine, what: "all" | PurgeSelection, options: PurgeOptions): Promise<void> {
+  refuseUnknown("purge(what, options)", options, { soft: true });
+  requireBoolean("purge(what, { soft })", options.soft, "True keeps what is purged as stale.");
+  const targets = purgeTargets("purge", what);
+  if (targets.length === 0) return;
+  const soft = options.soft === true;
+  try {
+    await engine.purges.purge(engine.prefix, targets, { soft });
+  } catch (error) {
+    engine.report?.({ type: "purge-failed", targets, error: asError(error) });
+    throw error;
+  }
+  engine.report?.({ type: "purged", targets, soft });
+}
+
 function functionContext(
   engine: Engine,
   resolved: ReturnType<typeof resolveCacheOptions>,
   events: EventHub,
 ): FunctionCacheContext {
-  const { prefix, store, ignoreArgTypes, now, fillDeadlineMs } = resolved;
+  const { prefix, ignoreArgTypes, now, fillDeadlineMs } = resolved;
+  const { store, purges } = engine;
   const report = (event: FunctionEvent): void => events.report?.(functionEvent(engine, event));
-  return { prefix, store, ignoreArgTypes, now, fillDeadlineMs, report, durationSeconds };
+  return { prefix, store, purges, ignoreArgTypes, now, fillDeadlineMs, report, durationSeconds };
 }
 
 function functionEvent(engine: Engine, event: FunctionEvent): CacheEvent {

@@ -29,6 +29,8 @@ const EVENT_TYPES: Readonly<Record<CacheEvent["type"], true>> = {
   found: true,
   "revalidation-failed": true,
   "callback-failed": true,
+  purged: true,
+  "purge-failed": true,
   connecting: true,
   connected: true,
   "connection-failed": true,

@@ -1,5 +1,5 @@
 import type { CacheEvent } from "./engine/events.ts";
-import type { Logger } from "./types.ts";
+import type { Logger, PurgeTarget } from "./types.ts";
 
 /** Writes one line for each event: what happened, to what, and why. */
 export function logEvent(logger: Logger, event: CacheEvent): void {
@@ -21,6 +21,10 @@ export function logEvent(logger: Logger, event: CacheEvent): void {
       return logger.warn(`could not revalidate ${event.subject}: ${event.error.message}`);
     case "callback-failed":
       return logger.warn(`${event.callback} threw for ${event.subject}, which is not cached: ${event.error.message}`);
+    case "purged":
+      return logger.info(`purged ${event.targets.map(targetText).join(", ")}${event.soft ? " (soft)" : ""}`);
+    case "purge-failed":
+      return logger.warn(`could not purge ${event.targets.map(targetText).join(", ")}: ${event.error.message}`);
     case "connecting":
       return logger.info(`connecting to ${event.store} at ${event.address}`);
     case "connected":
@@ -32,6 +36,10 @@ export function logEvent(logger: Logger, event: CacheEvent): void {
     case "operation-failed":
       return logger.warn(`${event.store} ${event.operation} failed: ${event.error.message}`);
   }
+}
+
+function targetText(target: PurgeTarget): string {
+  return target.kind === "all" ? "all" : target.text;
 }
 
 function aside(text: string | undefined): string {

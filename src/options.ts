@@ -3,7 +3,7 @@ import { SESSION_COOKIES } from "./engine/bypass.ts";
 import type { IdentityRules } from "./engine/engine.ts";
 import { invalidOption } from "./errors.ts";
 import type { AnyClass } from "./functions/contract.ts";
-import { directiveMode, isTexts, positiveInteger, refuseUnknown, requireMethods } from "./option-checks.ts";
+import { directiveMode, isTexts, positiveInteger, refuseUnknown, requireBoolean, requireMethods } from "./option-checks.ts";
 import { isFieldName } from "./rfc9111/fields.ts";
 import { memoryStore } from "./stores/memory.ts";
 import type { CacheStore, Logger, RequestDirectiveMode } from "./types.ts";
@@ -35,6 +35,10 @@ export interface CacheOptions {
   readonly maxVariants?: number;
   /** A handler that takes longer no longer makes others wait for it. Default `"30s"`. */
   readonly fillDeadline?: Duration;
+  /** How long a request waits while another process asks the origin for the same. Default `"5s"`; stores that are shared only. */
+  readonly collapseDeadline?: Duration;
+  /** False: busy responses are not renewed shortly before they turn stale. Default true; stores that are shared only. */
+  readonly earlyRefresh?: boolean;
   /**
    * One authority (`"api.example.com"`) for all keys instead of each request's `Host`; handlers are shown it as `Host`.
    * For several names or ports that serve the same thing.
@@ -61,6 +65,8 @@ export interface ResolvedCacheOptions {
   readonly maxBodyBytes: number;
   readonly maxVariants: number;
   readonly fillDeadlineMs: number;
+  readonly collapseDeadlineMs: number;
+  readonly refreshesEarly: boolean;
   readonly authority: string | undefined;
   readonly languages: readonly string[] | undefined;
   readonly now: () => number;
@@ -79,6 +85,8 @@ const CACHE_OPTIONS: Readonly<Record<keyof CacheOptions, true>> = {
   maxBodyBytes: true,
   maxVariants: true,
   fillDeadline: true,
+  collapseDeadline: true,
+  earlyRefresh: true,
   authority: true,
   languages: true,
   now: true,
@@ -106,6 +114,7 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     );
   }
   const { store, logger } = options;
+  requireBoolean(where("earlyRefresh"), options.earlyRefresh, "False renews nothing before it is stale.");
   if (store !== undefined)
     requireMethods(where("store"), store, ["get", "put", "delete"], "Pass memoryStore() or redisStore({ url }).");
   if (logger !== undefined)
@@ -120,6 +129,8 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     identity: identityRules(options.identity ?? {}),
     maxBodyBytes: positiveInteger(where("maxBodyBytes"), options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES),
     maxVariants: positiveInteger(where("maxVariants"), options.maxVariants ?? DEFAULT_MAX_VARIANTS),
+    collapseDeadlineMs: durationSeconds(options.collapseDeadline ?? "5s", where("collapseDeadline")) * 1000,
+    refreshesEarly: options.earlyRefresh ?? true,
     fillDeadlineMs: durationSeconds(options.fillDeadline ?? "30s", where("fillDeadline")) * 1000,
     authority: authority?.toLowerCase(),
     languages: languagesOf(where("languages"), options.languages),

@@ -31,8 +31,6 @@ export interface ProfileRules {
   readonly storesPosts: boolean;
   /** The order of query parameters makes no difference. */
   readonly sortsQuery: boolean;
-  /** `Cache-Groups` of a response are its tags (RFC 9875). */
-  readonly readsGroups: boolean;
   /** `No-Vary-Search` of a response decides which parameters its key has. */
   readonly honoursNoVarySearch: boolean;
   /** How long a stale response may stand in for an origin that cannot be reached, without `stale-if-error`. */
@@ -50,7 +48,6 @@ const ORIGIN: ProfileRules = {
   allowPartial: false,
   storesPosts: false,
   sortsQuery: true,
-  readsGroups: false,
   honoursNoVarySearch: false,
   failureGraceSeconds: 0,
 };
@@ -61,7 +58,6 @@ const PROXY: ProfileRules = {
   allowAnyFinalStatus: true,
   sharesAuthorized: true,
   sortsQuery: false,
-  readsGroups: true,
   honoursNoVarySearch: true,
   failureGraceSeconds: 60,
 };

@@ -1,4 +1,5 @@
 import { durationSeconds, ONE_YEAR_SECONDS, type Duration } from "./duration.ts";
+import { MAX_TAG_LENGTH, MAX_TAGS } from "./engine/names.ts";
 import type { CandidateResponse, RouteRules } from "./engine/route.ts";
 import { invalidOption } from "./errors.ts";
 import { canonicalText } from "./functions/canonical-text.ts";
@@ -27,7 +28,12 @@ export interface RouteOptions<Request = unknown> {
   readonly staleWhileRevalidate?: Duration;
   /** How long after that a stale response is served when the handler throws or answers 500, 502, 503 or 504 (RFC 5861 §4). */
   readonly staleIfError?: Duration;
-  /** Names to purge responses by. */
+  /** What `cache.purge({ route })` calls this route. Default: its pattern, where the framework tells it. */
+  readonly name?: string;
+  /**
+   * Tags to purge responses by. A response's own `Cache-Tag`, `Surrogate-Key` and `Cache-Groups` count as well, and what
+   * the handler adds with `cache.tag(request, …)`. Up to 64 of up to 256 characters.
+   */
   readonly tags?: readonly string[] | ((request: Request) => readonly string[]);
   /**
    * Query parameters in the key: only those named, all `except` those named, or `"none"`. The handler does not see the
@@ -80,10 +86,9 @@ export interface RouteOptions<Request = unknown> {
 /** RFC 9110 statuses whose meaning does not depend on the moment or the user; others only where a route asks. */
 const DEFAULT_STATUSES: readonly number[] = [200, 203, 300, 301, 308];
 const MAX_QUERY_CONTENT_BYTES = 64 * 1024;
-const MAX_TAGS = 64;
-const MAX_TAG_LENGTH = 256;
 
 const ROUTE_OPTIONS: Readonly<Record<keyof RouteOptions, true>> = {
+  name: true,
   expire: true,
   staleWhileRevalidate: true,
   staleIfError: true,
@@ -135,10 +140,15 @@ export function resolveRouteOptions<Request>(
       "A function returns the id of the user or group that shares the response.",
     );
   }
+  const { name } = options;
+  if (name !== undefined && (typeof name !== "string" || name === "")) {
+    throw invalidOption(where("name"), "a text", name, 'For example "users", for cache.purge({ route: "users" }).');
+  }
   const profile = profileOf(where("profile"), options.profile, lifetimeFrom);
   const lifetimeSeconds = lifetimes(options, where);
   const vary = fieldNames(where("vary"), options.vary ?? []);
   return Object.freeze({
+    name,
     lifetimeSeconds,
     staleWhileRevalidateSeconds: optionalSeconds(options.staleWhileRevalidate, where("staleWhileRevalidate")),
     staleIfErrorSeconds: optionalSeconds(options.staleIfError, where("staleIfError")),
@@ -165,7 +175,6 @@ export function resolveRouteOptions<Request>(
     sharesSessions: profile.sharesSessions,
     queryContentBytes: options.queryMethod === true ? MAX_QUERY_CONTENT_BYTES : 0,
     emitsGroups: options.cacheGroups === true,
-    readsGroups: profile.readsGroups,
     storesPosts: profile.storesPosts,
     honoursNoVarySearch: profile.honoursNoVarySearch,
     failureGraceSeconds: profile.failureGraceSeconds,

@@ -2,6 +2,7 @@ import { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { Fill } from "../engine/exchange.ts";
+import { shareTags } from "../engine/request-tags.ts";
 import { asError } from "../errors.ts";
 import { handlersFields } from "./_handlers-fields.ts";
 import { ResponseTap, type CleanHead } from "./_response-tap.ts";
@@ -17,6 +18,7 @@ export function runInBackground(
   run: Run,
 ): void {
   const request = copyOf(original);
+  shareTags(request, original);
   request.headers = handlersFields(original.headers, fill, authority);
   const response = new ServerResponse(request);
   const sink = new Sink();

@@ -9,6 +9,7 @@ import {
   type Duration,
 } from "../duration.ts";
 import { invalidOption } from "../errors.ts";
+import type { PurgesOptions } from "../purge.ts";
 import type { RouteOptions } from "../route-options.ts";
 
 /** Options, or a lifetime alone: `"5m"` is short for `{ expire: "5m" }`. */
@@ -40,6 +41,18 @@ export interface Cached<Request, Rest extends unknown[], Result> {
    * @example const cachedTwoHours = cached.with({ expire: "2h" });
    */
   with(defaults: RouteArgument<Request>): Cached<Request, Rest, Result>;
+  /**
+   * For routes that write: the handler always runs, and after its 2xx or 3xx what the options name is purged, before the
+   * client has the end of the response.
+   *
+   * @example cached.purges({ tags: (request) => [`user:${request.params.id}`] })
+   */
+  purges(options: PurgesOptions<Request>, ...rest: Rest): Result;
+  /**
+   * For routes that write and answer with the new representation: like `purges` for its own URL and the `tags` given, and a
+   * 200 is stored as the response to GET of the same URL, so that the next reader hits. Give it the options of the GET route.
+   */
+  refresh(options?: RouteArgument<Request>, ...rest: Rest): Result;
   /** The response's own `Cache-Control` and `Expires` decide (RFC 9111), not a lifetime of the route. */
   byHeaders(options?: RouteOptions<Request>, ...rest: Rest): Result;
 }
@@ -69,6 +82,12 @@ export function cachedFamily<Request, Rest extends unknown[], Result>(
       // A wrong default is an error here, not at the first route that uses it.
       cache.route(merged);
       return cachedFamily(cache, attach, merged);
+    },
+    purges(options: PurgesOptions<Request>, ...rest: Rest): Result {
+      return attach(cache.routeOfWrites(options), ...rest);
+    },
+    refresh(options: RouteArgument<Request> = {}, ...rest: Rest): Result {
+      return attach(cache.routeOfRefresh({ ...defaults, ...asOptions(options) }), ...rest);
     },
     byHeaders(options: RouteOptions<Request> = {}, ...rest: Rest): Result {
       const { expire: _, ...others } = defaults;

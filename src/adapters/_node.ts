@@ -17,6 +17,8 @@ export interface NodeCall {
   readonly url: string;
   /** Lets the handler answer; errors it throws are `fill`'s to hear of first, where there is one. */
   run(fill: Fill | undefined): void;
+  /** The pattern of the route, where the framework has one. */
+  readonly pattern?: string | undefined;
   /** Changes the framework's own copies of path and query, where the handler shall see another query. */
   rewriteTarget?(request: IncomingMessage, path: string): void;
   readonly cleanHead?: CleanHead;
@@ -81,6 +83,10 @@ class NodeExchange implements Exchange {
 
   get native(): unknown {
     return this.#call.request;
+  }
+
+  get pattern(): string | undefined {
+    return this.#call.pattern;
   }
 
   send(reply: Reply): void {

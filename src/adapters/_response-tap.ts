@@ -28,6 +28,8 @@ export class ResponseTap {
   /** `open`: no head yet; `streaming`: the client gets the handler's response; `answered`: it has another one. */
   #state: "open" | "streaming" | "answered" = "open";
   #ended = false;
+  /** The client must not have the end before this has settled. */
+  #until: Promise<void> | undefined;
 
   constructor(response: ServerResponse, fill: Fill, clean?: CleanHead) {
     this.#response = response;
@@ -105,7 +107,7 @@ export class ResponseTap {
   ): ServerResponse => {
     const response = this.#response;
     if (this.#ended)
-      return this.#state === "answered"
+      return this.#state === "answered" || this.#until !== undefined
         ? response
         : this.#end.call(response, chunk as Chunk, encoding as BufferEncoding, callback as () => void);
     this.#ended = true;
@@ -117,13 +119,20 @@ export class ResponseTap {
     else if (body !== undefined) this.#fill.chunk(bytesOf(body, coding));
     if (this.#state === "answered") {
       if (done !== undefined) response.once("finish", () => done());
+    } else if (this.#until === undefined) {
+      this.#finish(body, coding, done);
     } else {
-      this.#restore();
-      this.#end.call(response, body, coding as BufferEncoding, done as () => void);
+      this.#pretendEnded();
+      void this.#until.then(() => this.#finish(body, coding, done));
     }
     if (!wasOpen) this.#fill.end();
     return response;
   };
+
+  #finish(body: Chunk | undefined, coding: BufferEncoding | undefined, done: Callback | undefined): void {
+    this.#restore();
+    this.#end.call(this.#response, body, coding as BufferEncoding, done as () => void);
+  }
 
   readonly #onFlushHeaders = (): void => {
     if (this.#state === "open") this.#reportHead();
@@ -145,6 +154,7 @@ export class ResponseTap {
     response.writeHead = this.#writeHead;
     response.flushHeaders = this.#flushHeaders;
     this.#headersReallySent();
+    this.#until = action.until;
     applyFields(response, action.fields);
   }
 
@@ -165,9 +175,15 @@ export class ResponseTap {
     Object.defineProperty(this.#response, "headersSent", { value: true, configurable: true });
   }
 
+  #pretendEnded(): void {
+    this.#pretendHeadersSent();
+    Object.defineProperty(this.#response, "writableEnded", { value: true, configurable: true });
+  }
+
   #headersReallySent(): void {
-    // Back to the getter of the prototype.
+    // Back to the getters of the prototype.
     Reflect.deleteProperty(this.#response, "headersSent");
+    Reflect.deleteProperty(this.#response, "writableEnded");
   }
 
   #restore(): void {

@@ -8,6 +8,8 @@ export interface WebCall {
   readonly request: Request;
   /** The framework's own request or context, for the developer's callbacks. */
   readonly native: unknown;
+  /** The pattern of the route, where the framework has one. */
+  readonly pattern?: string | undefined;
   /** Lets the handler answer this request. */
   run(request: Request): Response | Promise<Response>;
   /** Runs the handler once more, with nobody waiting for its response. Left out where the framework cannot do that. */
@@ -72,6 +74,10 @@ class WebExchange implements Exchange {
     return this.#call.native;
   }
 
+  get pattern(): string | undefined {
+    return this.#call.pattern;
+  }
+
   /** The response, or the promise of one while it is not decided yet. */
   answer(): Response | Promise<Response> {
     this.#given ??= new Promise((resolve) => {
@@ -129,7 +135,9 @@ class WebExchange implements Exchange {
     const head = { status: response.status, fields: fieldsOf(response.headers) };
     if (response.body === null) {
       const action = fill.head(head, NOTHING);
-      return action.answered ? undefined : withFields(response, action.fields);
+      if (action.answered) return undefined;
+      await action.until;
+      return withFields(response, action.fields);
     }
     const body = new BodyReader(response.body);
     const whole = await body.wholeIfAtHand();
@@ -138,6 +146,7 @@ class WebExchange implements Exchange {
       if (whole === undefined) await body.drainInto(fill);
       return undefined;
     }
+    await action.until;
     const rest = whole === undefined ? body.streamThrough(fill) : whole;
     return withFields(new Response(rest as ConstructorParameters<typeof Response>[0], response), action.fields);
   }

@@ -25,6 +25,9 @@ export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> 
         run: () => next(),
         rewriteTarget,
         cleanHead: dropGeneratedEtag,
+        get pattern() {
+          return patternOf(request);
+        },
         // Looked for only when it is needed.
         get rerun() {
           return rerunOf(middleware, request, response);
@@ -49,6 +52,12 @@ function rewriteTarget(message: IncomingMessage, path: string): void {
   const parse = request.app.get("query parser fn") as ((text: string) => Request["query"]) | undefined;
   const mark = path.indexOf("?");
   if (typeof parse === "function") request.query = parse(mark === -1 ? "" : path.slice(mark + 1));
+}
+
+/** `/users/:id`, with the path the router is mounted on; a pattern that is no text has no name. */
+function patternOf(request: Request): string | undefined {
+  const path = (request.route as { path?: unknown } | undefined)?.path;
+  return typeof path === "string" ? request.baseUrl + path : undefined;
 }
 
 interface Layer {

@@ -1,4 +1,5 @@
 import type { Cache, Route } from "../cache.ts";
+import { shareTags } from "../engine/request-tags.ts";
 import { invalidOption } from "../errors.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
 import { respondOnWeb } from "./_web.ts";
@@ -29,7 +30,10 @@ export function fetchCache(cache: Cache): Cached<Request, [handler: FetchHandler
       );
     }
     return (request, ...rest) => {
-      const run = (given: Request): Response | Promise<Response> => handler(given, ...(rest as never[]));
+      const run = (given: Request): Response | Promise<Response> => {
+        shareTags(given, request);
+        return handler(given, ...(rest as never[]));
+      };
       return respondOnWeb(route, { request, native: request, run, rerun: run });
     };
   });

@@ -1,5 +1,6 @@
 import type { Context, MiddlewareHandler, Next } from "hono";
 import type { Cache, Route } from "../cache.ts";
+import { shareTags } from "../engine/request-tags.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
 import { respondOnWeb } from "./_web.ts";
 
@@ -20,6 +21,9 @@ export function honoCache(cache: Cache): Cached<Context, [], MiddlewareHandler> 
       const response = await respondOnWeb(route, {
         request: context.req.raw,
         native: context,
+        get pattern() {
+          return context.req.routePath;
+        },
         run: (request) => runNext(context, next, request, outer),
         rerun: matchSymbol(context) === undefined ? undefined : (request) => runBehind(context, start, request),
       });
@@ -119,6 +123,7 @@ async function runBehind(context: Context, start: number, request: Request): Pro
     executionCtx: executionContext(context),
     notFoundHandler: () => new Response(null, { status: 404 }),
   });
+  shareTags(shadow, context);
   for (const [name, value] of Object.entries(context.var as Record<string, unknown>))
     shadow.set(name as never, value as never);
   const dispatch = async (at: number): Promise<void> => {

@@ -6,6 +6,7 @@ import { usageError, type CodedError } from "../errors.ts";
 import { explainCommand } from "./explain.ts";
 import { nearest } from "./nearest.ts";
 import { proxyCommand } from "./proxy.ts";
+import { purgeCommand } from "./purge.ts";
 import type { Terminal } from "./terminal.ts";
 import { didYouMean } from "./values.ts";
 
@@ -16,6 +17,7 @@ interface Command {
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   proxy: { summary: "Put a cache in front of an HTTP server.", run: proxyCommand },
+  purge: { summary: "Purge what a proxy or application has stored in Redis.", run: purgeCommand },
   explain: { summary: "Say how a URL would be cached, and by which rules.", run: explainCommand },
 };
 

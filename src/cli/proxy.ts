@@ -10,6 +10,7 @@ import { profileRoute } from "../proxy/profile.ts";
 import { createProxy, type ListenAddress, type Proxy } from "../proxy/server.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { redisStore } from "../stores/redis.ts";
+import { tiered } from "../stores/tiered.ts";
 import type { CacheStore, Logger } from "../types.ts";
 import { describeFlags, parseLine } from "./flags.ts";
 import { PROXY_FLAGS, readProxyCommand, type LogLevel, type ProxyCommand } from "./proxy-settings.ts";
@@ -109,8 +110,8 @@ function proxyFor(
 
 /** Where responses are kept. */
 function storeFor({ redis, memoryBytes }: ProxyCommand): CacheStore {
-  if (redis !== undefined) return redisStore({ url: redis });
-  return memoryStore(memoryBytes === undefined ? {} : { maxBytes: memoryBytes });
+  const memory = memoryStore(memoryBytes === undefined ? {} : { maxBytes: memoryBytes });
+  return redis === undefined ? memory : tiered(memory, redisStore({ url: redis }));
 }
 
 async function listen(proxy: Proxy, address: ListenAddress): Promise<AddressInfo> {

@@ -1,13 +1,17 @@
 import { LRUCache } from "lru-cache";
 import type { NoVarySearch } from "../rfc9111/no-vary-search.ts";
-import type { CacheStore } from "../types.ts";
+import type { CacheStore, PurgeLog } from "../types.ts";
 import type { Flight } from "./collapse.ts";
 import type { CacheEvent } from "./events.ts";
 import type { LookUps, VarySpec } from "./select.ts";
 
 /** What one cache owns while it runs. Everything that is remembered is bounded. */
 export interface Engine {
+  /** Namespace of every key. */
+  readonly prefix: string;
   readonly store: CacheStore;
+  /** The store's purge log or, where it keeps none, one of this process. */
+  readonly purges: PurgeLog;
   /** Milliseconds since 1970; read once per request. */
   readonly now: () => number;
   /** Strong content hash as URL-safe text, of `context` and `bytes`. */
@@ -15,6 +19,12 @@ export interface Engine {
   /** Lower-case name of the hit/miss field. */
   readonly responseHeader: string;
   readonly fillDeadlineMs: number;
+  /** How long a request waits for another process to fill its key. */
+  readonly collapseDeadlineMs: number;
+  /** Busy responses are renewed shortly before they turn stale; only where processes share the store. */
+  readonly refreshesEarly: boolean;
+  /** From 0 to 1: for what processes should not all do at the same moment. */
+  readonly random: () => number;
   readonly maxVariants: number;
   /** The application's languages, by which `Accept-Language` is read; `undefined` compares it as it is. */
   readonly languages: readonly string[] | undefined;
@@ -30,12 +40,6 @@ export interface Engine {
   readonly lookUps: Map<string, LookUps>;
   /** The `No-Vary-Search` of resources met by this process, by URI without query. */
   readonly searchRules: LRUCache<string, NoVarySearch>;
-  /** When cache groups were invalidated, by origin and group (RFC 9875); in this process. */
-  readonly groupInvalidatedAtMs: LRUCache<string, number>;
-  /** Counts what must be put in order: requests to the origin and invalidations. A clock has ties and jumps. */
-  moment: number;
-  /** The moments at which resources were invalidated: a response asked for before is not stored any more. */
-  readonly invalidatedAt: LRUCache<string, number>;
   /** The `Vary` of resources met by this process, so that a hit needs one look-up. */
   readonly varySpecs: LRUCache<string, VarySpec>;
 }
@@ -51,15 +55,7 @@ const REMEMBERED_KEYS = 10_000;
 /** What the shell around the engine provides. */
 export interface EngineParts extends Omit<
   Engine,
-  | "report"
-  | "flights"
-  | "groupInvalidatedAtMs"
-  | "lookUps"
-  | "hitForMiss"
-  | "invalidatedAt"
-  | "moment"
-  | "searchRules"
-  | "varySpecs"
+  "report" | "flights" | "lookUps" | "hitForMiss" | "searchRules" | "varySpecs"
 > {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
@@ -67,11 +63,16 @@ export interface EngineParts extends Omit<
 
 export function createEngine(parts: EngineParts): Engine {
   return {
+    prefix: parts.prefix,
     store: parts.store,
+    purges: parts.purges,
     now: parts.now,
     contentHash: parts.contentHash,
     responseHeader: parts.responseHeader,
     fillDeadlineMs: parts.fillDeadlineMs,
+    collapseDeadlineMs: parts.collapseDeadlineMs,
+    refreshesEarly: parts.refreshesEarly && parts.store.leases !== undefined,
+    random: parts.random,
     maxVariants: parts.maxVariants,
     languages: parts.languages,
     identity: parts.identity,
@@ -81,9 +82,6 @@ export function createEngine(parts: EngineParts): Engine {
     flights: new Map(),
     lookUps: new Map(),
     hitForMiss: new LRUCache({ max: REMEMBERED_KEYS }),
-    invalidatedAt: new LRUCache({ max: REMEMBERED_KEYS }),
-    moment: 0,
-    groupInvalidatedAtMs: new LRUCache({ max: REMEMBERED_KEYS }),
     searchRules: new LRUCache({ max: REMEMBERED_KEYS }),
     varySpecs: new LRUCache({ max: REMEMBERED_KEYS }),
   };

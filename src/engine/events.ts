@@ -1,4 +1,4 @@
-import type { Outcome, StoreEvent } from "../types.ts";
+import type { Outcome, PurgeTarget, StoreEvent } from "../types.ts";
 
 /** What a cache reports. Logs, `cache.events`, `node:diagnostics_channel` and metrics all read these and nothing else. */
 export type CacheEvent =
@@ -8,6 +8,8 @@ export type CacheEvent =
   | RevalidationFailedEvent
   | CallbackFailedEvent
   | FunctionFoundEvent
+  | PurgedEvent
+  | PurgeFailedEvent
   | StoreEvent;
 
 /** A request reached its end. One for each request that took part. */
@@ -59,4 +61,18 @@ export interface FunctionFoundEvent {
   readonly type: "found";
   readonly subject: string;
   readonly ttlSeconds: number;
+}
+
+/** The store acknowledged a purge. */
+export interface PurgedEvent {
+  readonly type: "purged";
+  readonly targets: readonly PurgeTarget[];
+  readonly soft: boolean;
+}
+
+/** The store did not acknowledge a purge that a request led to. It is tried again before the store is next read. */
+export interface PurgeFailedEvent {
+  readonly type: "purge-failed";
+  readonly targets: readonly PurgeTarget[];
+  readonly error: Error;
 }

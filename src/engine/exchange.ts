@@ -17,6 +17,8 @@ export interface Reply {
 export interface Exchange {
   /** The framework's request, for the callbacks a developer wrote. */
   readonly native: unknown;
+  /** The pattern of the route, `/users/:id`, where the framework tells it. */
+  readonly pattern?: string | undefined;
   /** Answers the client. */
   send(reply: Reply): void;
   /** Lets the handler answer as if there were no cache, with these fields added to its response. */
@@ -42,8 +44,11 @@ export interface OriginRequest {
 
 /** What the adapter has to do with a response head of the handler. */
 export type HeadAction =
-  /** Send it, with these fields set in place of any of the same name, and stream the body. */
-  | { readonly answered: false; readonly fields: readonly string[] }
+  /**
+   * Send it, with these fields set in place of any of the same name, and stream the body. `until`: the client must not have
+   * the end of it before this has settled; it never rejects.
+   */
+  | { readonly answered: false; readonly fields: readonly string[]; readonly until?: Promise<void> | undefined }
   /** The client already has its answer: send nothing of this response, but go on reporting it. */
   | { readonly answered: true };
 

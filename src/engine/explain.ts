@@ -169,6 +169,8 @@ function foundResponse(stored: StoredResponse, nowMs: number): FoundResponse {
   return { status, ageSeconds, freshnessLifetimeSeconds, ttlSeconds: freshnessLifetimeSeconds - ageSeconds };
 }
 
+const NOT_SENT = { generation: "", pattern: undefined, lease: undefined } as const;
+
 function explainResponse(
   engine: Engine,
   route: RouteRules,
@@ -179,7 +181,7 @@ function explainResponse(
 ): ResponseExplanation {
   const nowMs = engine.now();
   const { directives } = effectiveDirectives(head.fields, route.targets);
-  const context = { engine, route, request, native: undefined, primary: "", key: "", requestedAtMs, requestedAt: 0 };
+  const context = { engine, route, request, native: undefined, primary: "", key: "", requestedAtMs, ...NOT_SENT };
   const stored = storedResponse(context, head, directives, new Uint8Array(0), nowMs, []);
   const detail = whyRefused(route, request, rehearsal, head);
   const decision = decideReuse(request, { stored, varyMiss: false }, route.requestDirectives, nowMs);

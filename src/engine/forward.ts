@@ -4,20 +4,22 @@ import { combinePartials } from "../rfc9111/partial-content.ts";
 import { whyNotStored } from "../rfc9111/storing.ts";
 import { effectiveDirectives } from "../rfc9111/targeted.ts";
 import { validates } from "../rfc9111/validation.ts";
-import type { ForwardReason, Outcome, ResponseHead } from "../types.ts";
+import type { ForwardReason, Lease, Outcome, ResponseHead, StoreEntry } from "../types.ts";
 import { Capture } from "./capture.ts";
 import type { Flight, FlightEnd } from "./collapse.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./exchange.ts";
 import { learnSearch, primaryKeyOf } from "./key.ts";
+import { purgeUri } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
 import { declaredLength, describesStored, isEndless, upstreamStatus } from "./response-head.ts";
 import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
-import { liveResponse, type LiveResponse } from "./stored-entry.ts";
+import { apartEntry, liveResponse, type LiveResponse } from "./stored-entry.ts";
 import {
   deleteStored,
   freshenedResponse,
   freshnessOf,
+  isShareable,
   storedResponse,
   storeResponse,
   subjectOf,
@@ -41,8 +43,10 @@ export interface ForwardPlan extends OriginRequestPlan {
   readonly key: string;
   readonly because: ForwardReason;
   readonly requestedAtMs: number;
-  /** `engine.moment` when the request went. */
-  readonly requestedAt: number;
+  /** Position of the purge log before the request went. */
+  readonly generation: string;
+  readonly pattern: string | undefined;
+  readonly lease: Lease | undefined;
   /** A stored part of the resource, to be completed. */
   readonly part?: LiveResponse | undefined;
   /** The stale response may stand in for a 500, 502, 503 or 504. */
@@ -351,13 +355,11 @@ export class ForwardedRequest implements Fill {
 
   /** Gives the response to those who wait, if they may have it without a validation of their own (RFC 9111 §4). */
   #share(live: LiveResponse, notKept: NotKept | undefined): void {
-    // Those who came after the resource changed must not get what was asked for before.
-    if (notKept === "invalidated" || live.stored.rangeField !== undefined) {
+    // Those who came after a purge must not get what was asked for before.
+    if (notKept === "purged" || live.stored.rangeField !== undefined) {
       return this.#settle({ type: "unshareable" });
     }
-    const { requiresRevalidation, staleWhileRevalidateSeconds } = live.stored;
-    const { ttlSeconds } = freshnessOf(live, this.#receivedAtMs);
-    if (requiresRevalidation || ttlSeconds + staleWhileRevalidateSeconds <= 0) return this.#keepApart();
+    if (!isShareable(live, this.#receivedAtMs)) return this.#keepApart();
     this.#plan.engine.hitForMiss.delete(this.#plan.key);
     this.#settle({ type: "stored", live });
   }
@@ -366,6 +368,7 @@ export class ForwardedRequest implements Fill {
   #keepApart(): void {
     const { engine, key } = this.#plan;
     engine.hitForMiss.set(key, this.#receivedAtMs + HIT_FOR_MISS_MS);
+    void this.#plan.lease?.put(this.#apart(), HIT_FOR_MISS_MS);
     this.#settle({ type: "unshareable" });
   }
 
@@ -375,6 +378,12 @@ export class ForwardedRequest implements Fill {
     this.#keepApart();
     this.#reportNotStored(because);
     this.#finish(this.#outcome(false, because));
+  }
+
+  /** For the other processes. */
+  #apart(): StoreEntry {
+    const { engine, route, request, generation } = this.#plan;
+    return apartEntry(purgeUri(engine, route, request), generation);
   }
 
   #evict(): void {
@@ -399,6 +408,7 @@ export class ForwardedRequest implements Fill {
   #finish(outcome: Outcome, error?: Error): void {
     if (this.#finished) return;
     this.#finished = true;
+    this.#plan.lease?.release();
     const { engine, request, exchange } = this.#plan;
     if (engine.report === undefined) return;
     if (exchange !== undefined) engine.report({ type: "outcome", method: request.method, url: request.path, outcome });

@@ -1,89 +1,132 @@
+import { asError } from "../errors.ts";
 import { responseDirectives } from "../rfc9111/directives.ts";
 import { fieldValue, hasField } from "../rfc9111/fields.ts";
+import { groupInvalidations } from "../rfc9111/cache-groups.ts";
 import { invalidatedUris } from "../rfc9111/invalidation.ts";
-import type { CacheRequest, ResponseHead } from "../types.ts";
+import type { CacheRequest, PurgeReceipt, PurgeTarget, ResponseHead } from "../types.ts";
+import { Capture } from "./capture.ts";
 import type { Engine } from "./engine.ts";
-import type { Fill, HeadAction, OriginRequest } from "./exchange.ts";
-import type { RouteRules } from "./route.ts";
-import { invalidateGroups } from "./groups.ts";
-import { keyWith } from "./key.ts";
+import type { Exchange, Fill, HeadAction, OriginRequest } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
-import { deleteStored } from "./write.ts";
+import { keyWith } from "./key.ts";
+import { groupName, purgeUri } from "./names.ts";
+import { purge, type Purging } from "./purge.ts";
+import type { RouteRules } from "./route.ts";
+import { subjectOf } from "./write.ts";
 
-const UNTOUCHED: HeadAction = { answered: false, fields: [] };
+const NO_FIELDS: readonly string[] = [];
+const UNTOUCHED: HeadAction = { answered: false, fields: NO_FIELDS };
+
+/** What a route that writes purges, besides what its method and its response do. */
+export interface WriteRules {
+  readonly targets: (native: unknown) => readonly PurgeTarget[];
+  /** Keep what is purged as stale. */
+  readonly soft: boolean;
+  /** A 200 is the new representation of the target: it is stored for GET. */
+  readonly through: boolean;
+}
+
+/** A request that may change something, on its way to the handler. */
+export interface UnsafePlan {
+  readonly engine: Engine;
+  readonly route: RouteRules;
+  readonly request: CacheRequest;
+  readonly exchange: Exchange;
+  /** The parts a GET with the same fields would have in its key. */
+  readonly parts: readonly string[] | undefined;
+  readonly writes?: WriteRules | undefined;
+}
 
 /**
  * Watches the response to an unsafe request: one that succeeded invalidates what is stored of its target, and of the
- * same-origin URIs in its `Location` and `Content-Location` (RFC 9111 §4.4).
+ * same-origin URIs in its `Location` and `Content-Location` (RFC 9111 §4.4), its groups, and what the route purges.
+ * The client has the end of its response only when that is acknowledged, so that it reads what it wrote.
  */
 export class UnsafeRequest implements Fill {
   readonly origin: OriginRequest;
-  readonly #engine: Engine;
-  readonly #route: RouteRules;
-  readonly #request: CacheRequest;
-  readonly #native: unknown;
-  readonly #parts: readonly string[] | undefined;
+  readonly #plan: UnsafePlan;
   readonly #requestedAtMs: number;
-  #fill: ForwardedRequest | undefined;
+  readonly #generation: string;
+  /** The response as a representation of the target, to be stored once the old ones are purged. */
+  #representation: { head: ResponseHead; purging: Purging; capture: Capture } | undefined;
 
-  /** `parts` are those a GET with the same fields would have in its key. */
-  constructor(
-    engine: Engine,
-    route: RouteRules,
-    request: CacheRequest,
-    native: unknown,
-    parts: readonly string[] | undefined,
-  ) {
+  constructor(plan: UnsafePlan) {
+    const { engine, request } = plan;
     this.origin = { path: request.path, without: [], plus: {} };
-    this.#engine = engine;
-    this.#route = route;
-    this.#request = request;
-    this.#native = native;
-    this.#parts = parts;
+    this.#plan = plan;
     this.#requestedAtMs = engine.now();
+    this.#generation = engine.purges.generation(engine.prefix);
   }
 
   head(head: ResponseHead, body?: Uint8Array): HeadAction {
-    invalidateGroups(this.#engine, this.#request, head);
-    const uris = invalidatedUris(this.#request, head);
-    for (const uri of uris) invalidate(this.#engine, this.#primaryOf(uri));
-    const [target] = uris;
-    if (target !== undefined && this.#isStorable(head)) {
-      this.#fill = this.#store(this.#primaryOf(target));
-      // The client has the response of its own request; only the copy is of interest.
-      this.#fill.head(head, body);
+    if (head.status < 200 || head.status > 399) return UNTOUCHED;
+    const purging = this.#purge(head);
+    if (this.#isStorable(head)) {
+      this.#representation = { head, purging, capture: new Capture(this.#plan.route.maxBodyBytes) };
+      if (body !== undefined) {
+        this.chunk(body);
+        this.end();
+      }
     }
-    return UNTOUCHED;
+    if (!(purging instanceof Promise)) return UNTOUCHED;
+    return { answered: false, fields: NO_FIELDS, until: purging.then(() => undefined) };
   }
 
   chunk(bytes: Uint8Array): void {
-    this.#fill?.chunk(bytes);
+    if (this.#representation?.capture.push(bytes) === false) this.#representation = undefined;
   }
 
   end(): void {
-    this.#fill?.end();
+    if (this.#representation === undefined) return;
+    const { head, purging, capture } = this.#representation;
+    const store = (receipt: PurgeReceipt | undefined): void => {
+      // With another purge between the request and this one, the response may be from before that.
+      if (receipt === undefined || receipt.before !== this.#generation) return;
+      this.#fill(receipt.after).head(head, capture.body());
+    };
+    if (purging instanceof Promise) void purging.then(store);
+    else store(purging);
   }
 
   abort(): void {
-    this.#fill?.abort();
+    this.#representation = undefined;
   }
 
   fail(): boolean {
     return false;
   }
 
-  #primaryOf(uri: string): string {
-    const { scheme, authority } = this.#request;
-    const path = uri.slice(`${scheme}://${authority}`.length);
-    return keyWith(this.#engine, this.#route, { ...this.#request, method: "GET", path }, this.#parts);
+  #purge(head: ResponseHead): Purging {
+    const { engine, route, request, exchange, writes } = this.#plan;
+    const targets: PurgeTarget[] = [];
+    for (const uri of invalidatedUris(request, head)) {
+      targets.push({ kind: "uri", text: purgeUri(engine, route, this.#requestOf(uri)) });
+    }
+    for (const group of groupInvalidations(request, head)) {
+      targets.push({ kind: "name", text: groupName(request, group) });
+    }
+    if (writes === undefined) return purge(engine, targets, false);
+    const declared = declaredTargets(engine, request, () => writes.targets(exchange.native));
+    if (!writes.soft) return purge(engine, [...targets, ...declared], false);
+    const softly = purge(engine, declared, true);
+    const hard = purge(engine, targets, false);
+    return softly instanceof Promise ? softly.then(() => hard) : hard;
+  }
+
+  #requestOf(uri: string): CacheRequest {
+    const { request } = this.#plan;
+    const path = uri.slice(`${request.scheme}://${request.authority}`.length);
+    return { ...request, method: "GET", path };
   }
 
   /** RFC 9110 §9.3.3: a response to POST that is a representation of its own URI, and says how long. */
   #isStorable({ status, fields }: ResponseHead): boolean {
-    if (!this.#route.storesPosts || this.#request.method !== "POST" || status !== 200) return false;
-    const { scheme, authority, path } = this.#request;
+    const { route, request, writes } = this.#plan;
+    if (status !== 200) return false;
+    if (writes?.through === true) return true;
+    if (!route.storesPosts || request.method !== "POST") return false;
     const location = fieldValue(fields, "content-location");
-    const base = `${scheme}://${authority}${path}`;
+    const base = `${request.scheme}://${request.authority}${request.path}`;
     if (location === undefined || !URL.canParse(location, base) || !URL.canParse(base)) return false;
     if (new URL(location, base).href !== new URL(base).href) return false;
     const directives = responseDirectives(fields);
@@ -92,18 +135,23 @@ export class UnsafeRequest implements Fill {
     );
   }
 
-  #store(primary: string): ForwardedRequest {
+  #fill(generation: string): ForwardedRequest {
+    const { engine, route, exchange, parts } = this.#plan;
+    const request: CacheRequest = { ...this.#plan.request, method: "GET" };
+    const primary = keyWith(engine, route, request, parts);
     return new ForwardedRequest({
-      engine: this.#engine,
-      route: this.#route,
-      request: { ...this.#request, method: "GET" },
+      engine,
+      route,
+      request,
       exchange: undefined,
-      native: this.#native,
+      native: exchange.native,
+      pattern: exchange.pattern,
       primary,
       key: primary,
       because: "method",
       requestedAtMs: this.#requestedAtMs,
-      requestedAt: this.#engine.moment,
+      generation,
+      lease: undefined,
       storable: true,
       stale: undefined,
       mayServeOnError: false,
@@ -113,10 +161,20 @@ export class UnsafeRequest implements Fill {
   }
 }
 
-/** Takes a resource with all its variants out of the store, and keeps out what was asked for before. */
-function invalidate(engine: Engine, primary: string): void {
-  engine.moment += 1;
-  engine.invalidatedAt.set(primary, engine.moment);
-  engine.varySpecs.delete(primary);
-  deleteStored(engine, primary);
+function declaredTargets(
+  engine: Engine,
+  request: CacheRequest,
+  targets: () => readonly PurgeTarget[],
+): readonly PurgeTarget[] {
+  try {
+    return targets();
+  } catch (error) {
+    engine.report?.({
+      type: "callback-failed",
+      callback: "purges",
+      subject: subjectOf(request),
+      error: asError(error),
+    });
+    return [];
+  }
 }

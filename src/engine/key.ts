@@ -19,7 +19,7 @@ export function keyWith(
   request: CacheRequest,
   parts: readonly string[] | undefined,
 ): string {
-  return primaryKey(route.keyRules, withoutIdleParameters(engine, route, request), parts);
+  return primaryKey(route.keyRules, searchedRequest(engine, route, request), parts);
 }
 
 /** What is in the key besides method and URI. */
@@ -67,7 +67,7 @@ function asList(_name: string, value: unknown): unknown {
 }
 
 /** The request without the query parameters that its responses are known not to vary by. */
-function withoutIdleParameters(engine: Engine, route: RouteRules, request: CacheRequest): CacheRequest {
+export function searchedRequest(engine: Engine, route: RouteRules, request: CacheRequest): CacheRequest {
   const mark = request.path.indexOf("?");
   if (mark === -1) return request;
   const rule = route.searchRule?.rule ?? learnedRule(engine, route, request);

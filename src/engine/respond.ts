@@ -3,24 +3,27 @@ import { asksToBypass, requestDirectives } from "../rfc9111/directives.ts";
 import { isSafeMethod } from "../rfc9111/invalidation.ts";
 import { decideReuse } from "../rfc9111/reuse.ts";
 import { matchesVary } from "../rfc9111/vary.ts";
-import type { CacheRequest, ForwardReason, Outcome } from "../types.ts";
+import type { CacheRequest, ForwardReason, Lease, Outcome } from "../types.ts";
 import { identityOf, mustReachOrigin } from "./bypass.ts";
 import { Flight, type FlightEnd } from "./collapse.ts";
+import { isDueEarly } from "./early.ts";
 import type { Engine } from "./engine.ts";
 import type { Exchange } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import type { RouteRules } from "./route.ts";
-import { UnsafeRequest } from "./invalidate.ts";
+import { UnsafeRequest, type WriteRules } from "./invalidate.ts";
 import { keyParts, primaryKeyOf } from "./key.ts";
+import { leadOrFollow, type Led } from "./lead.ts";
 import { beginLookUp, chain, endLookUp, select, withPart, type Selected } from "./select.ts";
 import { hitReply, outcomeFields, prepareHit, storedPartReply, storedReply, type Freshness } from "./serve.ts";
 import type { LiveResponse } from "./stored-entry.ts";
-import { freshnessOf, subjectOf } from "./write.ts";
+import { freshnessOf, isShareable, subjectOf } from "./write.ts";
 
 const NOTHING: readonly string[] = [];
 
 /** After so many leaders were broken off by their clients, a request no longer waits for another. */
 const MAX_LEADERS = 3;
+const TAKEN_PAUSE_MS = 100;
 
 /**
  * Answers one request: from what is stored, or by letting the handler run and keeping a copy.
@@ -49,9 +52,30 @@ export function respond(engine: Engine, route: RouteRules, request: CacheRequest
   lookUp({ engine, route, request, exchange, primary, leaders: 0, begun: false });
 }
 
+/** Answers one request to a route that writes: by its handler always, and a success purges. */
+export function respondToWrite(
+  engine: Engine,
+  route: RouteRules,
+  request: CacheRequest,
+  exchange: Exchange,
+  writes: WriteRules,
+): void {
+  passWatched(engine, route, request, exchange, writes);
+}
+
 /** Other methods reach the handler as they are; the unsafe ones among them are watched (RFC 9111 §4.4). */
 function passUncached(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
   if (isSafeMethod(request.method)) return exchange.pass(NOTHING);
+  passWatched(engine, route, request, exchange, undefined);
+}
+
+function passWatched(
+  engine: Engine,
+  route: RouteRules,
+  request: CacheRequest,
+  exchange: Exchange,
+  writes: WriteRules | undefined,
+): void {
   let parts: readonly string[] | undefined;
   try {
     parts = keyParts(engine, route, request, exchange.native);
@@ -59,7 +83,7 @@ function passUncached(engine: Engine, route: RouteRules, request: CacheRequest, 
     reportFault(engine, request, error);
     return exchange.pass(NOTHING);
   }
-  exchange.forward(new UnsafeRequest(engine, route, request, exchange.native, parts));
+  exchange.forward(new UnsafeRequest({ engine, route, request, exchange, parts, writes }));
 }
 
 /** Finds what is stored, then decides: in the same tick where the store answers at once. */
@@ -105,6 +129,14 @@ interface Turn {
   begun: boolean;
 }
 
+/** What a forwarded request owes to others: those who wait in this process, and in other processes. */
+interface Rights {
+  readonly flight: Flight | undefined;
+  readonly lease: Lease | undefined;
+}
+
+const NOBODY_WAITS: Rights = { flight: undefined, lease: undefined };
+
 /** Why the origin has to be asked, and what there is to fall back on. */
 interface Need {
   readonly selected: Selected;
@@ -144,11 +176,13 @@ function act(turn: Turn, selected: Selected, nowMs: number): void {
   const decision = decideReuse(request, found, route.requestDirectives, nowMs);
   switch (decision.action) {
     case "reuse":
-      return live === undefined ? undefined : hit(turn, live, decision, nowMs);
+      if (live === undefined) return;
+      if (isDueEarly(engine, live.stored, decision.ttlSeconds)) revalidateInBackground(turn, renewal(selected, live));
+      return hit(turn, live, decision, nowMs);
     case "reuse-and-revalidate": {
       if (live === undefined) return;
-      const need: Need = { selected, because: "stale", stale: live, mayServeOnError: true, mayServeOnFailure: true };
-      if (!revalidateInBackground(turn, need, nowMs)) return forward(turn, need, nowMs);
+      const need = renewal(selected, live);
+      if (!revalidateInBackground(turn, need)) return forward(turn, need, nowMs);
       return hit(turn, live, decision, nowMs);
     }
     case "revalidate": {
@@ -165,6 +199,10 @@ function act(turn: Turn, selected: Selected, nowMs: number): void {
       return report(engine, request, outcome);
     }
   }
+}
+
+function renewal(selected: Selected, live: LiveResponse): Need {
+  return { selected, because: "stale", stale: live, mayServeOnError: true, mayServeOnFailure: true };
 }
 
 /** Answers from a stored part, if it is fresh and holds all that is asked for. */
@@ -204,31 +242,83 @@ function hit(turn: Turn, live: LiveResponse, freshness: Freshness, nowMs: number
  * Starts the one revalidation of a stale response while it is still served (RFC 5861 §3).
  * False when nobody can do it but this request itself.
  */
-function revalidateInBackground(turn: Turn, need: Need, nowMs: number): boolean {
+function revalidateInBackground(turn: Turn, need: Need): boolean {
   const { engine, exchange, request } = turn;
   const { key } = need.selected;
   if (engine.flights.has(key) || request.method === "HEAD") return true;
   const run = exchange.forwardInBackground;
   if (run === undefined) return false;
-  const fill = forwarded(turn, need, nowMs, new Flight(engine.flights, key, engine.fillDeadlineMs), undefined);
+  const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
+  const go = (lease: Lease | undefined): void =>
+    run.call(exchange, forwarded(turn, need, engine.now(), { flight, lease }, undefined));
+  const { leases } = engine.store;
   // The client's answer goes out first: the handler may keep this thread busy.
-  setTimeout(() => run.call(exchange, fill), 0);
+  if (leases === undefined) setTimeout(() => go(undefined), 0);
+  else
+    void leases.acquire(key).then((lease) => {
+      if (lease !== "taken") return go(lease);
+      // Another process renews it. For a moment nobody here need ask again.
+      setTimeout(() => flight.settle({ type: "aborted" }), TAKEN_PAUSE_MS);
+    });
   return true;
 }
 
 /** Asks the origin, or waits for one who already does (request collapsing). */
 function forward(turn: Turn, need: Need, nowMs: number): void {
-  const { engine, exchange } = turn;
+  const { engine } = turn;
   const { key } = need.selected;
-  let flight: Flight | undefined;
-  if (mayStore(turn) && turn.leaders < MAX_LEADERS && (engine.hitForMiss.get(key) ?? 0) <= nowMs) {
-    const leading = engine.flights.get(key);
-    if (leading !== undefined) return leading.join((end) => land(turn, need, end));
-    flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
+  if (!mayStore(turn) || turn.leaders >= MAX_LEADERS || isApart(engine, need.selected, nowMs)) {
+    return goForward(turn, need, nowMs, NOBODY_WAITS);
   }
-  const fill = forwarded(turn, need, nowMs, flight, exchange);
+  const leading = engine.flights.get(key);
+  if (leading !== undefined) return leading.join((end) => land(turn, need, end));
+  const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
+  const { leases } = engine.store;
+  if (leases === undefined) return goForward(turn, need, nowMs, { flight, lease: undefined });
+  const staleSinceMs = need.stale?.stored.receivedAtMs;
+  const isNews = ({ live }: Selected): boolean => live !== undefined && live.stored.receivedAtMs !== staleSinceMs;
+  void leadOrFollow(engine, leases, turn.primary, key, turn.request, isNews).then((led) => {
+    try {
+      lead(turn, need, flight, led);
+    } catch (error) {
+      leaveToHandler(turn, error);
+    }
+  });
+}
+
+/** Nobody should wait for the response of this request, or it for theirs. */
+function isApart(engine: Engine, selected: Selected, nowMs: number): boolean {
+  return selected.isApart === true || (engine.hitForMiss.get(selected.key) ?? 0) > nowMs;
+}
+
+/** The one request of this process that asked for the right to fill has it, or does not need it any more. */
+function lead(turn: Turn, need: Need, flight: Flight, led: Led): void {
+  const { engine } = turn;
+  const nowMs = engine.now();
+  switch (led.type) {
+    case "fill":
+      return goForward(turn, need, nowMs, { flight, lease: led.lease });
+    case "found": {
+      const { selected } = led;
+      if (selected.key !== need.selected.key) {
+        // Its responses turned out to vary: all look for their own.
+        flight.settle({ type: "aborted" });
+        return again(turn);
+      }
+      if (selected.live === undefined || !isShareable(selected.live, nowMs)) break;
+      flight.settle({ type: "stored", live: selected.live });
+      return share(turn, need, selected.live, {}, nowMs);
+    }
+    case "overdue":
+  }
+  flight.settle({ type: "unshareable" });
+  goForward(turn, need, nowMs, NOBODY_WAITS);
+}
+
+function goForward(turn: Turn, need: Need, nowMs: number, rights: Rights): void {
+  const fill = forwarded(turn, need, nowMs, rights, turn.exchange);
   turn.begun = true;
-  exchange.forward(fill);
+  turn.exchange.forward(fill);
 }
 
 function mayStore({ route, request }: Turn): boolean {
@@ -240,7 +330,7 @@ function forwarded(
   turn: Turn,
   need: Need,
   requestedAtMs: number,
-  flight: Flight | undefined,
+  { flight, lease }: Rights,
   exchange: Exchange | undefined,
 ): ForwardedRequest {
   const { engine, route, request, primary } = turn;
@@ -251,13 +341,15 @@ function forwarded(
     request,
     exchange,
     native: turn.exchange.native,
+    pattern: turn.exchange.pattern,
     primary,
     key: need.selected.key,
     part: need.selected.part,
-    isApart: (engine.hitForMiss.get(need.selected.key) ?? 0) > requestedAtMs,
+    isApart: isApart(engine, need.selected, requestedAtMs),
     because,
     requestedAtMs,
-    requestedAt: engine.moment,
+    generation: engine.purges.generation(engine.prefix),
+    lease,
     storable: mayStore(turn),
     stale,
     mayServeOnError,

@@ -12,6 +12,8 @@ export interface CandidateResponse {
 
 /** The resolved options of one route: every default filled in, every value checked, never changed afterwards. */
 export interface RouteRules {
+  /** What `purge({ route })` calls it, besides its pattern. */
+  readonly name: string | undefined;
   /** Seconds a response of this status stays fresh; a status that is missing is not stored. */
   readonly lifetimeSeconds: ReadonlyMap<number, number>;
   readonly staleWhileRevalidateSeconds: number;
@@ -41,9 +43,8 @@ export interface RouteRules {
   readonly storesPosts: boolean;
   /** A QUERY with at most so much content is cached (RFC 10008); 0: none is. */
   readonly queryContentBytes: number;
-  /** Tags go out as `Cache-Groups`; a response's own groups are tags (RFC 9875). */
+  /** Tags go out as `Cache-Groups` (RFC 9875). */
   readonly emitsGroups: boolean;
-  readonly readsGroups: boolean;
   /** Which differences of the query make none, by the developer's word. */
   readonly searchRule: { readonly text: string; readonly rule: NoVarySearch } | undefined;
   /** A response's `No-Vary-Search` decides which query parameters are in its key. */

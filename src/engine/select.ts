@@ -2,7 +2,6 @@ import { variantKey } from "../rfc9111/cache-key.ts";
 import { matchesVary, presentedFields } from "../rfc9111/vary.ts";
 import type { CacheRequest, StoreEntry } from "../types.ts";
 import type { Engine } from "./engine.ts";
-import { isGroupInvalidated } from "./groups.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveEntry, type LiveEntry, type LiveResponse, type LiveVarySpec } from "./stored-entry.ts";
 
@@ -21,6 +20,8 @@ export interface Selected {
   readonly live: LiveResponse | undefined;
   /** The resource is stored, but not for the fields this request presents. */
   readonly varyMiss: boolean;
+  /** Not long ago its response could not be shared: nobody should wait for another's. */
+  readonly isApart?: boolean;
   /** A stored part of the resource, where the whole is not stored and a part is asked for. */
   readonly part?: LiveResponse;
 }
@@ -108,16 +109,14 @@ function fromPrimary(
   live: LiveEntry | undefined,
 ): Selected | Promise<Selected> {
   if (live === undefined) return { key: primary, live: undefined, varyMiss: false };
-  if (live.kind === "response") return chosen(engine, primary, request, live);
+  if (live.kind !== "vary") return chosen(engine, primary, request, live);
   engine.varySpecs.set(primary, { ...live, keptUntilMs: 0, variants: new Map() });
   const key = keyOfVariant(engine, primary, live, request);
   return chain(read(engine, key), (found) => chosen(engine, key, request, found));
 }
 
 function chosen(engine: Engine, key: string, request: CacheRequest, live: LiveEntry | undefined): Selected {
-  if (live?.kind === "response" && isGroupInvalidated(engine, request, live.stored)) {
-    return { key, live: undefined, varyMiss: false };
-  }
+  if (live?.kind === "apart") return { key, live: undefined, varyMiss: false, isApart: true };
   if (live?.kind !== "response" || !matchesVary(live.stored.varyFields, request.fields, engine.languages)) {
     return { key, live: undefined, varyMiss: true };
   }

@@ -1,4 +1,5 @@
 import { isFieldName, isFieldValue } from "../rfc9111/fields.ts";
+import { currentAgeSeconds } from "../rfc9111/freshness.ts";
 import type { Fields, StoredResponse, StoreEntry, StoreMeta, VaryField } from "../types.ts";
 import type { PreparedReply } from "./serve.ts";
 
@@ -17,18 +18,33 @@ export interface LiveVarySpec {
   readonly epoch: string;
 }
 
-export type LiveEntry = LiveResponse | LiveVarySpec;
+/** The last response under this key could not be shared (hit-for-miss). */
+export interface LiveApart {
+  readonly kind: "apart";
+}
+
+export type LiveEntry = LiveResponse | LiveVarySpec | LiveApart;
 
 export function liveResponse(stored: StoredResponse): LiveResponse {
   return { kind: "response", stored, prepared: undefined };
 }
 
-export function responseEntry(live: LiveResponse): StoreEntry {
-  const { body, fields, ...rest } = live.stored;
-  return { meta: { kind: "response", ...rest, fields: Object.entries(fields) }, body, live };
+/** `uri` is what a purge by URL or path names. */
+export function responseEntry(live: LiveResponse, uri: string): StoreEntry {
+  const { body, fields, names, generation, ...rest } = live.stored;
+  return { meta: { kind: "response", ...rest, fields: Object.entries(fields) }, body, names, uri, generation, live };
+}
+
+/** In place of a response that could not be shared: for a while its requests do not queue behind each other. */
+export function apartEntry(uri: string, generation: string): StoreEntry {
+  return { meta: APART.meta, body: NO_BODY, uri, generation, live: APART.live };
 }
 
 const NO_BODY = new Uint8Array(0);
+const APART: { readonly meta: StoreMeta; readonly live: LiveApart } = {
+  meta: { kind: "apart" },
+  live: { kind: "apart" },
+};
 
 export function varySpecEntry({ names, epoch }: LiveVarySpec): StoreEntry {
   const live: LiveVarySpec = { kind: "vary", names, epoch };
@@ -38,15 +54,26 @@ export function varySpecEntry({ names, epoch }: LiveVarySpec): StoreEntry {
 /** The decoded entry, or `undefined` when it is not one of ours: nothing read from a store is trusted. */
 export function liveEntry(entry: StoreEntry): LiveEntry | undefined {
   if (!isObject(entry)) return undefined;
-  if (isLiveEntry(entry.live)) return entry.live;
+  if (isLiveEntry(entry.live)) return outdated(entry.live, entry.outdatedAtMs);
   const live = decode(entry);
   // A store may hand out what cannot be written to; then it is decoded again.
   Reflect.set(entry, "live", live);
-  return live;
+  return outdated(live, entry.outdatedAtMs);
 }
 
 function isLiveEntry(live: unknown): live is LiveEntry {
-  return isObject(live) && "kind" in live && (live.kind === "response" || live.kind === "vary");
+  return isObject(live) && "kind" in live && KINDS.has(live.kind);
+}
+
+const KINDS: ReadonlySet<unknown> = new Set(["response", "vary", "apart"]);
+
+/** A softly purged response turned stale at that moment, whatever its lifetime said. */
+function outdated(live: LiveEntry | undefined, atMs: number | undefined): LiveEntry | undefined {
+  if (atMs === undefined || live?.kind !== "response") return live;
+  const { stored } = live;
+  const ageSeconds = currentAgeSeconds(stored, Math.max(atMs, stored.receivedAtMs));
+  if (ageSeconds >= stored.freshnessLifetimeSeconds) return live;
+  return liveResponse({ ...stored, freshnessLifetimeSeconds: ageSeconds });
 }
 
 function isObject(value: unknown): value is object {
@@ -62,21 +89,21 @@ function decode(entry: StoreEntry): LiveEntry | undefined {
     if (names === undefined || names.length === 0 || typeof epoch !== "string") return undefined;
     return names.every(isFieldName) ? { kind: "vary", names, epoch } : undefined;
   }
+  if (meta["kind"] === "apart") return APART.live;
   if (meta["kind"] !== "response") return undefined;
-  const stored = decodeResponse(meta, body);
+  const stored = decodeResponse(entry);
   return stored === undefined ? undefined : liveResponse(stored);
 }
 
-function decodeResponse(meta: StoreMeta, body: Uint8Array): StoredResponse | undefined {
+function decodeResponse(entry: StoreEntry): StoredResponse | undefined {
+  const { meta, body, names = [], generation = "", clockShiftMs = 0 } = entry;
   const status = meta["status"];
   if (typeof status !== "number" || !Number.isInteger(status) || status < 200 || status > 999) return undefined;
   const fields = decodeFields(meta["fields"]);
   const varyFields = decodeVaryFields(meta["varyFields"]);
-  const tags = texts(meta["tags"]);
-  const { lifetimeFrom, generation } = meta;
-  if (fields === undefined || varyFields === undefined || tags === undefined) return undefined;
+  const { lifetimeFrom } = meta;
+  if (fields === undefined || varyFields === undefined) return undefined;
   if (lifetimeFrom !== "route" && lifetimeFrom !== "fields") return undefined;
-  if (typeof generation !== "string") return undefined;
   const rangeField = meta["rangeField"];
   if (rangeField !== undefined && typeof rangeField !== "string") return undefined;
   for (const name of NUMBERS) if (!isCount(meta[name])) return undefined;
@@ -86,8 +113,9 @@ function decodeResponse(meta: StoreMeta, body: Uint8Array): StoredResponse | und
     fields,
     body,
     varyFields,
-    requestedAtMs: meta["requestedAtMs"] as number,
-    receivedAtMs: meta["receivedAtMs"] as number,
+    // The writer's clock may not be ours.
+    requestedAtMs: (meta["requestedAtMs"] as number) + clockShiftMs,
+    receivedAtMs: (meta["receivedAtMs"] as number) + clockShiftMs,
     correctedInitialAgeSeconds: meta["correctedInitialAgeSeconds"] as number,
     freshnessLifetimeSeconds: meta["freshnessLifetimeSeconds"] as number,
     lifetimeFrom,
@@ -97,7 +125,7 @@ function decodeResponse(meta: StoreMeta, body: Uint8Array): StoredResponse | und
     requiresRevalidation: meta["requiresRevalidation"] as boolean,
     hasOriginValidator: meta["hasOriginValidator"] as boolean,
     ...(rangeField === undefined ? {} : { rangeField }),
-    tags,
+    names,
     generation,
   };
 }

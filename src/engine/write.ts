@@ -1,4 +1,3 @@
-import { cacheGroups } from "../rfc9111/cache-groups.ts";
 import type { ResponseDirectives } from "../rfc9111/directives.ts";
 import { endToEndFields, fieldValue, hasField } from "../rfc9111/fields.ts";
 import { correctedInitialAgeSeconds, currentAgeSeconds, freshnessLifetimeSeconds } from "../rfc9111/freshness.ts";
@@ -6,12 +5,12 @@ import { whyNotStored, type NotStoredReason } from "../rfc9111/storing.ts";
 import { effectiveDirectives } from "../rfc9111/targeted.ts";
 import { freshenedFields } from "../rfc9111/validation.ts";
 import { presentedFields, varyNames } from "../rfc9111/vary.ts";
-import type { CacheRequest, Fields, ResponseHead, StoredResponse } from "../types.ts";
+import type { CacheRequest, Fields, Lease, ResponseHead, StoredResponse } from "../types.ts";
 import type { Engine } from "./engine.ts";
 import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
-import { withGroups } from "./groups.ts";
 import { keyedPath } from "./key.ts";
+import { namesOf, purgeUri, withGroups } from "./names.ts";
 import { keyOfVariant, partKey, type VarySpec } from "./select.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "./stored-entry.ts";
@@ -26,8 +25,12 @@ export interface WriteContext {
   /** Where the request looked for its response. */
   readonly key: string;
   readonly requestedAtMs: number;
-  /** `engine.moment` when the request went to the origin. */
-  readonly requestedAt: number;
+  /** Position of the purge log before the request went to the origin. */
+  readonly generation: string;
+  /** The route's pattern, where the framework tells it. */
+  readonly pattern: string | undefined;
+  /** The right to fill `key`, where processes share the store. */
+  readonly lease: Lease | undefined;
 }
 
 /** How long a response with a validator of its origin is kept past its use, to be revalidated instead of sent again. */
@@ -38,27 +41,34 @@ export function freshnessOf(live: LiveResponse, nowMs: number): Freshness {
   return { ageSeconds, ttlSeconds: live.stored.freshnessLifetimeSeconds - ageSeconds };
 }
 
-/** The response as it will be kept. Calls the developer's `tags` unless tags are given; it may throw. */
+/** True when others may have the response without a validation of their own (RFC 9111 §4). */
+export function isShareable(live: LiveResponse, nowMs: number): boolean {
+  const { requiresRevalidation, staleWhileRevalidateSeconds } = live.stored;
+  return !requiresRevalidation && freshnessOf(live, nowMs).ttlSeconds + staleWhileRevalidateSeconds > 0;
+}
+
+/** The response as it will be kept. Calls the developer's `tags` unless names are given; it may throw. */
 export function storedResponse(
   context: WriteContext,
   head: ResponseHead,
   directives: ResponseDirectives,
   body: Uint8Array,
   receivedAtMs: number,
-  tags: readonly string[] = tagsOf(context.route, context.native, head.fields),
+  known?: readonly string[],
 ): StoredResponse {
   const { route, request, requestedAtMs } = context;
   const { lifetimeFrom, heuristic, keyedFields } = route.storing;
   const byRoute = lifetimeFrom === "route";
   const own = byRoute ? undefined : freshnessLifetimeSeconds(head, directives, { heuristic, nowMs: receivedAtMs });
   const lifetimeSeconds = byRoute ? route.lifetimeSeconds.get(head.status) : own;
-  const names = varyNames(head.fields).filter((name) => !keyedFields.has(name));
+  const selecting = varyNames(head.fields).filter((name) => !keyedFields.has(name));
   const hasOriginEtag = hasField(head.fields, "etag");
+  const names = known ?? namesOf(context, head.fields);
   return {
     status: head.status,
-    fields: keptFields(context, head.fields, body, tags),
+    fields: keptFields(context, head.fields, body, names),
     body,
-    varyFields: presentedFields(request.fields, names, context.engine.languages),
+    varyFields: presentedFields(request.fields, selecting, context.engine.languages),
     requestedAtMs,
     receivedAtMs,
     correctedInitialAgeSeconds: byRoute ? 0 : correctedInitialAgeSeconds(head, requestedAtMs, receivedAtMs),
@@ -68,8 +78,8 @@ export function storedResponse(
     requiresRevalidation: directives.noCache !== false,
     hasOriginValidator: hasOriginEtag || (!byRoute && hasField(head.fields, "last-modified")),
     ...(head.status === 206 ? { rangeField: fieldValue(request.fields, "range") ?? "" } : {}),
-    tags,
-    generation: "",
+    names,
+    generation: context.generation,
   };
 }
 
@@ -95,12 +105,12 @@ function keptFields(
   { engine, route, request }: WriteContext,
   fields: Fields,
   body: Uint8Array,
-  tags: readonly string[],
+  names: readonly string[],
 ): Fields {
   const kept = { ...endToEndFields(fields) };
   delete kept["content-length"];
   delete kept[engine.responseHeader];
-  const groups = route.emitsGroups ? withGroups(fields, tags) : undefined;
+  const groups = route.emitsGroups ? withGroups(fields, names) : undefined;
   if (groups !== undefined) kept["cache-groups"] = groups;
   if (route.searchRule !== undefined) kept["no-vary-search"] ??= route.searchRule.text;
   if (route.storing.lifetimeFrom === "fields") return kept;
@@ -132,11 +142,6 @@ export function withDeclaredVary(declared: readonly string[], fields: Fields): s
   return [...names].join(", ");
 }
 
-function tagsOf(route: RouteRules, native: unknown, fields: Fields): readonly string[] {
-  const own = route.tags === undefined ? [] : route.tags(native);
-  return route.readsGroups ? [...own, ...cacheGroups(fields)] : own;
-}
-
 /** The stored response after a 304, and why it may not be kept if it may not (RFC 9111 §4.3.4). */
 export function freshenedResponse(
   context: WriteContext,
@@ -148,19 +153,20 @@ export function freshenedResponse(
   const head: ResponseHead = { status: stale.stored.status, fields };
   const { directives } = effectiveDirectives(fields, context.route.targets);
   const because = whyNotStored(context.request, head, directives, context.route.storing);
-  const { body, tags } = stale.stored;
-  return { live: liveResponse(storedResponse(context, head, directives, body, receivedAtMs, tags)), because };
+  const { body, names } = stale.stored;
+  return { live: liveResponse(storedResponse(context, head, directives, body, receivedAtMs, names)), because };
 }
 
 /** Why a response that may be stored was not. */
-export type NotKept = "invalidated" | "variant-limit" | "store-unavailable";
+export type NotKept = "purged" | "variant-limit" | "store-unavailable";
 
 /** Hands a response to the store, or says why it is not kept. */
 export function storeResponse(context: WriteContext, live: LiveResponse): NotKept | undefined {
-  const { engine, primary, requestedAt, requestedAtMs } = context;
+  const { engine, primary, lease, requestedAtMs } = context;
   const { stored } = live;
-  // What was asked for before the resource changed may be from before, too (RFC 9111 §4.4).
-  if ((engine.invalidatedAt.get(primary) ?? 0) > requestedAt) return "invalidated";
+  const entry = responseEntry(live, purgeUri(engine, context.route, context.request));
+  // What was asked for before a purge may be from before the change it was for.
+  if (engine.purges.judge(engine.prefix, primary, entry) === "purged") return "purged";
   const retainMs = retainSeconds(stored, context.route.failureGraceSeconds) * 1000;
   let key = primary;
   if (stored.rangeField !== undefined) {
@@ -175,7 +181,8 @@ export function storeResponse(context: WriteContext, live: LiveResponse): NotKep
   const lookUps = engine.lookUps.get(primary);
   if (lookUps !== undefined && stored.rangeField === undefined) lookUps.landed = { key, live, varyMiss: false };
   if (engine.store.isAvailable?.() === false) return "store-unavailable";
-  void guardStore(engine, "put", () => engine.store.put(key, responseEntry(live), retainMs));
+  if (lease !== undefined && key === context.key) void lease.put(entry, retainMs);
+  else void guardStore(engine, "put", () => engine.store.put(key, entry, retainMs));
   engine.report?.({
     type: "stored",
     subject: subjectOf(context.request),
@@ -220,7 +227,12 @@ function rememberVariant(context: WriteContext, stored: StoredResponse, untilMs:
   if (spec.keptUntilMs < untilMs) {
     engine.varySpecs.set(primary, { ...spec, keptUntilMs: untilMs });
     const retainMs = Math.max(1, untilMs - nowMs);
-    void guardStore(engine, "put", () => engine.store.put(primary, varySpecEntry(spec), retainMs));
+    const entry = {
+      ...varySpecEntry(spec),
+      uri: purgeUri(engine, context.route, request),
+      generation: context.generation,
+    };
+    void guardStore(engine, "put", () => engine.store.put(primary, entry, retainMs));
   }
   return key;
 }

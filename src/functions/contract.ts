@@ -1,11 +1,12 @@
 import type { Duration } from "../duration.ts";
-import type { CacheStore } from "../types.ts";
+import type { CacheStore, PurgeLog } from "../types.ts";
 
 /** What wrapping a function needs of a cache. One object per cache: names are unique within it. */
 export interface FunctionCacheContext {
   /** Namespace of every key, without a space: `myapi-cache`. */
   readonly prefix: string;
   readonly store: CacheStore;
+  readonly purges: PurgeLog;
   /** Classes whose instances never enter a key. */
   readonly ignoreArgTypes: readonly AnyClass[];
   /** Wall clock in milliseconds. */
@@ -34,7 +35,7 @@ export type FunctionEvent =
     }
   | {
       readonly type: "store-failed";
-      readonly operation: "get" | "put" | "delete";
+      readonly operation: "get" | "put" | "purge";
       readonly key: string;
       readonly error: Error;
     };
@@ -72,7 +73,7 @@ export interface FunctionOptions<Args extends readonly unknown[], Result> {
   readonly staleWhileRevalidate?: Duration;
   /** For this long after that, a stale result is returned where the function throws or exceeds the deadline. */
   readonly staleIfError?: Duration;
-  /** Names to purge a result by. A function of the arguments is called before the cached function runs. */
+  /** Tags to purge a result by: `cache.purge({ tag })`. A function of the arguments is called before the cached function runs. */
   readonly tags?: readonly string[] | ((...args: Args) => readonly string[]);
   /** Arguments left out of the key: positions counted from 0, or a test of each argument. */
   readonly ignoreArgs?: readonly number[] | ((value: unknown, index: number) => boolean);
@@ -90,11 +91,18 @@ export interface FunctionOptions<Args extends readonly unknown[], Result> {
 export interface CachedFunction<Args extends unknown[], Result> {
   (...args: Args): Promise<Result>;
   /**
-   * Deletes the stored result of the call with these arguments. A run that began before does not put its result back.
+   * Purges the stored result of the call with these arguments, in every process that shares the store. A run that began
+   * before does not put its result back.
    *
-   * @throws whatever the store's deletion failed with: until it succeeds, the old result may still be returned
+   * @throws `ERR_PURGE_NOT_ACKNOWLEDGED` when the store did not acknowledge it: until it does, others may still be given
+   * the old result
    */
   purge(...args: Args): Promise<void>;
+  /**
+   * Runs the function now, stores its result in place of the old one and returns it. What it throws is thrown; the old
+   * result stays.
+   */
+  refresh(...args: Args): Promise<Result>;
   /** The key of the call with these arguments, readable: `myapi-cache Users.getUser(7)`. */
   keyOf(...args: Args): string;
   readonly cacheName: string;

@@ -30,6 +30,8 @@ export interface ValueTimes {
 
 /** A stored value, decoded. `value` belongs to the reader; `copy()` makes another. */
 export interface StoredValue extends ValueTimes {
+  /** When a soft purge made it stale. */
+  readonly outdatedAtMs: number | undefined;
   readonly value: unknown;
   readonly copy: () => unknown;
 }
@@ -49,9 +51,15 @@ export function decodeValue(encoded: EncodedValue): unknown {
   return encoded.live === undefined ? decodeText(encoded.text) : encoded.live.value;
 }
 
-/** The store entry of a result. */
-export function valueEntry(encoded: EncodedValue, times: ValueTimes, tags: readonly string[]): StoreEntry {
-  const entry: StoreEntry = { meta: { kind: "value", ...times, tags }, body: new TextEncoder().encode(encoded.text) };
+/** The store entry of a result. `names` and `generation` are what the purge log knows it by. */
+export function valueEntry(
+  encoded: EncodedValue,
+  times: ValueTimes,
+  names: readonly string[],
+  generation: string,
+): StoreEntry {
+  const body = new TextEncoder().encode(encoded.text);
+  const entry: StoreEntry = { meta: { kind: "value", ...times }, body, names, generation };
   if (encoded.live !== undefined) entry.live = encoded.live;
   return entry;
 }
@@ -67,9 +75,15 @@ export function readValue(entry: StoreEntry | undefined): StoredValue | undefine
 }
 
 function read(entry: StoreEntry): StoredValue | undefined {
-  const times = readTimes(entry);
-  if (times === undefined) return undefined;
-  const { live } = entry;
+  const written = readTimes(entry);
+  if (written === undefined) return undefined;
+  const { live, outdatedAtMs, clockShiftMs = 0 } = entry;
+  const times = {
+    ...written,
+    outdatedAtMs,
+    requestedAtMs: written.requestedAtMs + clockShiftMs,
+    receivedAtMs: written.receivedAtMs + clockShiftMs,
+  };
   if (live instanceof LiveValue) return { ...times, value: live.value, copy: () => live.value };
   const text = new TextDecoder("utf-8", { fatal: true }).decode(entry.body);
   const value: unknown = decodeText(text);

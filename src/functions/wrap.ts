@@ -1,3 +1,4 @@
+import { tagName } from "../engine/names.ts";
 import { asError, duplicateFunctionName } from "../errors.ts";
 import type { StoreEntry } from "../types.ts";
 import { callKey } from "./call-key.ts";
@@ -47,6 +48,7 @@ export function wrapFunction<Args extends unknown[], Result>(
       purged.catch(() => {});
       return purged;
     },
+    refresh: (...args: Args) => calls.refresh(args) as Promise<Awaited<Result>>,
     keyOf: (...args: Args) => callKey(rules.keyRules, args),
     cacheName: name,
   });
@@ -100,7 +102,7 @@ class FunctionCalls<Args extends unknown[], Result> {
       const call = { self, args, key: callKey(this.#rules.keyRules, args) };
       const state = this.#inFlight.state(call.key);
       if (state?.flight !== undefined) return this.#wait(call, state.flight);
-      const entry = state?.beingStored ?? this.#read(call.key);
+      const entry = this.#onItsWay(call, state?.beingStored) ?? this.#read(call.key);
       if (entry instanceof Promise) return this.#lookUp(call, entry);
       const stored = readValue(entry);
       if (this.#reuses(call, stored)) return Promise.resolve(stored.value);
@@ -112,11 +114,20 @@ class FunctionCalls<Args extends unknown[], Result> {
 
   async purge(args: Args): Promise<void> {
     const key = callKey(this.#rules.keyRules, args);
-    const writes = this.#inFlight.purge(key);
-    await this.#delete(key);
-    if (writes.length === 0) return;
-    await Promise.all(writes);
-    await this.#delete(key);
+    this.#inFlight.purge(key);
+    const { prefix, purges } = this.#context;
+    try {
+      await purges.purge(prefix, [{ kind: "key", text: key }], { soft: false });
+    } catch (error) {
+      this.#report({ type: "store-failed", operation: "purge", key, error: asError(error) });
+      throw error;
+    }
+  }
+
+  /** Those who call meanwhile get the old result; it is replaced, not purged. */
+  async refresh(args: Args): Promise<unknown> {
+    const call = { self: undefined, args, key: callKey(this.#rules.keyRules, args) };
+    return (await this.#runOnce(call)).value;
   }
 
   /** The first of several overlapping calls asks the store for all of them. */
@@ -195,11 +206,19 @@ class FunctionCalls<Args extends unknown[], Result> {
     const isUnchanged = this.#hasKeyStill(call);
     const tags = isUnchanged ? this.#tags(call) : undefined;
     const requestedAtMs = this.#context.now();
+    const generation = this.#context.purges.generation(this.#context.prefix);
     const value = await this.#result(call);
     if (!isUnchanged) this.#reportNotStored(call, "arguments-changed");
     if (!isUnchanged || !this.#isWanted(call, value)) return { value, encoded: undefined };
     const encoded = this.#encode(call, value);
-    if (encoded !== undefined && tags !== undefined) this.#store(call, run, encoded, requestedAtMs, tags);
+    if (encoded === undefined || tags === undefined) return { value, encoded };
+    const entry = this.#entry(encoded, requestedAtMs, tags, generation);
+    if (this.#isPurged(call, entry)) {
+      // Those who called after the purge must not get it either.
+      this.#reportNotStored(call, "purged");
+      return { value, encoded: undefined };
+    }
+    this.#store(call, run, entry);
     return { value, encoded };
   }
 
@@ -248,10 +267,7 @@ class FunctionCalls<Args extends unknown[], Result> {
     }
   }
 
-  /** Hands a result to the store, without waiting for it. */
-  #store(call: Call<Args>, run: Run, encoded: EncodedValue, requestedAtMs: number, tags: readonly string[]): void {
-    const outdated = this.#inFlight.outdated(run);
-    if (outdated !== undefined) return this.#reportNotStored(call, outdated);
+  #entry(encoded: EncodedValue, requestedAtMs: number, tags: readonly string[], generation: string): StoreEntry {
     const { freshnessLifetimeSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = this.#rules;
     const times = {
       requestedAtMs,
@@ -260,7 +276,24 @@ class FunctionCalls<Args extends unknown[], Result> {
       staleWhileRevalidateSeconds,
       staleIfErrorSeconds,
     };
-    const entry = valueEntry(encoded, times, tags);
+    return valueEntry(encoded, times, tags.map(tagName), generation);
+  }
+
+  #isPurged(call: Call<Args>, entry: StoreEntry): boolean {
+    const { prefix, purges } = this.#context;
+    return purges.judge(prefix, call.key, entry) === "purged";
+  }
+
+  /** An entry that was handed to the store and may not be there yet. */
+  #onItsWay(call: Call<Args>, entry: StoreEntry | undefined): StoreEntry | undefined {
+    return entry === undefined || this.#isPurged(call, entry) ? undefined : entry;
+  }
+
+  /** Hands a result to the store, without waiting for it. */
+  #store(call: Call<Args>, run: Run, entry: StoreEntry): void {
+    const outdated = this.#inFlight.outdated(run);
+    if (outdated !== undefined) return this.#reportNotStored(call, outdated);
+    const { freshnessLifetimeSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = this.#rules;
     const retainMs = (freshnessLifetimeSeconds + Math.max(staleWhileRevalidateSeconds, staleIfErrorSeconds)) * 1_000;
     const { key } = call;
     const stored = { type: "stored", key, name: this.#name, freshnessLifetimeSeconds } as const;
@@ -273,15 +306,6 @@ class FunctionCalls<Args extends unknown[], Result> {
 
   #read(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined> {
     return this.#guard("get", key, () => this.#context.store.get(key));
-  }
-
-  async #delete(key: string): Promise<void> {
-    try {
-      await this.#context.store.delete(key);
-    } catch (error) {
-      this.#report({ type: "store-failed", operation: "delete", key, error: asError(error) });
-      throw error;
-    }
   }
 
   /** Trouble in the store is reported, and counts as nothing found or not kept. */
@@ -305,7 +329,7 @@ class FunctionCalls<Args extends unknown[], Result> {
   #reuses(call: Call<Args>, stored: StoredValue | undefined): stored is StoredValue {
     if (stored === undefined) return false;
     const ageMs = this.#ageMs(stored);
-    const freshMs = stored.freshnessLifetimeSeconds * 1_000;
+    const freshMs = freshForMs(stored);
     if (ageMs >= freshMs + stored.staleWhileRevalidateSeconds * 1_000) return false;
     this.#reportFound(call, stored, ageMs);
     if (ageMs >= freshMs) void this.#renewInBackground(call);
@@ -313,7 +337,7 @@ class FunctionCalls<Args extends unknown[], Result> {
   }
 
   #mayStandIn(stale: StoredValue): boolean {
-    return this.#ageMs(stale) < (stale.freshnessLifetimeSeconds + stale.staleIfErrorSeconds) * 1_000;
+    return this.#ageMs(stale) < freshForMs(stale) + stale.staleIfErrorSeconds * 1_000;
   }
 
   #ageMs(stored: StoredValue): number {
@@ -321,7 +345,7 @@ class FunctionCalls<Args extends unknown[], Result> {
   }
 
   #reportFound(call: Call<Args>, found: StoredValue, ageMs: number): void {
-    const ttlSeconds = found.freshnessLifetimeSeconds - Math.floor(ageMs / 1_000);
+    const ttlSeconds = Math.floor(freshForMs(found) / 1_000) - Math.floor(ageMs / 1_000);
     this.#report({ type: "found", key: call.key, name: this.#name, ttlSeconds });
   }
 
@@ -333,6 +357,12 @@ class FunctionCalls<Args extends unknown[], Result> {
   #report(event: FunctionEvent): void {
     this.#context.report(event);
   }
+}
+
+/** How long a value was fresh: to the end of its lifetime, or to the soft purge that came before. */
+function freshForMs({ freshnessLifetimeSeconds, outdatedAtMs, receivedAtMs }: StoredValue): number {
+  const lifetimeMs = freshnessLifetimeSeconds * 1_000;
+  return outdatedAtMs === undefined ? lifetimeMs : Math.min(lifetimeMs, Math.max(0, outdatedAtMs - receivedAtMs));
 }
 
 /** Ends a flight with the result of its run. What may not be kept is not shared either. */

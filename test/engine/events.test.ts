@@ -42,6 +42,7 @@ describe("events", () => {
       { ...request, outcome: { hit: true, stored: false, collapsed: false, ttlSeconds: 60 } },
       { ...request, outcome: { ...bypass, detail: "request" } },
       { ...request, outcome: { ...bypass, detail: "authorization" } },
+      { type: "purged", targets: [{ kind: "uri", text: "http://origin.test/a?x=1" }], soft: false },
     ]);
   });
 

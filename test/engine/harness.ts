@@ -125,17 +125,21 @@ export function later(now: () => number): CacheStore {
   return {
     name: "later",
     get: (key) => inLaterTick(() => withoutLive(inner.get(key))),
-    put: (key, entry, retainMs) => {
+    put: (key, { live: _, ...entry }, retainMs) => {
       const text = JSON.stringify(entry.meta);
       const body = entry.body.slice();
-      return inLaterTick(() => inner.put(key, { meta: JSON.parse(text) as StoreEntry["meta"], body }, retainMs));
+      return inLaterTick(() =>
+        inner.put(key, { ...entry, meta: JSON.parse(text) as StoreEntry["meta"], body }, retainMs),
+      );
     },
     delete: (key) => inLaterTick(() => inner.delete(key)),
   };
 }
 
 function withoutLive(entry: StoreEntry | undefined): StoreEntry | undefined {
-  return entry === undefined ? undefined : { meta: entry.meta, body: entry.body };
+  if (entry === undefined) return undefined;
+  const { live: _, ...rest } = entry;
+  return rest;
 }
 
 function inLaterTick<T>(action: () => T): Promise<T> {

@@ -134,6 +134,12 @@ describe("what a store returns (T65, T73)", () => {
   }
   const withMeta =
     (change: Record<string, unknown>) =>
+    ({ meta, body }: StoreEntry): unknown => ({
+      meta: { ...meta, meta: { ...(meta["meta"] as object), ...change } },
+      body,
+    });
+  const withOuter =
+    (change: Record<string, unknown>) =>
     ({ meta, body }: StoreEntry): unknown => ({ meta: { ...meta, ...change }, body });
 
   it("is a hit as long as nobody spoils it", async () => {
@@ -153,14 +159,16 @@ describe("what a store returns (T65, T73)", () => {
     { what: "a field value that is a number", spoil: withMeta({ fields: [["x", 1]] }) },
     { what: "a field with three parts", spoil: withMeta({ fields: [["x", "1", "2"]] }) },
     { what: "varyFields that are none", spoil: withMeta({ varyFields: [["accept"]] }) },
-    { what: "tags that are none", spoil: withMeta({ tags: [7] }) },
+    { what: "names that are none", spoil: withOuter({ names: [7] }) },
+    { what: "a URI that is none", spoil: withOuter({ uri: 7 }) },
+    { what: "no meta of ours", spoil: withOuter({ meta: undefined }) },
     { what: "a negative lifetime", spoil: withMeta({ freshnessLifetimeSeconds: -1 }) },
     { what: "an endless lifetime", spoil: withMeta({ freshnessLifetimeSeconds: null }) },
     { what: "a lifetime that is a text", spoil: withMeta({ freshnessLifetimeSeconds: "60" }) },
     { what: "no time of arrival", spoil: withMeta({ receivedAtMs: undefined }) },
     { what: "a flag that is a text", spoil: withMeta({ requiresRevalidation: "no" }) },
     { what: "a source of lifetime nobody knows", spoil: withMeta({ lifetimeFrom: "guess" }) },
-    { what: "no generation", spoil: withMeta({ generation: undefined }) },
+    { what: "a generation that is none", spoil: withOuter({ generation: 7 }) },
     { what: "no body", spoil: ({ meta }: StoreEntry) => ({ meta }) },
     { what: "a body that is a text", spoil: ({ meta }: StoreEntry) => ({ meta, body: "v1" }) },
     { what: "a body that is JSON of bytes", spoil: ({ meta }: StoreEntry) => ({ meta, body: { 0: 118, 1: 49 } }) },

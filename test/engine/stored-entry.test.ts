@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { liveEntry, liveResponse, responseEntry, varySpecEntry } from "../../src/engine/stored-entry.ts";
 import type { Fields, StoredResponse, StoreEntry, VaryField } from "../../src/types.ts";
 
+const URI = "https://origin.test/users/7";
 const TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
 const fieldName = fc.oneof(
   fc.string({ unit: fc.constantFrom(...TOKEN.split("")), minLength: 1, maxLength: 12 }),
@@ -35,20 +36,20 @@ const stored: fc.Arbitrary<StoredResponse> = fc.record({
   mayServeStale: fc.boolean(),
   requiresRevalidation: fc.boolean(),
   hasOriginValidator: fc.boolean(),
-  tags: fc.array(fc.string(), { maxLength: 4 }),
+  names: fc.array(fc.string(), { maxLength: 4 }),
   generation: fc.string(),
 });
 
 /** What a store that keeps text and bytes gives back. */
-function throughText({ meta, body }: StoreEntry): StoreEntry {
-  return { meta: JSON.parse(JSON.stringify(meta)) as StoreEntry["meta"], body: body.slice() };
+function throughText({ live: _, meta, body, ...rest }: StoreEntry): StoreEntry {
+  return { ...rest, meta: JSON.parse(JSON.stringify(meta)) as StoreEntry["meta"], body: body.slice() };
 }
 
 describe("an entry", () => {
   it("read back from text and bytes is the response that was stored, byte for byte", () => {
     fc.assert(
       fc.property(stored, (response) => {
-        const live = liveEntry(throughText(responseEntry(liveResponse(response))));
+        const live = liveEntry(throughText(responseEntry(liveResponse(response), URI)));
         if (live?.kind !== "response") throw new Error("not read back");
         const { fields: readFields, ...read } = live.stored;
         const { fields: writtenFields, ...written } = response;
@@ -58,6 +59,26 @@ describe("an entry", () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it("is made stale by a soft purge, at that moment and not for longer than its lifetime", () => {
+    const response = { ...fc.sample(stored, 1)[0]!, receivedAtMs: 10_000, correctedInitialAgeSeconds: 5 };
+    const lifetimeAfter = (freshnessLifetimeSeconds: number, outdatedAtMs: number): number | undefined => {
+      const entry = responseEntry(liveResponse({ ...response, freshnessLifetimeSeconds }), URI);
+      const live = liveEntry({ ...entry, outdatedAtMs });
+      return live?.kind === "response" ? live.stored.freshnessLifetimeSeconds : undefined;
+    };
+    expect(lifetimeAfter(60, 17_000)).toBe(12);
+    expect(lifetimeAfter(10, 17_000)).toBe(10);
+    expect(lifetimeAfter(60, 0)).toBe(5);
+  });
+
+  it("T57: is read in the clock of the reader, once", () => {
+    const response = { ...fc.sample(stored, 1)[0]!, requestedAtMs: 10_000, receivedAtMs: 11_000 };
+    const entry = { ...throughText(responseEntry(liveResponse(response), URI)), clockShiftMs: 300_000 };
+    for (const _ of [1, 2]) {
+      expect(liveEntry(entry)).toMatchObject({ stored: { requestedAtMs: 310_000, receivedAtMs: 311_000 } });
+    }
   });
 
   it("of names read back has the same names and epoch", () => {
@@ -75,7 +96,7 @@ describe("an entry", () => {
 
   it("is decoded once: the store that keeps objects keeps the decoded form", () => {
     const response = fc.sample(stored, 1)[0]!;
-    const entry = throughText(responseEntry(liveResponse(response)));
+    const entry = throughText(responseEntry(liveResponse(response), URI));
     const live = liveEntry(entry);
     expect(live).toBeDefined();
     expect(liveEntry(entry)).toBe(live);
@@ -95,7 +116,7 @@ describe("an entry", () => {
     const replaced = fc.tuple(stored, fc.nat(), fc.anything());
     fc.assert(
       fc.property(replaced, ([response, which, value]) => {
-        const entry = throughText(responseEntry(liveResponse(response)));
+        const entry = throughText(responseEntry(liveResponse(response), URI));
         const names = Object.keys(entry.meta);
         const name = names[which % names.length]!;
         const live = liveEntry({ meta: { ...entry.meta, [name]: value }, body: entry.body });

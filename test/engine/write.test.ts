@@ -219,7 +219,7 @@ describe.each(STORES)("callbacks of the developer over $kind", ({ store }) => {
       const inner = memoryStore({ now });
       return {
         ...inner,
-        put: (key, entry: StoreEntry, retainMs) => (kept.push(entry.meta["tags"]), inner.put(key, entry, retainMs)),
+        put: (key, entry: StoreEntry, retainMs) => (kept.push(entry.names), inner.put(key, entry, retainMs)),
       };
     };
     const fixed = harness({ store: recording, route: { expire: "1m", tags: ["all"] } });
@@ -229,7 +229,7 @@ describe.each(STORES)("callbacks of the developer over $kind", ({ store }) => {
       route: { expire: "1m", tags: ({ url }) => [new URL(url).pathname] },
     });
     await byRequest.get("/users/7");
-    expect(kept).toEqual([["all"], ["/users/7"]]);
+    expect(kept).toEqual([["#all"], ["#/users/7"]]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { durationSeconds } from "../../src/duration.ts";
 import type { AnyClass, FunctionCacheContext, FunctionEvent } from "../../src/functions/contract.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
+import { withPurgeLog } from "../../src/stores/_in-process-log.ts";
 import type { CacheStore, StoreEntry } from "../../src/types.ts";
 
 const START_MS = Date.UTC(2026, 0, 1);
@@ -24,7 +25,7 @@ export interface HarnessOptions {
 export function harness(options: HarnessOptions = {}): Harness {
   let nowMs = START_MS;
   const now = (): number => nowMs;
-  const store = options.store?.(now) ?? memoryStore({ now });
+  const { store, purges } = withPurgeLog(options.store?.(now) ?? memoryStore({ now }));
   const events: FunctionEvent[] = [];
   return {
     store,
@@ -32,6 +33,7 @@ export function harness(options: HarnessOptions = {}): Harness {
     context: {
       prefix: "test",
       store,
+      purges,
       ignoreArgTypes: options.ignoreArgTypes ?? [],
       now,
       fillDeadlineMs: options.fillDeadlineMs ?? 30_000,
@@ -51,7 +53,7 @@ export function remoteStore(now: () => number): CacheStore {
   return {
     name: "remote",
     get: (key) => later(() => inner.get(key)),
-    put: (key, { meta, body }: StoreEntry, retainMs) => later(() => inner.put(key, { meta, body }, retainMs)),
+    put: (key, { live: _, ...entry }: StoreEntry, retainMs) => later(() => inner.put(key, entry, retainMs)),
     delete: (key) => later(() => inner.delete(key)),
   };
 }

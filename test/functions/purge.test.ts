@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { wrapFunction } from "../../src/functions/wrap.ts";
-import type { CacheStore } from "../../src/types.ts";
+import { withPurgeLog } from "../../src/stores/_in-process-log.ts";
+import type { CacheStore, PurgeLog } from "../../src/types.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { gate, harness, remoteStore, settled, type Gate } from "./harness.ts";
 
@@ -75,8 +76,8 @@ describe.each(STORES)("purge of one call over $kind", ({ store }) => {
   });
 });
 
-describe("purge and a write that overtakes it", () => {
-  it("does not see it meanwhile, and deletes again once the write is there", async () => {
+describe("purge and a write that arrives after it", () => {
+  it("is purged all the same", async () => {
     const { promise: released, open: release } = gate<void>();
     const slowWrites = (now: () => number): CacheStore => {
       const inner = memoryStore({ now });
@@ -90,15 +91,75 @@ describe("purge and a write that overtakes it", () => {
     expect(await rates()).toBe(2);
     release();
     await purged;
-    expect(await rates()).toBe(3);
+    await settled();
+    expect(await rates()).toBe(2);
   });
 });
 
-describe("purge of a store that fails", () => {
-  const failing = (now: () => number): CacheStore => ({
-    ...memoryStore({ now }),
-    delete: () => Promise.reject(new Error("gone")),
+describe("purge by tag", () => {
+  it("beats a run that began before it, and nobody who comes after is given its result", async () => {
+    const { context } = harness();
+    const gates: Gate<string>[] = [];
+    const rates = wrapFunction(
+      context,
+      "rates",
+      () => {
+        const run = gate<string>();
+        gates.push(run);
+        return run.promise;
+      },
+      { tags: ["rates"] },
+    );
+    const before = rates();
+    await settled();
+    await context.purges.purge("test", [{ kind: "name", text: "#rates" }], { soft: false });
+    const after = rates();
+    gates[0]!.open("old");
+    expect(await before).toBe("old");
+    await settled();
+    gates[1]!.open("new");
+    expect(await after).toBe("new");
   });
+});
+
+describe("refresh", () => {
+  it("runs the function now and stores its result for the next caller", async () => {
+    const { context } = harness();
+    let runs = 0;
+    const rates = wrapFunction(context, "rates", (currency: string) => `${currency} ${++runs}`);
+    await rates("EUR");
+    expect(await rates.refresh("EUR")).toBe("EUR 2");
+    expect(await rates("EUR")).toBe("EUR 2");
+  });
+
+  it("that fails throws, and leaves the old result", async () => {
+    const { context } = harness();
+    const results = [
+      () => "old",
+      () => {
+        throw new Error("down");
+      },
+    ];
+    const rates = wrapFunction(context, "rates", () => results.shift()!());
+    await rates();
+    await expect(rates.refresh()).rejects.toThrow("down");
+    expect(await rates()).toBe("old");
+  });
+});
+
+describe("purge of a store that does not acknowledge it", () => {
+  const failing = (now: () => number): CacheStore => {
+    const inner = memoryStore({ now });
+    const { purges } = withPurgeLog(inner);
+    const refusing: PurgeLog = {
+      generation: (prefix) => purges.generation(prefix),
+      judge: (prefix, key, entry) => purges.judge(prefix, key, entry),
+      verifiedAtMs: (prefix) => purges.verifiedAtMs(prefix),
+      verify: (prefix) => purges.verify(prefix),
+      purge: () => Promise.reject(new Error("gone")),
+    };
+    return { ...inner, purges: refusing };
+  };
 
   it("rejects, and reports", async () => {
     const { context, events } = harness({ store: failing });
@@ -107,7 +168,7 @@ describe("purge of a store that fails", () => {
     expect(events).toEqual([
       {
         type: "store-failed",
-        operation: "delete",
+        operation: "purge",
         key: "test rates()",
         error: expect.objectContaining({ message: "gone" }),
       },

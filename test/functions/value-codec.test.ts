@@ -14,7 +14,7 @@ const times = {
 
 /** What a store that keeps bytes gives back. */
 function throughBytes(value: unknown): unknown {
-  const { meta, body } = valueEntry(encodeValue(value), times, []);
+  const { meta, body } = valueEntry(encodeValue(value), times, [], "");
   return readValue({ meta, body })?.value;
 }
 
@@ -117,7 +117,7 @@ describe("values that would not come back", () => {
 });
 
 describe("reading from a store", () => {
-  const good = valueEntry(encodeValue({ a: 1 }), times, []);
+  const good = valueEntry(encodeValue({ a: 1 }), times, [], "");
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
   it("reads what it wrote", () => {
@@ -163,8 +163,8 @@ describe("reading from a store", () => {
   });
 
   it("keeps a primitive at hand, and nothing that can be changed or is large", () => {
-    expect(valueEntry(encodeValue(7), times, []).live).toBeInstanceOf(LiveValue);
-    expect(valueEntry(encodeValue("x".repeat(300)), times, []).live).toBeUndefined();
+    expect(valueEntry(encodeValue(7), times, [], "").live).toBeInstanceOf(LiveValue);
+    expect(valueEntry(encodeValue("x".repeat(300)), times, [], "").live).toBeUndefined();
     expect(good.live).toBeUndefined();
   });
 });

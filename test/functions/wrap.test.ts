@@ -159,10 +159,10 @@ describe.each(STORES)("a cached function over $kind", ({ store }) => {
       freshnessLifetimeSeconds: 60,
       staleWhileRevalidateSeconds: 10,
       staleIfErrorSeconds: 30,
-      tags: ["user:7", "users"],
     };
+    const names = ["#user:7", "#users"];
     const body = new TextEncoder().encode("[7]");
-    expect(put).toEqual([["test find(7)", expect.objectContaining({ meta, body }), 90_000]]);
+    expect(put).toEqual([["test find(7)", expect.objectContaining({ meta, body, names }), 90_000]]);
   });
 
   it.each([

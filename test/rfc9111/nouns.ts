@@ -28,7 +28,7 @@ export function storedOf(given: Partial<StoredResponse> = {}): StoredResponse {
     mayServeStale: true,
     requiresRevalidation: false,
     hasOriginValidator: true,
-    tags: [],
+    names: [],
     generation: "",
     ...given,
   };

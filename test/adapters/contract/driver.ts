@@ -11,6 +11,8 @@ export interface Seen {
   readonly url: string;
   query(name: string): string | undefined;
   header(name: string): string | undefined;
+  /** What `cache.tag()` takes. */
+  readonly native: object;
 }
 
 type Content =

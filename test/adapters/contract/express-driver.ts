@@ -62,6 +62,7 @@ async function writeLate(response: Response, given: Promise<Given>, next: NextFu
 
 function seenBy(request: Request): Seen {
   return {
+    native: request,
     method: request.method,
     url: request.originalUrl,
     query: (name) => {

@@ -48,6 +48,7 @@ function routeOf(cache: Cache, spec: RouteSpec): Handle {
 function seenBy(request: Request): Seen {
   const { pathname, search, searchParams } = new URL(request.url);
   return {
+    native: request,
     method: request.method,
     url: pathname + search,
     query: (name) => searchParams.get(name) ?? undefined,

@@ -31,6 +31,7 @@ function handlersOf(cache: Cache, spec: RouteSpec): MiddlewareHandler[] {
 function seenBy(context: Context): Seen {
   const { req } = context;
   return {
+    native: context,
     method: req.method,
     url: req.url.replace(/^\w+:\/\/[^/]*/, ""),
     query: (name) => req.query(name),

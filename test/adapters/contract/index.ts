@@ -16,6 +16,7 @@ import { lifetimes } from "./lifetimes.ts";
 import { logging } from "./logging.ts";
 import { methods } from "./methods.ts";
 import { namespaces } from "./namespaces.ts";
+import { purging } from "./purging.ts";
 import { refusals } from "./refusals.ts";
 import { responseFields } from "./response-fields.ts";
 import { staleResponses } from "./stale.ts";
@@ -41,6 +42,7 @@ const TOPICS: readonly ((setup: Setup) => void)[] = [
   refusals,
   collapsing,
   staleResponses,
+  purging,
 ];
 
 export function adapterContract(driver: Driver, redisClient: RedisClientName): void {

@@ -56,6 +56,7 @@ function nodeHandler(handler: Handler): NodeHandler {
 function seenBy(request: IncomingMessage): Seen {
   const url = request.url ?? "/";
   return {
+    native: request,
     method: request.method ?? "GET",
     url,
     query: (name) => new URL(url, "http://test").searchParams.get(name) ?? undefined,

@@ -40,7 +40,7 @@ const WRONG_ROUTES: readonly Wrong[] = [
   { options: 0, error: /^cached\(\{ expire \}\): .*got 0\./ },
   { options: { staleWhileRevalidate: 0 }, error: /^cached\(\{ staleWhileRevalidate \}\): .*got 0\./ },
   { options: { staleIfError: "soon" }, error: /^cached\(\{ staleIfError \}\): .*got "soon"\./ },
-  { options: { ttl: 5 }, error: /^cached\(\): there is no option "ttl"\.\nThe options are expire, / },
+  { options: { ttl: 5 }, error: /^cached\(\): there is no option "ttl"\.\nThe options are name, expire, / },
   { options: { query: 5 }, error: /^cached\(\{ query \}\): expected names, .*got 5\.\nFor example/ },
   {
     options: { vary: "accept" },

@@ -1,0 +1,24 @@
+import { asError } from "../errors.ts";
+import type { PurgeReceipt, PurgeTarget } from "../types.ts";
+import type { Engine } from "./engine.ts";
+
+/** A purge that is done or under way; it never rejects, and gives `undefined` where it was not acknowledged. */
+export type Purging = PurgeReceipt | undefined | Promise<PurgeReceipt | undefined>;
+
+/** Purges on behalf of a request: trouble is reported and never becomes the request's. */
+export function purge(engine: Engine, targets: readonly PurgeTarget[], soft: boolean): Purging {
+  if (targets.length === 0) return undefined;
+  const done = (receipt: PurgeReceipt): PurgeReceipt => {
+    engine.report?.({ type: "purged", targets, soft });
+    return receipt;
+  };
+  const failed = (error: unknown): undefined => {
+    engine.report?.({ type: "purge-failed", targets, error: asError(error) });
+  };
+  try {
+    const receipt = engine.purges.purge(engine.prefix, targets, { soft });
+    return receipt instanceof Promise ? receipt.then(done, failed) : done(receipt);
+  } catch (error) {
+    return failed(error);
+  }
+}

@@ -1,0 +1,146 @@
+import { MAX_TAG_LENGTH, routeName, tagName } from "./engine/names.ts";
+import type { WriteRules } from "./engine/invalidate.ts";
+import { invalidOption } from "./errors.ts";
+import { isTexts, refuseUnknown, requireBoolean } from "./option-checks.ts";
+import { normaliseQuery } from "./rfc9111/cache-key.ts";
+import type { PurgeTarget } from "./types.ts";
+
+/** What to purge; several of these purge all they name. */
+export interface PurgeSelection {
+  /** Responses and function results with this tag. */
+  readonly tag?: string;
+  readonly tags?: readonly string[];
+  /**
+   * The responses of one URL, with all variants: path and query (`/users/7?lang=en`) on any host, or an absolute URL.
+   * The query counts as it does in the key: parameters the route does not have in its key are left out.
+   */
+  readonly url?: string;
+  readonly urls?: readonly string[];
+  /** The responses of one route: its `name`, or its pattern on frameworks that tell it (`/users/:id` on Express and Hono). */
+  readonly route?: string;
+  /** Responses whose path is this one or below it: `/users` covers `/users/7?x=1` and not `/usersAbc`. */
+  readonly prefix?: string;
+}
+
+export interface PurgeOptions {
+  /** True keeps what is purged as stale, for `staleWhileRevalidate` and `staleIfError`. Default false. */
+  readonly soft?: boolean;
+}
+
+/** What a write route purges once its handler has answered with 2xx or 3xx. A function gets the framework's request. */
+export type PurgesOptions<Request = unknown> = PurgeOptions & {
+  readonly [Name in keyof PurgeSelection]?:
+    | PurgeSelection[Name]
+    | ((request: Request) => NonNullable<PurgeSelection[Name]>);
+};
+
+const PROPERTIES: Readonly<Record<keyof PurgeSelection, true>> = {
+  tag: true,
+  tags: true,
+  url: true,
+  urls: true,
+  route: true,
+  prefix: true,
+};
+const EXAMPLE =
+  'For example { tag: "user:7" }, { url: "/users/7" }, { route: "/users/:id" }, { prefix: "/users" } or "all".';
+
+/**
+ * What a selection names, checked.
+ *
+ * @throws when there is nothing in it or something that can name nothing, naming property, value and cure
+ */
+export function purgeTargets(caller: string, selection: "all" | PurgeSelection): readonly PurgeTarget[] {
+  if (selection === "all") return [{ kind: "all" }];
+  if (typeof selection !== "object" || selection === null || Array.isArray(selection)) {
+    throw invalidOption(`${caller}(what)`, "what to purge", selection, EXAMPLE);
+  }
+  refuseUnknown(caller, selection, PROPERTIES);
+  const { tag, tags = [], url, urls = [], route, prefix } = selection;
+  const targets = [
+    ...texts(`${caller}({ tags })`, tags).map((each) => tagTarget(`${caller}({ tags })`, each)),
+    ...texts(`${caller}({ urls })`, urls).flatMap((each) => urlTargets(`${caller}({ urls })`, each)),
+    ...(tag === undefined ? [] : [tagTarget(`${caller}({ tag })`, tag)]),
+    ...(url === undefined ? [] : urlTargets(`${caller}({ url })`, url)),
+    ...(route === undefined ? [] : [routeTarget(`${caller}({ route })`, route)]),
+    ...(prefix === undefined ? [] : [prefixTarget(`${caller}({ prefix })`, prefix)]),
+  ];
+  // An empty list is what a program computed; nothing at all is a mistake.
+  if (Object.values(selection).every((value) => value === undefined)) {
+    throw invalidOption(`${caller}(what)`, "what to purge", selection, EXAMPLE);
+  }
+  return targets;
+}
+
+/** The rules of a route that writes. What is not a function is checked at once. */
+export function resolveWrites<Request>(options: PurgesOptions<Request>): WriteRules {
+  const caller = "cached.purges";
+  refuseUnknown(`${caller}()`, options, { ...PROPERTIES, soft: true });
+  const { soft, ...selection } = options;
+  requireBoolean(`${caller}({ soft })`, soft, "True keeps what is purged as stale.");
+  const given = Object.entries(selection as Record<string, unknown>).filter(([, value]) => value !== undefined);
+  const fixed = Object.fromEntries(given.filter(([, value]) => typeof value !== "function")) as PurgeSelection;
+  const computed = given.filter((entry): entry is [string, Compute] => typeof entry[1] === "function");
+  if (given.length === 0) throw invalidOption(`${caller}(what)`, "what to purge", options, EXAMPLE);
+  const always = Object.keys(fixed).length === 0 ? [] : purgeTargets(caller, fixed);
+  return {
+    soft: soft === true,
+    through: false,
+    targets: (native) => {
+      if (computed.length === 0) return always;
+      const now = Object.fromEntries(computed.map(([name, compute]) => [name, compute(native)]));
+      return [...always, ...purgeTargets(caller, now)];
+    },
+  };
+}
+
+type Compute = (request: unknown) => unknown;
+
+/** What a purge of this tag names, checked. */
+export function tagTarget(where: string, tag: unknown): PurgeTarget {
+  if (typeof tag === "string" && tag !== "" && tag.length <= MAX_TAG_LENGTH)
+    return { kind: "name", text: tagName(tag) };
+  throw invalidOption(where, `a text of 1 to ${MAX_TAG_LENGTH} characters`, tag, "For example `user:${id}`.");
+}
+
+function texts(where: string, list: unknown): readonly string[] {
+  if (isTexts(list)) return list;
+  throw invalidOption(where, "a list of texts", list, EXAMPLE);
+}
+
+/** As it was written and with its query in order: routes differ in whether the order counts. */
+function urlTargets(where: string, url: unknown): readonly PurgeTarget[] {
+  const { origin, path } = splitUrl(where, url);
+  const mark = path.indexOf("?");
+  if (mark === -1) return [{ kind: "uri", text: origin + path }];
+  const query = normaliseQuery(path.slice(mark + 1), "all");
+  const ordered = path.slice(0, mark) + (query === "" ? "" : `?${query}`);
+  return [...new Set([path, ordered])].map((each) => ({ kind: "uri", text: origin + each }));
+}
+
+function prefixTarget(where: string, prefix: unknown): PurgeTarget {
+  const { origin, path } = splitUrl(where, prefix);
+  if (path.includes("?")) {
+    throw invalidOption(where, "a path without a query", prefix, "A prefix covers its paths with every query.");
+  }
+  return { kind: "under", text: origin + (path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path) };
+}
+
+function routeTarget(where: string, route: unknown): PurgeTarget {
+  if (typeof route === "string" && route !== "") return { kind: "name", text: routeName(route) };
+  throw invalidOption(where, "the name or pattern of a route", route, 'For example "/users/:id".');
+}
+
+function splitUrl(where: string, url: unknown): { readonly origin: string; readonly path: string } {
+  const match = typeof url === "string" ? /^(https?:\/\/[^/?#]+)?(\/[^#]*)(#.*)?$/is.exec(url) : null;
+  const path = match?.[2];
+  if (path === undefined) {
+    throw invalidOption(
+      where,
+      "a path or an absolute URL",
+      url,
+      'For example "/users/7" or "https://api.example/users/7".',
+    );
+  }
+  return { origin: match?.[1]?.toLowerCase() ?? "", path };
+}

@@ -1,0 +1,292 @@
+import { expect, it } from "vitest";
+
+import type { AnyCached, RouteSpec } from "./driver.ts";
+import { counter, gate, hitOrMiss, type Setup, until, untilStored, type World } from "./world.ts";
+
+/** A route at `path` that counts its runs. */
+function counting(path: string, options: RouteSpec["options"] = {}): RouteSpec {
+  return { path, handler: counter().handler, options };
+}
+
+async function hits(world: World, ...paths: readonly string[]): Promise<readonly boolean[]> {
+  const received = await Promise.all(paths.map((path) => world.get(path)));
+  return received.map((each) => hitOrMiss(each) === "Hit");
+}
+
+async function stored(world: World, ...paths: readonly string[]): Promise<void> {
+  for (const path of paths) await world.get(path);
+  await untilStored(world, paths.length);
+}
+
+/** `cache.purge()`, `cached.purges()` and `cached.refresh()`. */
+export function purging(setup: Setup): void {
+  it("purges by tag: of the route, of the request, of the handler and of the response's fields", async () => {
+    const world = await setup.start([
+      counting("/route", { tags: ["user:7", "users"] }),
+      counting("/request/:id", (header) => ({ tags: (native) => [`user:${header(native, "x-user")}`] })),
+      {
+        path: "/handler",
+        handler: (seen) => {
+          world.cache.tag(seen.native, "user:7", "other");
+          return { text: "tagged" };
+        },
+      },
+      { path: "/cache-tag", handler: () => ({ text: "a", headers: { "Cache-Tag": "a, user:7 ,b" } }) },
+      { path: "/surrogate-key", handler: () => ({ text: "a", headers: { "Surrogate-Key": "a user:7  b" } }) },
+      { path: "/cache-groups", handler: () => ({ text: "a", headers: { "Cache-Groups": '"a", "user:7"' } }) },
+      counting("/untagged", { tags: ["user:77"] }),
+    ]);
+    const tagged = ["/route", "/handler", "/cache-tag", "/surrogate-key", "/cache-groups"];
+    await world.get("/request/1", { "X-User": "7" });
+    await stored(world, ...tagged, "/untagged");
+    await untilStored(world, tagged.length + 2);
+    expect(await hits(world, ...tagged, "/untagged", "/request/1")).toEqual(Array(7).fill(true));
+
+    await world.cache.purge({ tag: "user:7" });
+
+    expect(await hits(world, "/untagged")).toEqual([true]);
+    expect(await hits(world, ...tagged)).toEqual(Array(5).fill(false));
+    expect(await hits(world, "/request/1")).toEqual([false]);
+  });
+
+  it("purges several tags at once, and nothing for an empty list", async () => {
+    const world = await setup.start([
+      counting("/a", { tags: ["a"] }),
+      counting("/b", { tags: ["b"] }),
+      counting("/c", { tags: ["c"] }),
+    ]);
+    await stored(world, "/a", "/b", "/c");
+
+    await world.cache.purge({ tags: [] });
+    expect(await hits(world, "/a", "/b", "/c")).toEqual([true, true, true]);
+    await world.cache.purge({ tags: ["a", "b", "never"] });
+    expect(await hits(world, "/a", "/b", "/c")).toEqual([false, false, true]);
+  });
+
+  it("purges one URL with all its variants, and no other query", async () => {
+    const world = await setup.start([{ path: "/page", handler: () => ({ text: "x", headers: { Vary: "X-Lang" } }) }]);
+    const variants = async (): Promise<readonly unknown[]> => [
+      hitOrMiss(await world.get("/page", { "X-Lang": "en" })),
+      hitOrMiss(await world.get("/page", { "X-Lang": "de" })),
+      hitOrMiss(await world.get("/page?b=2&a=1")),
+    ];
+    await variants();
+    await untilStored(world, 3);
+    expect(await variants()).toEqual(["Hit", "Hit", "Hit"]);
+
+    await world.cache.purge({ url: "/page" });
+    expect(await variants()).toEqual(["Miss", "Miss", "Hit"]);
+    await untilStored(world, 5);
+    await world.cache.purge({ url: `${world.url}/page?a=1&b=2` });
+    expect(await variants()).toEqual(["Hit", "Hit", "Miss"]);
+    await world.cache.purge({ url: "http://elsewhere.example/page" });
+    expect(await variants()).toEqual(["Hit", "Hit", "Hit"]);
+  });
+
+  it("T62: a prefix covers whole segments with every query, and spares its neighbours", async () => {
+    const world = await setup.start([
+      counting("/users"),
+      counting("/users/:id"),
+      counting("/usersAbc"),
+      counting("/user"),
+    ]);
+    const below = ["/users", "/users?page=2", "/users/7", "/users/7?x=1"];
+    const beside = ["/usersAbc", "/user"];
+    await stored(world, ...below, ...beside);
+
+    for (const pattern of ["/use", "/user*", "/users?", "/[u]sers"]) {
+      await world.cache.purge({ prefix: pattern }).catch(() => {});
+    }
+    expect(await hits(world, ...below, ...beside)).toEqual(Array(6).fill(true));
+    await world.cache.purge({ prefix: "/users/" });
+    expect(await hits(world, ...beside)).toEqual([true, true]);
+    expect(await hits(world, ...below)).toEqual([false, false, false, false]);
+  });
+
+  it("purges one route by its name, and by its pattern where the framework tells it", async () => {
+    const world = await setup.start([counting("/users/:id", { name: "users" }), counting("/posts/:id")]);
+    const paths = ["/users/1", "/users/2", "/posts/1"];
+    await stored(world, ...paths);
+
+    await world.cache.purge({ route: "users" });
+    expect(await hits(world, ...paths)).toEqual([false, false, true]);
+    await untilStored(world, 5);
+    await world.cache.purge({ route: "/posts/:id" });
+    const tells = /Express|Hono/.test(setup.driver.name);
+    expect(await hits(world, ...paths)).toEqual([true, true, !tells]);
+  });
+
+  it("purges everything of its own prefix", async () => {
+    const world = await setup.start([counting("/a"), counting("/b/:c")]);
+    await stored(world, "/a", "/b/c");
+    const results = world.cache.wrap("results", () => Math.random());
+    const before = await results();
+
+    await world.cache.purge("all");
+
+    expect(await hits(world, "/a", "/b/c")).toEqual([false, false]);
+    expect(await results()).not.toBe(before);
+  });
+
+  it("a soft purge keeps the response as stale: one reader renews it, the others are served", async () => {
+    const runs = counter();
+    const world = await setup.serve(
+      runs.handler,
+      { expire: "1h", staleWhileRevalidate: "1m", tags: ["a"] },
+      { now: Date.now },
+    );
+    await stored(world, "/");
+
+    await world.cache.purge({ tag: "a" }, { soft: true });
+
+    const stale = await world.get("/");
+    expect([stale.text, hitOrMiss(stale)]).toEqual(['{"run":1}', "Hit"]);
+    await until(async () => (await world.get("/")).text === '{"run":2}');
+    expect(hitOrMiss(await world.get("/"))).toBe("Hit");
+    expect(runs.runs).toBe(2);
+  });
+
+  it("a soft purge leaves what stale-if-error needs, and a hard one does not", async () => {
+    let fails = false;
+    const world = await setup.serve(
+      () => (fails ? { status: 503, text: "down" } : { text: "up" }),
+      { expire: "1h", staleIfError: "1d", tags: ["a"] },
+      { now: Date.now },
+    );
+    await stored(world, "/");
+    fails = true;
+
+    await world.cache.purge({ tag: "a" }, { soft: true });
+    expect((await world.get("/")).text).toBe("up");
+    await world.cache.purge({ tag: "a" });
+    expect((await world.get("/")).text).toBe("down");
+  });
+
+  it("T56: a purge beats a response that was asked for before it", async () => {
+    const blocked = gate();
+    let run = 0;
+    const world = await setup.serve(
+      async () => {
+        run += 1;
+        const text = `run ${run}`;
+        if (run === 1) await blocked.opened;
+        return { text };
+      },
+      { tags: ["a"] },
+    );
+    const first = world.get("/");
+    await until(() => run === 1);
+
+    await world.cache.purge({ tag: "a" });
+    const joined = world.get("/");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    blocked.open();
+
+    expect((await first).text).toBe("run 1");
+    expect((await joined).text).not.toBe("run 1");
+    expect((await world.get("/")).text).not.toBe("run 1");
+  });
+
+  it("a write route purges after 2xx and 3xx, before its client has the end of the response", async () => {
+    const writes = (cached: AnyCached, rest: unknown[]): unknown =>
+      cached.purges({ tags: () => ["user:7"], url: "/other" }, ...rest);
+    let status = 200;
+    const world = await setup.start([
+      counting("/users", { tags: ["user:7"] }),
+      counting("/other"),
+      { path: "/write", handler: () => ({ status, text: "written" }), make: writes },
+      { path: "/write-empty", handler: () => ({ status: 204, empty: true }), make: writes },
+    ]);
+    await stored(world, "/users", "/other");
+
+    for (status of [400, 404, 500, 503]) {
+      const answer = await world.send("/write", { method: "PUT" });
+      expect([answer.status, answer.text]).toEqual([status, "written"]);
+    }
+    expect(await hits(world, "/users", "/other")).toEqual([true, true]);
+    status = 303;
+    for (const path of ["/write", "/write-empty", "/write"]) {
+      await world.send(path, { method: "PUT" });
+      expect(await hits(world, "/users", "/other")).toEqual([false, false]);
+      await until(async () => (await hits(world, "/users", "/other")).every(Boolean));
+      status = 201;
+    }
+  });
+
+  it("a write route whose callback throws answers all the same, and says so", async () => {
+    const world = await setup.start([
+      {
+        path: "/write",
+        handler: () => ({ text: "written" }),
+        make: (cached, rest) =>
+          cached.purges(
+            {
+              tags: () => {
+                throw new Error("no user");
+              },
+            },
+            ...rest,
+          ),
+      },
+    ]);
+    expect((await world.send("/write", { method: "POST" })).text).toBe("written");
+    expect(world.events).toContainEqual(expect.objectContaining({ type: "callback-failed", callback: "purges" }));
+  });
+
+  it("a route that refreshes stores its response for the next reader, and purges what shows the same", async () => {
+    let name = "Ada";
+    const options = { expire: "1h", tags: ["user:7"] } as const;
+    const user: RouteSpec["handler"] = (seen) => {
+      if (seen.method === "PUT") name = "Grace";
+      return { json: { name } };
+    };
+    let reads = 0;
+    const world = await setup.start([
+      {
+        path: "/users/:id",
+        handler: (seen) => {
+          if (seen.method === "GET") reads += 1;
+          return user(seen);
+        },
+        make: (cached, rest) => byMethod(cached, options, rest),
+      },
+      counting("/list", options),
+    ]);
+    await stored(world, "/users/7", "/list");
+
+    expect((await world.send("/users/7", { method: "PUT" })).text).toBe('{"name":"Grace"}');
+
+    await until(async () => (await hits(world, "/users/7"))[0]);
+    expect((await world.get("/users/7")).text).toBe('{"name":"Grace"}');
+    expect(reads).toBe(1);
+    expect(await hits(world, "/list")).toEqual([false]);
+  });
+
+  it.each<{ what: unknown; says: string }>([
+    { what: undefined, says: "purge(what)" },
+    { what: {}, says: "purge(what)" },
+    { what: "everything", says: "purge(what)" },
+    { what: { tag: "" }, says: "purge({ tag })" },
+    { what: { tag: 7 }, says: "purge({ tag })" },
+    { what: { tags: "user:7" }, says: "purge({ tags })" },
+    { what: { url: "users/7" }, says: "purge({ url })" },
+    { what: { prefix: "/users?x" }, says: "purge({ prefix })" },
+    { what: { route: "" }, says: "purge({ route })" },
+    { what: { key: "a" }, says: "purge: there is no option" },
+  ])("purge($what) is refused", async ({ what, says }) => {
+    const world = await setup.serve(counter().handler);
+    await expect(world.cache.purge(what as "all")).rejects.toThrow(says);
+  });
+}
+
+/** GET by the cached route, other methods by the route that refreshes, as an application would register them. */
+function byMethod(cached: AnyCached, options: object, rest: unknown[]): unknown {
+  const read = cached(options, ...rest) as (...args: unknown[]) => unknown;
+  const write = cached.refresh(options, ...rest) as (...args: unknown[]) => unknown;
+  return (...args: unknown[]): unknown => (methodOf(args[0]) === "GET" ? read : write)(...args);
+}
+
+function methodOf(native: unknown): string {
+  const { method, req } = native as { method?: string; req?: { method: string } };
+  return method ?? req?.method ?? "GET";
+}
