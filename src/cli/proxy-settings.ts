@@ -45,7 +45,12 @@ export const PROXY_FLAGS: readonly Flag[] = [
     help: "Where to listen; a port alone means 127.0.0.1, :8080 every address of the machine.",
   },
   { name: "redis", value: "<url>", help: "Keep responses in Redis or Valkey, for all processes and machines." },
-  { name: "memory", value: "<size>", default: "64MiB", help: "Memory of each process for responses; with --redis, for those it serves most." },
+  {
+    name: "memory",
+    value: "<size>",
+    default: "64MiB",
+    help: "Memory of each process for responses; with --redis, for those it serves most.",
+  },
   { name: "prefix", value: "<name>", default: "reprise", help: "Namespace of the keys; one for each upstream." },
   {
     name: "profile",

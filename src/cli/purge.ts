@@ -10,7 +10,12 @@ import type { Terminal } from "./terminal.ts";
 const PURGE_FLAGS: readonly Flag[] = [
   { name: "redis", value: "<url>", help: "The Redis or Valkey the responses are in." },
   { name: "prefix", value: "<name>", default: "reprise", help: "Namespace of the keys, as given to the proxy." },
-  { name: "tag", value: "<tag>", repeats: true, help: "Responses with this tag: of Cache-Tag, Surrogate-Key, Cache-Groups." },
+  {
+    name: "tag",
+    value: "<tag>",
+    repeats: true,
+    help: "Responses with this tag: of Cache-Tag, Surrogate-Key, Cache-Groups.",
+  },
   { name: "url", value: "<url>", repeats: true, help: "Responses of this URL, or path and query on any host." },
   { name: "under", value: "<path>", help: "Responses of this path and all below it." },
   { name: "all", help: "Everything with this prefix." },
@@ -36,7 +41,8 @@ export async function purgeCommand(args: readonly string[], terminal: Terminal):
     terminal.out(PURGE_HELP);
     return 0;
   }
-  if (line.positionals.length > 0) throw usageError(`expected flags only, got ${line.positionals[0]}. See reprise purge --help`);
+  if (line.positionals.length > 0)
+    throw usageError(`expected flags only, got ${line.positionals[0]}. See reprise purge --help`);
   const url = line.given.get("redis")?.text ?? process.env["REDIS_URL"];
   if (url === undefined) throw usageError("where is the Redis? Give --redis redis://host:port or set REDIS_URL");
   const what = selectionOf(line);

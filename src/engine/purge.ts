@@ -8,7 +8,7 @@ export type Purging = PurgeReceipt | undefined | Promise<PurgeReceipt | undefine
 /** Purges on behalf of a request: trouble is reported and never becomes the request's. */
 export function purge(engine: Engine, targets: readonly PurgeTarget[], soft: boolean): Purging {
   if (targets.length === 0) return undefined;
-  const done = (receipt: PurgeReceipt): PurgeReceipt => {
+  const acknowledged = (receipt: PurgeReceipt): PurgeReceipt => {
     engine.report?.({ type: "purged", targets, soft });
     return receipt;
   };
@@ -17,7 +17,7 @@ export function purge(engine: Engine, targets: readonly PurgeTarget[], soft: boo
   };
   try {
     const receipt = engine.purges.purge(engine.prefix, targets, { soft });
-    return receipt instanceof Promise ? receipt.then(done, failed) : done(receipt);
+    return receipt instanceof Promise ? receipt.then(acknowledged, failed) : acknowledged(receipt);
   } catch (error) {
     return failed(error);
   }

@@ -1,4 +1,5 @@
-import { isFieldName, isFieldValue } from "../rfc9111/fields.ts";
+import { MAX_DELTA_SECONDS } from "../rfc9111/directives.ts";
+import { isFieldName, isFieldValue, isHopByHop } from "../rfc9111/fields.ts";
 import { currentAgeSeconds } from "../rfc9111/freshness.ts";
 import type { Fields, StoredResponse, StoreEntry, StoreMeta, VaryField } from "../types.ts";
 import type { PreparedReply } from "./serve.ts";
@@ -97,16 +98,18 @@ function decode(entry: StoreEntry): LiveEntry | undefined {
 
 function decodeResponse(entry: StoreEntry): StoredResponse | undefined {
   const { meta, body, names = [], generation = "", clockShiftMs = 0 } = entry;
-  const status = meta["status"];
-  if (typeof status !== "number" || !Number.isInteger(status) || status < 200 || status > 999) return undefined;
+  const { status, rangeField } = meta;
+  if (typeof status !== "number" || !isStorableStatus(status, body)) return undefined;
+  if (rangeField !== undefined && typeof rangeField !== "string") return undefined;
+  // Who asked for no range cannot read a part.
+  if ((status === 206) !== (rangeField !== undefined)) return undefined;
   const fields = decodeFields(meta["fields"]);
   const varyFields = decodeVaryFields(meta["varyFields"]);
   const { lifetimeFrom } = meta;
   if (fields === undefined || varyFields === undefined) return undefined;
   if (lifetimeFrom !== "route" && lifetimeFrom !== "fields") return undefined;
-  const rangeField = meta["rangeField"];
-  if (rangeField !== undefined && typeof rangeField !== "string") return undefined;
-  for (const name of NUMBERS) if (!isCount(meta[name])) return undefined;
+  for (const name of TIMES) if (!isWithin(meta[name], LAST_MS)) return undefined;
+  for (const name of SPANS) if (!isWithin(meta[name], MAX_DELTA_SECONDS) || !Number.isInteger(meta[name])) return undefined;
   for (const name of FLAGS) if (typeof meta[name] !== "boolean") return undefined;
   return {
     status,
@@ -135,9 +138,18 @@ function isBytes(body: unknown): boolean {
   return ArrayBuffer.isView(body) && (body as Uint8Array).BYTES_PER_ELEMENT === 1;
 }
 
-const NUMBERS = [
-  "requestedAtMs",
-  "receivedAtMs",
+/** A final status that can be sent again; servers throw at others, and at content where none may be. */
+function isStorableStatus(status: number, body: Uint8Array): boolean {
+  if (!Number.isInteger(status) || status < 200 || status > 599 || status === 304) return false;
+  return (status !== 204 && status !== 205) || body.byteLength === 0;
+}
+
+const TIMES = ["requestedAtMs", "receivedAtMs"] as const;
+
+/** The last moment a `Date` can be. */
+const LAST_MS = 8.64e15;
+
+const SPANS = [
   "correctedInitialAgeSeconds",
   "freshnessLifetimeSeconds",
   "staleWhileRevalidateSeconds",
@@ -146,8 +158,8 @@ const NUMBERS = [
 
 const FLAGS = ["mayServeStale", "requiresRevalidation", "hasOriginValidator"] as const;
 
-function isCount(value: unknown): boolean {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0;
+function isWithin(value: unknown, max: number): boolean {
+  return typeof value === "number" && value >= 0 && value <= max;
 }
 
 function texts(value: unknown): readonly string[] | undefined {
@@ -162,6 +174,8 @@ function decodeFields(pairs: unknown): Fields | undefined {
     if (!Array.isArray(pair) || pair.length !== 2) return undefined;
     const [name, value] = pair as [unknown, unknown];
     if (typeof name !== "string" || !isFieldName(name) || name !== name.toLowerCase()) return undefined;
+    // Never stored; sent, they would change where the response ends.
+    if (isHopByHop(name)) return undefined;
     const lines = typeof value === "string" ? [value] : texts(value);
     if (lines === undefined || !lines.every(isFieldValue)) return undefined;
     fields[name] = typeof value === "string" ? value : lines;

@@ -67,7 +67,6 @@ export interface KeyState {
   storedBy: number;
   /** Handed to a store that has not said yet that it is there. */
   beingStored: StoreEntry | undefined;
-  readonly writes: Set<Promise<unknown>>;
 }
 
 /** The calls of one wrapped function that are not done yet. Keeps nothing of a call once it is. */
@@ -136,27 +135,20 @@ export class InFlight {
     if (write === undefined) return;
     const state = this.#use(run.key);
     state.beingStored = entry;
-    state.writes.add(write);
     void write.then(() => {
-      state.writes.delete(write);
       if (state.beingStored === entry) state.beingStored = undefined;
       this.#leave(run.key, state);
     });
   }
 
-  /**
-   * Bars every run that has begun from storing, and every caller from now on from joining them.
-   *
-   * @returns the writes that had begun already, and may reach the store after a deletion
-   */
-  purge(key: string): readonly Promise<unknown>[] {
+  /** Bars every run that has begun from storing, and every caller from now on from joining them. */
+  purge(key: string): void {
     const state = this.#states.get(key);
-    if (state === undefined) return [];
+    if (state === undefined) return;
     state.purgedUpTo = this.#runs;
     state.flight = undefined;
     state.renewal = undefined;
     state.beingStored = undefined;
-    return [...state.writes];
   }
 
   #use(key: string): KeyState {
@@ -180,7 +172,6 @@ function idleState(): KeyState {
     purgedUpTo: 0,
     storedBy: 0,
     beingStored: undefined,
-    writes: new Set(),
   };
 }
 

@@ -125,7 +125,7 @@ export function later(now: () => number): CacheStore {
   return {
     name: "later",
     get: (key) => inLaterTick(() => withoutLive(inner.get(key))),
-    put: (key, { live: _, ...entry }, retainMs) => {
+    put: (key, { live: _live, ...entry }, retainMs) => {
       const text = JSON.stringify(entry.meta);
       const body = entry.body.slice();
       return inLaterTick(() =>
@@ -138,7 +138,7 @@ export function later(now: () => number): CacheStore {
 
 function withoutLive(entry: StoreEntry | undefined): StoreEntry | undefined {
   if (entry === undefined) return undefined;
-  const { live: _, ...rest } = entry;
+  const { live: _live, ...rest } = entry;
   return rest;
 }
 

@@ -53,7 +53,7 @@ export function remoteStore(now: () => number): CacheStore {
   return {
     name: "remote",
     get: (key) => later(() => inner.get(key)),
-    put: (key, { live: _, ...entry }: StoreEntry, retainMs) => later(() => inner.put(key, entry, retainMs)),
+    put: (key, { live: _live, ...entry }: StoreEntry, retainMs) => later(() => inner.put(key, entry, retainMs)),
     delete: (key) => later(() => inner.delete(key)),
   };
 }

@@ -1,0 +1,56 @@
+import { describe, expect, it } from "vitest";
+import { createCache } from "../src/cache.ts";
+import { fetchCache } from "../src/adapters/fetch.ts";
+import { purgeTargets, resolveWrites, type PurgeSelection } from "../src/purge.ts";
+
+describe("what a selection names", () => {
+  it.each<{ what: "all" | PurgeSelection; named: readonly string[] }>([
+    { what: "all", named: ["all"] },
+    { what: { tag: "user:7" }, named: ["name #user:7"] },
+    { what: { tags: ["a", "b"], tag: "c" }, named: ["name #a", "name #b", "name #c"] },
+    { what: { tags: [] }, named: [] },
+    { what: { url: "/users/7" }, named: ["uri /users/7"] },
+    { what: { url: "/users?b=2&a=1" }, named: ["uri /users?b=2&a=1", "uri /users?a=1&b=2"] },
+    { what: { url: "https://API.example:8443/users#top" }, named: ["uri https://api.example:8443/users"] },
+    { what: { urls: ["/a", "/b"] }, named: ["uri /a", "uri /b"] },
+    { what: { route: "/users/:id" }, named: ["name @/users/:id"] },
+    { what: { prefix: "/users/" }, named: ["under /users"] },
+    { what: { prefix: "/" }, named: ["under /"] },
+    { what: { prefix: "https://api.example/users" }, named: ["under https://api.example/users"] },
+  ])("$what → $named", ({ what, named }) => {
+    const targets = purgeTargets("purge", what);
+    expect(targets.map((target) => (target.kind === "all" ? "all" : `${target.kind} ${target.text}`))).toEqual(named);
+  });
+
+  it("takes a tag and a route of the same name apart", () => {
+    expect(purgeTargets("purge", { tag: "users" })).not.toEqual(purgeTargets("purge", { route: "users" }));
+  });
+});
+
+describe("what a write route purges", () => {
+  it("is what its options name, fixed or by request", () => {
+    const writes = resolveWrites({ tags: (id: number) => [`user:${id}`], route: "users", soft: true });
+    expect(writes).toMatchObject({ soft: true, through: false });
+    expect(writes.targets(7)).toEqual([
+      { kind: "name", text: "@users" },
+      { kind: "name", text: "#user:7" },
+    ]);
+  });
+
+  it.each<{ options: object; says: string }>([
+    { options: {}, says: "cached.purges(what): expected what to purge" },
+    { options: { tags: undefined }, says: "cached.purges(what): expected what to purge" },
+    { options: { tags: "user:7" }, says: "cached.purges({ tags }): expected a list of texts" },
+    { options: { url: "users" }, says: "cached.purges({ url }): expected a path or an absolute URL" },
+    { options: { tag: "a", soft: 1 }, says: "cached.purges({ soft }): expected true or false" },
+    { options: { expire: "1h" }, says: 'cached.purges(): there is no option "expire"' },
+  ])("$options is refused when the route is made", ({ options, says }) => {
+    const cached = fetchCache(createCache());
+    expect(() => cached.purges(options, () => new Response())).toThrow(says);
+  });
+
+  it("is judged at the request where it is computed", () => {
+    const writes = resolveWrites({ tags: () => "user:7" as never });
+    expect(() => writes.targets(undefined)).toThrow("cached.purges({ tags }): expected a list of texts");
+  });
+});
