@@ -13,6 +13,8 @@ export type {
   FunctionFoundEvent,
   NotStoredEvent,
   OutcomeEvent,
+  PurgedEvent,
+  PurgeFailedEvent,
   RevalidationFailedEvent,
   StoredEvent,
 } from "./engine/events.ts";
@@ -31,6 +33,7 @@ export type { CodedError } from "./errors.ts";
 export type { CacheEvents, DiagnosticsMessage } from "./events.ts";
 export type { AnyClass, CachedFunction, FunctionOptions } from "./functions/contract.ts";
 export type { CacheOptions } from "./options.ts";
+export type { PurgeOptions, PurgeSelection, PurgesOptions } from "./purge.ts";
 export type { RouteOptions } from "./route-options.ts";
 export { memoryStore } from "./stores/memory.ts";
 export type { MemoryStoreOptions } from "./stores/memory.ts";
@@ -39,8 +42,14 @@ export type {
   CacheStore,
   Fields,
   ForwardReason,
+  Lease,
+  Leases,
   Logger,
   Outcome,
+  PurgeLog,
+  PurgeReceipt,
+  PurgeTarget,
+  PurgeVerdict,
   RequestDirectiveMode,
   ResponseHead,
   ReuseDecision,

@@ -1,8 +1,9 @@
-import { MAX_TAG_LENGTH, routeName, tagName } from "./engine/names.ts";
+import { routeName } from "./engine/names.ts";
 import type { WriteRules } from "./engine/invalidate.ts";
 import { invalidOption } from "./errors.ts";
 import { isTexts, refuseUnknown, requireBoolean } from "./option-checks.ts";
 import { normaliseQuery } from "./rfc9111/cache-key.ts";
+import { MAX_TAG_LENGTH, tagName } from "./tags.ts";
 import type { PurgeTarget } from "./types.ts";
 
 /** What to purge; several of these purge all they name. */

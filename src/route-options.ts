@@ -1,5 +1,4 @@
 import { durationSeconds, ONE_YEAR_SECONDS, type Duration } from "./duration.ts";
-import { MAX_TAG_LENGTH, MAX_TAGS } from "./engine/names.ts";
 import type { CandidateResponse, RouteRules } from "./engine/route.ts";
 import { invalidOption } from "./errors.ts";
 import { canonicalText } from "./functions/canonical-text.ts";
@@ -18,6 +17,7 @@ import type { ResolvedCacheOptions } from "./options.ts";
 import { PROFILE_NAMES, profileRules, type ProfileName, type ProfileRules } from "./profiles.ts";
 import type { QueryRule } from "./rfc9111/cache-key.ts";
 import { parseNoVarySearch } from "./rfc9111/no-vary-search.ts";
+import { MAX_TAG_LENGTH, MAX_TAGS } from "./tags.ts";
 import type { RequestDirectiveMode } from "./types.ts";
 
 /** Options of one route. `Request` is the framework's own request type. */

@@ -1,19 +1,11 @@
 import { cacheGroups, formatGroups } from "../rfc9111/cache-groups.ts";
 import { fieldLines } from "../rfc9111/fields.ts";
+import { MAX_TAG_LENGTH, MAX_TAGS, tagName } from "../tags.ts";
 import type { CacheRequest, Fields } from "../types.ts";
 import type { Engine } from "./engine.ts";
 import { keyedPath, searchedRequest } from "./key.ts";
 import { tagsOfRequest } from "./request-tags.ts";
 import type { RouteRules } from "./route.ts";
-
-/** More tags than this, or longer ones, would be dropped by somebody: such a response is not stored. */
-export const MAX_TAGS = 64;
-export const MAX_TAG_LENGTH = 256;
-
-/** What a purge of this tag names. */
-export function tagName(tag: string): string {
-  return `#${tag}`;
-}
 
 /** What a purge of this route names. */
 export function routeName(route: string): string {

@@ -1,5 +1,5 @@
-import { tagName } from "../engine/names.ts";
 import { asError, duplicateFunctionName } from "../errors.ts";
+import { tagName } from "../tags.ts";
 import type { StoreEntry } from "../types.ts";
 import { callKey } from "./call-key.ts";
 import type {

@@ -10,6 +10,7 @@ const SUBPATHS: Readonly<Record<string, Allowance>> = {
   "./rfc9111": { main: "decideReuse", loads: ["structured-headers"] },
   "./memory": { main: "memoryStore", loads: ["lru-cache"] },
   "./redis": { main: "redisStore", onDemand: ["redis", "ioredis"] },
+  "./tiered": { main: "tiered" },
   "./express": { main: "expressCache", loads: ["devalue", "lru-cache", "structured-headers"], types: ["express"] },
   "./hono": { main: "honoCache", loads: ["devalue", "lru-cache", "structured-headers"], types: ["hono"] },
   "./node": { main: "nodeCache", loads: ["devalue", "lru-cache", "structured-headers"] },
