@@ -121,7 +121,7 @@ export interface StoreEntry {
   readonly uri?: string;
   /**
    * `generation()` of the store's purge log before the content was asked for. A purge after that position holds against it,
-   * whenever and by whomever it is put. Left out: no purge but of its key holds against it.
+   * whenever and by whomever it is put. Left out: it counts as older than every purge that names it.
    */
   readonly generation?: string;
   /** Set by `get`: a soft purge made it stale at this time. */

@@ -47,7 +47,9 @@ export class ResponseTap {
     response.write = this.#onWrite;
     response.end = this.#onEnd;
     response.flushHeaders = this.#onFlushHeaders;
-    response.once("close", this.#onClose);
+    // Its client may have left while the request waited for another one.
+    if (response.closed) this.#onClose();
+    else response.once("close", this.#onClose);
   }
 
   /** Answers the client with another response than the handler's. */

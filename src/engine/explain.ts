@@ -169,7 +169,7 @@ function foundResponse(stored: StoredResponse, nowMs: number): FoundResponse {
   return { status, ageSeconds, freshnessLifetimeSeconds, ttlSeconds: freshnessLifetimeSeconds - ageSeconds };
 }
 
-const NOT_SENT = { generation: "", pattern: undefined, lease: undefined } as const;
+const NOT_SENT = { generation: "", pattern: undefined, lease: undefined, leaseKey: "" } as const;
 
 function explainResponse(
   engine: Engine,

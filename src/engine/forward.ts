@@ -47,6 +47,8 @@ export interface ForwardPlan extends OriginRequestPlan {
   readonly generation: string;
   readonly pattern: string | undefined;
   readonly lease: Lease | undefined;
+  /** What the lease is for: `key` as it was before the response came. */
+  readonly leaseKey: string;
   /** A stored part of the resource, to be completed. */
   readonly part?: LiveResponse | undefined;
   /** The stale response may stand in for a 500, 502, 503 or 504. */
@@ -355,10 +357,9 @@ export class ForwardedRequest implements Fill {
 
   /** Gives the response to those who wait, if they may have it without a validation of their own (RFC 9111 §4). */
   #share(live: LiveResponse, notKept: NotKept | undefined): void {
-    // Those who came after a purge must not get what was asked for before.
-    if (notKept === "purged" || live.stored.rangeField !== undefined) {
-      return this.#settle({ type: "unshareable" });
-    }
+    // Those who came after a purge must not get what was asked for before: one of them asks again, for all.
+    if (notKept === "purged") return this.#settle({ type: "aborted" });
+    if (live.stored.rangeField !== undefined) return this.#settle({ type: "unshareable" });
     if (!isShareable(live, this.#receivedAtMs)) return this.#keepApart();
     this.#plan.engine.hitForMiss.delete(this.#plan.key);
     this.#settle({ type: "stored", live });

@@ -152,6 +152,7 @@ export class UnsafeRequest implements Fill {
       requestedAtMs: this.#requestedAtMs,
       generation,
       lease: undefined,
+      leaseKey: primary,
       storable: true,
       stale: undefined,
       mayServeOnError: false,

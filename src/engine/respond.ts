@@ -13,7 +13,7 @@ import { ForwardedRequest } from "./forward.ts";
 import type { RouteRules } from "./route.ts";
 import { UnsafeRequest, type WriteRules } from "./invalidate.ts";
 import { keyParts, primaryKeyOf } from "./key.ts";
-import { leadOrFollow, type Led } from "./lead.ts";
+import { leadNow, leadOrFollow, type Led, type Wanted } from "./lead.ts";
 import { beginLookUp, chain, endLookUp, select, withPart, type Selected } from "./select.ts";
 import { hitReply, outcomeFields, prepareHit, storedPartReply, storedReply, type Freshness } from "./serve.ts";
 import type { LiveResponse } from "./stored-entry.ts";
@@ -24,6 +24,8 @@ const NOTHING: readonly string[] = [];
 /** After so many leaders were broken off by their clients, a request no longer waits for another. */
 const MAX_LEADERS = 3;
 const TAKEN_PAUSE_MS = 100;
+/** The times of another machine are converted anew at each look-up, and rounded. */
+const SAME_TIME_MS = 10;
 
 /**
  * Answers one request: from what is stored, or by letting the handler run and keeping a copy.
@@ -255,9 +257,9 @@ function revalidateInBackground(turn: Turn, need: Need): boolean {
   // The client's answer goes out first: the handler may keep this thread busy.
   if (leases === undefined) setTimeout(() => go(undefined), 0);
   else
-    void leases.acquire(key).then((lease) => {
-      if (lease !== "taken") return go(lease);
-      // Another process renews it. For a moment nobody here need ask again.
+    void leadNow(engine, leases, wanted(turn, need)).then((led) => {
+      if (led !== "taken" && led.type === "fill") return go(led.lease);
+      // Another process renews it, or just did. For a moment nobody here need ask again.
       setTimeout(() => flight.settle({ type: "aborted" }), TAKEN_PAUSE_MS);
     });
   return true;
@@ -275,15 +277,20 @@ function forward(turn: Turn, need: Need, nowMs: number): void {
   const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
   const { leases } = engine.store;
   if (leases === undefined) return goForward(turn, need, nowMs, { flight, lease: undefined });
-  const staleSinceMs = need.stale?.stored.receivedAtMs;
-  const isNews = ({ live }: Selected): boolean => live !== undefined && live.stored.receivedAtMs !== staleSinceMs;
-  void leadOrFollow(engine, leases, turn.primary, key, turn.request, isNews).then((led) => {
+  void leadOrFollow(engine, leases, wanted(turn, need)).then((led) => {
     try {
       lead(turn, need, flight, led);
     } catch (error) {
       leaveToHandler(turn, error);
     }
   });
+}
+
+function wanted({ primary, request }: Turn, { selected, stale }: Need): Wanted {
+  const knownSinceMs = stale?.stored.receivedAtMs ?? -Infinity;
+  const isNews = ({ live }: Selected): boolean =>
+    live !== undefined && Math.abs(live.stored.receivedAtMs - knownSinceMs) > SAME_TIME_MS;
+  return { primary, key: selected.key, request, isNews };
 }
 
 /** Nobody should wait for the response of this request, or it for theirs. */
@@ -344,6 +351,7 @@ function forwarded(
     pattern: turn.exchange.pattern,
     primary,
     key: need.selected.key,
+    leaseKey: need.selected.key,
     part: need.selected.part,
     isApart: isApart(engine, need.selected, requestedAtMs),
     because,

@@ -109,7 +109,8 @@ function decodeResponse(entry: StoreEntry): StoredResponse | undefined {
   if (fields === undefined || varyFields === undefined) return undefined;
   if (lifetimeFrom !== "route" && lifetimeFrom !== "fields") return undefined;
   for (const name of TIMES) if (!isWithin(meta[name], LAST_MS)) return undefined;
-  for (const name of SPANS) if (!isWithin(meta[name], MAX_DELTA_SECONDS) || !Number.isInteger(meta[name])) return undefined;
+  for (const name of SPANS)
+    if (!isWithin(meta[name], MAX_DELTA_SECONDS) || !Number.isInteger(meta[name])) return undefined;
   for (const name of FLAGS) if (typeof meta[name] !== "boolean") return undefined;
   return {
     status,

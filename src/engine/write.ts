@@ -5,7 +5,7 @@ import { whyNotStored, type NotStoredReason } from "../rfc9111/storing.ts";
 import { effectiveDirectives } from "../rfc9111/targeted.ts";
 import { freshenedFields } from "../rfc9111/validation.ts";
 import { presentedFields, varyNames } from "../rfc9111/vary.ts";
-import type { CacheRequest, Fields, Lease, ResponseHead, StoredResponse } from "../types.ts";
+import type { CacheRequest, Fields, Lease, ResponseHead, StoredResponse, StoreEntry } from "../types.ts";
 import type { Engine } from "./engine.ts";
 import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
@@ -29,8 +29,10 @@ export interface WriteContext {
   readonly generation: string;
   /** The route's pattern, where the framework tells it. */
   readonly pattern: string | undefined;
-  /** The right to fill `key`, where processes share the store. */
+  /** The right to fill `leaseKey`, where processes share the store. */
   readonly lease: Lease | undefined;
+  /** `key`, unless the response says that it belongs under another one. */
+  readonly leaseKey: string;
 }
 
 /** How long a response with a validator of its origin is kept past its use, to be revalidated instead of sent again. */
@@ -162,13 +164,14 @@ export type NotKept = "purged" | "variant-limit" | "store-unavailable";
 
 /** Hands a response to the store, or says why it is not kept. */
 export function storeResponse(context: WriteContext, live: LiveResponse): NotKept | undefined {
-  const { engine, primary, lease, requestedAtMs } = context;
+  const { engine, primary, requestedAtMs } = context;
   const { stored } = live;
   const entry = responseEntry(live, purgeUri(engine, context.route, context.request));
   // What was asked for before a purge may be from before the change it was for.
   if (engine.purges.judge(engine.prefix, primary, entry) === "purged") return "purged";
   const retainMs = retainSeconds(stored, context.route.failureGraceSeconds) * 1000;
   let key = primary;
+  let record: KeptRecord | undefined;
   if (stored.rangeField !== undefined) {
     key = partKey(context.key);
   } else if (stored.varyFields.length === 0) {
@@ -176,13 +179,14 @@ export function storeResponse(context: WriteContext, live: LiveResponse): NotKep
   } else {
     const variant = rememberVariant(context, stored, requestedAtMs + retainMs);
     if (variant === undefined) return "variant-limit";
-    key = variant;
+    ({ key, record } = variant);
   }
   const lookUps = engine.lookUps.get(primary);
   if (lookUps !== undefined && stored.rangeField === undefined) lookUps.landed = { key, live, varyMiss: false };
   if (engine.store.isAvailable?.() === false) return "store-unavailable";
-  if (lease !== undefined && key === context.key) void lease.put(entry, retainMs);
-  else void guardStore(engine, "put", () => engine.store.put(key, entry, retainMs));
+  put(context, key, entry, retainMs);
+  // After the variant, which is what one who finds the record looks for.
+  if (record !== undefined) put(context, primary, record.entry, record.retainMs);
   engine.report?.({
     type: "stored",
     subject: subjectOf(context.request),
@@ -191,6 +195,19 @@ export function storeResponse(context: WriteContext, live: LiveResponse): NotKep
     freshnessLifetimeSeconds: stored.freshnessLifetimeSeconds,
   });
   return undefined;
+}
+
+/** Under the key of the lease only its holder may put, and ends it thereby: one who was too slow replaces nothing. */
+function put(
+  { engine, key: wantedKey, lease, leaseKey }: WriteContext,
+  key: string,
+  entry: StoreEntry,
+  retainMs: number,
+): void {
+  const isLeased = lease !== undefined && key === leaseKey;
+  if (!isLeased) void guardStore(engine, "put", () => engine.store.put(key, entry, retainMs));
+  // Others wait for it where it was looked for, and do not know yet that it belongs elsewhere.
+  if (isLeased || (key === wantedKey && key !== leaseKey)) void lease?.put(entry, retainMs);
 }
 
 export function deleteStored(engine: Engine, key: string): void {
@@ -208,11 +225,21 @@ function retainSeconds(stored: StoredResponse, failureGraceSeconds: number): num
   return freshSeconds + Math.max(staleSeconds, stored.hasOriginValidator ? KEEP_TO_REVALIDATE_SECONDS : 0);
 }
 
+/** What tells by which fields the responses of a resource vary. */
+interface KeptRecord {
+  readonly entry: StoreEntry;
+  readonly retainMs: number;
+}
+
 /**
- * The key of a variant, counted, and with a record of names in the store that is kept at least as long; `undefined` when
- * there are too many.
+ * The key of a variant, counted, and the record of names if that is to be put, so that the store keeps it at least as
+ * long; `undefined` when there are too many.
  */
-function rememberVariant(context: WriteContext, stored: StoredResponse, untilMs: number): string | undefined {
+function rememberVariant(
+  context: WriteContext,
+  stored: StoredResponse,
+  untilMs: number,
+): { readonly key: string; readonly record: KeptRecord | undefined } | undefined {
   const { engine, primary, request } = context;
   const names = stored.varyFields.map(([name]) => name);
   const known = engine.varySpecs.get(primary);
@@ -224,17 +251,11 @@ function rememberVariant(context: WriteContext, stored: StoredResponse, untilMs:
   const nowMs = engine.now();
   if (!spec.variants.has(key) && !hasRoom(spec, engine.maxVariants, nowMs)) return undefined;
   spec.variants.set(key, untilMs);
-  if (spec.keptUntilMs < untilMs) {
-    engine.varySpecs.set(primary, { ...spec, keptUntilMs: untilMs });
-    const retainMs = Math.max(1, untilMs - nowMs);
-    const entry = {
-      ...varySpecEntry(spec),
-      uri: purgeUri(engine, context.route, request),
-      generation: context.generation,
-    };
-    void guardStore(engine, "put", () => engine.store.put(primary, entry, retainMs));
-  }
-  return key;
+  if (spec.keptUntilMs >= untilMs) return { key, record: undefined };
+  engine.varySpecs.set(primary, { ...spec, keptUntilMs: untilMs });
+  const uri = purgeUri(engine, context.route, request);
+  const entry = { ...varySpecEntry(spec), uri, generation: context.generation };
+  return { key, record: { entry, retainMs: Math.max(1, untilMs - nowMs) } };
 }
 
 /** True when one more variant is within the bound, once those the store no longer keeps are forgotten. */

@@ -176,6 +176,11 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
+/** True for a lower-case name that ends at the next hop, whether `Connection` names it or not. @internal */
+export function isHopByHop(name: string): boolean {
+  return HOP_BY_HOP.has(name);
+}
+
 /** Empty fields without a prototype, so that a field named `__proto__` is a field. @internal */
 export function emptyFields(): Record<string, string | readonly string[]> {
   return Object.create(null) as Record<string, string | readonly string[]>;

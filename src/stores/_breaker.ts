@@ -22,6 +22,11 @@ export class Breaker {
   #present: Tally = { operations: 0, failures: 0 };
   #past: Tally = { operations: 0, failures: 0 };
 
+  /** True while the latest operations failed. */
+  get isDoubtful(): boolean {
+    return this.#inARow > 0;
+  }
+
   succeeded(nowMs: number): void {
     this.#inARow = 0;
     this.#lastSuccessMs = nowMs;

@@ -35,7 +35,7 @@ export const MAX_META_BYTES: number = 64 * 1024;
 const MAX_BODY_BYTES = 0xffff_ffff;
 
 /** What a frame says besides the entry. */
-export interface FrameTimes {
+interface FrameTimes {
   /** When it expires, on the clock of the store's server. */
   readonly expiresAtMs: number;
   /** How far that clock was ahead of the writer's. */
@@ -56,7 +56,7 @@ export interface DecodedEntry {
 /**
  * The frame of `entry`, or undefined when it cannot be kept: the head is too large or no JSON. `live` is not part of it.
  *
- * Meta with a property named `__proto__` is written and then refused by every reader.
+ * Meta with a property named `__proto__`, or nested deeper than 64, is written and then refused by every reader.
  */
 export function encodeEntry(key: string, entry: StoreEntry, options: EncodeOptions = {}): Buffer | undefined {
   const { times, integrityKey } = options;
@@ -109,6 +109,7 @@ export function decodeEntry(key: string, bytes: Uint8Array, integrityKey?: Uint8
 
   const head = parsedObject(frame.toString("utf8", HEADER_BYTES, HEADER_BYTES + headBytes));
   if (head === undefined || head["k"] !== key || !isObject(head["m"])) return undefined;
+  if (isDeeperThan(MAX_DEPTH, head)) return undefined;
   const named = purgeProperties(head);
   if (named === undefined) return undefined;
   // The reply of a client can be a slice of a large network chunk.
@@ -168,6 +169,14 @@ const MAY_HOLD_PROTO = /__proto__|\\u005f/i;
 function refuseProto(name: string, value: unknown): unknown {
   if (name === "__proto__") throw new SyntaxError("a property named __proto__");
   return value;
+}
+
+/** Whoever goes through what was read may do so recursively. */
+const MAX_DEPTH = 64;
+
+function isDeeperThan(depth: number, value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return depth === 0 || Object.values(value).some((each) => isDeeperThan(depth - 1, each));
 }
 
 function isObject(value: unknown): value is StoreMeta {

@@ -3,10 +3,11 @@
 /**
  * - `no-answer`: nothing came back, or the client did not even send: the connection is in doubt;
  * - `unavailable`: the server answers that it cannot serve now: it loads its data, runs a script, has lost its cluster;
+ * - `demoted`: it has become a replica, and somewhere there is another primary;
  * - `forbidden`: it will not serve us until somebody changes its users or our password;
- * - `refused`: it will not do this one thing: write when it is full or a replica, read a key of another type.
+ * - `refused`: it will not do this one thing: write when it is full, read a key of another type.
  */
-export type Trouble = "no-answer" | "unavailable" | "forbidden" | "refused";
+export type Trouble = "no-answer" | "unavailable" | "demoted" | "forbidden" | "refused";
 
 /** `WRONGTYPE …`, `OOM …`. Clients spell the class of such errors differently, and the message alike. */
 const ERROR_REPLY = /^([A-Z][A-Z0-9]+) /;
@@ -16,6 +17,7 @@ const OF_CODE: Readonly<Record<string, Trouble>> = {
   BUSY: "unavailable",
   MASTERDOWN: "unavailable",
   CLUSTERDOWN: "unavailable",
+  READONLY: "demoted",
   NOAUTH: "forbidden",
   WRONGPASS: "forbidden",
   NOPERM: "forbidden",

@@ -1,7 +1,7 @@
 /** @valkey/valkey-glide: GlideClient and GlideClusterClient. */
 
 import { hostAddress, nodesAddress, objectsOf } from "./_redis-address.ts";
-import { byHashOrText, GET_FROM_MASTER, MGET_FROM_MASTER, type RedisClient } from "./_redis-contract.ts";
+import { byHashOrText, GET_FROM_MASTER, MGET_FROM_MASTER, pairReader, type RedisClient } from "./_redis-contract.ts";
 import { watch } from "./_redis-emitter.ts";
 
 type Reply = Uint8Array | null;
@@ -35,7 +35,7 @@ export function fromGlide(client: Glide): RedisClient {
     connectsOnFirstUse: false,
     isReady: () => !isClosed(client),
     get: (key) => asServersSay(client.get(key, BINARY)),
-    getPair: pairReader(client, evaluate),
+    getPair: pairReaderOf(client, evaluate),
     set: (key, bytes, expireMs) => asServersSay(client.customCommand(["SET", key, bytes, "PX", `${expireMs}`], BINARY)),
     setIfAbsent: async (key, text, expireMs) =>
       (await asServersSay(client.customCommand(["SET", key, text, "PX", `${expireMs}`, "NX"], BINARY))) !== null,
@@ -50,18 +50,18 @@ export function fromGlide(client: Glide): RedisClient {
   };
 }
 
-function pairReader(client: Glide, evaluate: RedisClient["evaluate"]): RedisClient["getPair"] {
-  const { readFrom } = configOf(client);
-  const fromReplicas = readFrom !== undefined && readFrom !== "primary";
-  if (isCluster(client)) {
-    const getFromMaster = (key: string): Promise<Reply> =>
-      fromReplicas ? (evaluate(GET_FROM_MASTER, [key], []) as Promise<Reply>) : asServersSay(client.get(key, BINARY));
-    return (first, second) => Promise.all([asServersSay(client.get(first, BINARY)), getFromMaster(second)]);
-  }
-  if (fromReplicas) {
-    return (first, second) => evaluate(MGET_FROM_MASTER, [first, second], []) as Promise<readonly [Reply, Reply]>;
-  }
-  return (first, second) => asServersSay(client.mget([first, second], BINARY));
+function pairReaderOf(client: Glide, evaluate: RedisClient["evaluate"]): RedisClient["getPair"] {
+  const { readFrom = "primary" } = configOf(client);
+  const get = (key: string): Promise<Reply> => asServersSay(client.get(key, BINARY));
+  const getFromMaster = (key: string): Promise<Reply> =>
+    readFrom === "primary" ? get(key) : (evaluate(GET_FROM_MASTER, [key], []) as Promise<Reply>);
+  const apart: RedisClient["getPair"] = (first, second) => Promise.all([get(first), getFromMaster(second)]);
+  if (isCluster(client)) return pairReader(apart, undefined);
+  return pairReader(apart, (first, second) =>
+    readFrom === "primary"
+      ? asServersSay(client.mget([first, second], BINARY))
+      : (evaluate(MGET_FROM_MASTER, [first, second], []) as Promise<readonly [Reply, Reply]>),
+  );
 }
 
 /** Only a cluster client has commands with a route. */

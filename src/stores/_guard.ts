@@ -69,6 +69,11 @@ export class Guard {
     return this.#isSuspended;
   }
 
+  /** True when what was asked last failed: a request that has waited for it should not wait for more. */
+  get isDoubtful(): boolean {
+    return this.#breaker.isDoubtful;
+  }
+
   /** The answer of `command`, or undefined when there is none in time. Never rejects. */
   read<T>(operation: string, command: () => Promise<T>): Promise<T | undefined> {
     if (this.#isSuspended) return Promise.resolve(undefined);
@@ -145,10 +150,10 @@ export class Guard {
           }
           resolve(undefined);
           if (connection !== this.#connection) return;
-          const failed = storeOperationFailed(operation, error.message);
+          const failed = storeOperationFailed(operation, error.message || error.name);
           if (counts(trouble)) this.#failed(operation, failed, trouble, startMs);
           else this.#report(operation, failed);
-          if (trouble !== "no-answer") return;
+          if (trouble !== "no-answer" && trouble !== "demoted") return;
           this.#unanswered.add(performance.now());
           this.#lookForSilence();
         },
@@ -244,7 +249,7 @@ async function started<T>(command: () => Promise<T>): Promise<T> {
 
 /** The server is of no use for reading. One key that holds another type is only a miss. */
 function isFailedRead(trouble: Trouble): boolean {
-  return trouble !== "refused";
+  return trouble !== "refused" && trouble !== "demoted";
 }
 
 /** Refused writes (out of memory, a replica, no permission) do not stop the reads. */

@@ -166,8 +166,8 @@ class JudgedStore implements CacheStore {
 
 /** The entry that was put; undefined when this is not what we put. */
 function outerEntry(inner: StoreEntry): StoreEntry | undefined {
+  if (!isObject(inner) || !isObject(inner.meta)) return undefined;
   if (inner.live instanceof Outer) return inner.live.entry;
-  if (typeof inner !== "object" || inner === null || !isObject(inner.meta)) return undefined;
   const { meta, names, uri, generation } = inner.meta;
   if (!isObject(meta) || !areTexts(names) || !isText(uri) || !isText(generation)) return undefined;
   const entry: StoreEntry = {
@@ -182,7 +182,7 @@ function outerEntry(inner: StoreEntry): StoreEntry | undefined {
   return entry;
 }
 
-function isObject(value: unknown): value is StoreMeta {
+function isObject(value: unknown): value is object & StoreMeta {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

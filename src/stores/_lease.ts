@@ -43,6 +43,7 @@ export interface RedisLeases extends Leases {
 const MAX_HOLD_MS = 60_000;
 const BEATS_PER_LEASE = 3;
 const TOKEN_BYTES = 16;
+const FORBIDDEN_PAUSE_MS = 60_000;
 const CLOSE_GRACE_MS = 1000;
 /** Fewer than the guard lets wait for an answer, so that none is left out. */
 const RELEASES_AT_ONCE = 256;
@@ -72,6 +73,8 @@ class LeasesInRedis implements RedisLeases {
   /** What waits for an answer of Redis. */
   readonly #underWay = new Set<Promise<unknown>>();
   #isClosing = false;
+  /** Until then none is taken: a user who may not run scripts cannot give it back. */
+  #noneUntilMs = -Infinity;
 
   constructor(parts: LeaseParts) {
     this.parts = parts;
@@ -110,7 +113,8 @@ class LeasesInRedis implements RedisLeases {
   async #acquire(key: string): Promise<Lease | "taken" | undefined> {
     const { guard, leaseMs, keysOf } = this.parts;
     const client = this.parts.client();
-    if (client === undefined || guard.isSuspended || this.#isClosing) return undefined;
+    if (client === undefined || guard.isSuspended || guard.isDoubtful || this.#isClosing) return undefined;
+    if (performance.now() < this.#noneUntilMs) return undefined;
     const keys = keysOf(key);
     const token = randomBytes(TOKEN_BYTES).toString("base64url");
     let isTooLate = false;
@@ -143,7 +147,12 @@ class LeasesInRedis implements RedisLeases {
     let answer: unknown;
     const bytes = args.reduce((sum, arg) => sum + arg.length, 0);
     await guard.write(operation, bytes, async () => {
-      answer = await client.evaluate(script, keys, args);
+      try {
+        answer = await client.evaluate(script, keys, args);
+      } catch (error) {
+        if (troubleOf(asError(error)) === "forbidden") this.#noneUntilMs = performance.now() + FORBIDDEN_PAUSE_MS;
+        throw error;
+      }
     });
     return answer;
   }

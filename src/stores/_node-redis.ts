@@ -6,6 +6,7 @@ import {
   type ConnectionObserver,
   GET_FROM_MASTER,
   MGET_FROM_MASTER,
+  pairReader,
   type RedisClient,
 } from "./_redis-contract.ts";
 import { type Emitter, ignoreErrors, ignoringErrors, listen, watch, withinOrGiveUp } from "./_redis-emitter.ts";
@@ -51,7 +52,7 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
     connectsOnFirstUse: false,
     isReady,
     get: (key) => binary.get(key),
-    getPair: pairReader(client, binary, evaluate),
+    getPair: pairReaderOf(client, binary, evaluate),
     set: (key, bytes, expireMs) => binary.set(key, bytes, { PX: expireMs }),
     setIfAbsent: async (key, text, expireMs) => (await binary.set(key, text, { PX: expireMs, NX: true })) !== null,
     delete: (key) => binary.unlink(key),
@@ -100,9 +101,11 @@ function listenersFor(client: NodeRedis, observer: ConnectionObserver): Record<s
   return { ready: onReady, error: onError, terminated: onEnd, end: onEnd };
 }
 
-/** A pool counts as open while its first client still connects. */
 function readiness(client: NodeRedis): () => boolean {
+  // Version 5 calls a cluster open before it knows any node.
+  if (isCluster(client)) return () => client.isReady ?? (client.isOpen && client.masters.length > 0);
   if (!isPool(client)) return () => client.isReady ?? client.isOpen;
+  // A pool counts as open while its first client still connects.
   let hasConnected = false;
   return () => {
     hasConnected = client.isOpen && (hasConnected || client.idleClients > 0);
@@ -114,21 +117,21 @@ function isPool(client: NodeRedis): client is NodeRedis & { readonly idleClients
   return "idleClients" in client && "totalClients" in client;
 }
 
-function pairReader(client: NodeRedis, binary: Commands, evaluate: RedisClient["evaluate"]): RedisClient["getPair"] {
+function pairReaderOf(client: NodeRedis, binary: Commands, evaluate: RedisClient["evaluate"]): RedisClient["getPair"] {
   const fromReplicas = readsFromReplicas(client);
-  if (isCluster(client)) {
-    const getFromMaster = (key: string): Promise<Reply> =>
-      fromReplicas ? (evaluate(GET_FROM_MASTER, [key], []) as Promise<Reply>) : binary.get(key);
-    return (first, second) => Promise.all([binary.get(first), getFromMaster(second)]);
-  }
-  if (fromReplicas) {
-    return (first, second) => evaluate(MGET_FROM_MASTER, [first, second], []) as Promise<readonly [Reply, Reply]>;
-  }
-  return (first, second) => binary.mGet([first, second]);
+  const getFromMaster = (key: string): Promise<Reply> =>
+    fromReplicas ? (evaluate(GET_FROM_MASTER, [key], []) as Promise<Reply>) : binary.get(key);
+  const apart: RedisClient["getPair"] = (first, second) => Promise.all([binary.get(first), getFromMaster(second)]);
+  if (isCluster(client)) return pairReader(apart, undefined);
+  return pairReader(apart, (first, second) =>
+    fromReplicas
+      ? (evaluate(MGET_FROM_MASTER, [first, second], []) as Promise<readonly [Reply, Reply]>)
+      : binary.mGet([first, second]),
+  );
 }
 
-function isCluster(client: object): boolean {
-  return "nodeByAddress" in client && "slots" in client;
+function isCluster(client: NodeRedis): client is NodeRedis & { readonly masters: readonly unknown[] } {
+  return "nodeByAddress" in client && "masters" in client;
 }
 
 /** Options in the places where clients and clusters keep them. */

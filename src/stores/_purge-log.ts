@@ -83,7 +83,7 @@ export class RedisPurgeLog implements PurgeLog {
   }
 
   verify(prefix: string): Promise<boolean> {
-    return this.of(prefix).prove();
+    return this.of(prefix).proveAnew();
   }
 
   /**
@@ -156,8 +156,8 @@ export class PrefixLog {
   /** True when every purge up to the end that was read is known, so that the entry read along with it can be judged. */
   isProvenBy(endBytes: Uint8Array | null, asked: Asked): boolean | Promise<boolean> {
     const text = endBytes === null ? "" : Buffer.from(endBytes).toString("latin1");
-    if (this.#pending.isDue) return this.#inTime(this.prove());
-    if (!this.#timeline.covers(text, asked.moves !== this.#moves)) return this.#inTime(this.#catchUp(text));
+    if (this.#pending.isDue) return this.#inTime(this.#flush().then(() => this.#catchUp(text, asked)));
+    if (!this.#timeline.covers(text, asked.moves !== this.#moves)) return this.#inTime(this.#catchUp(text, asked));
     if (text === this.#timeline.proven?.text) this.#verifiedAtMs = Math.max(this.#verifiedAtMs, asked.atMs);
     if (this.#parts.clock.isDue) void this.prove();
     return true;
@@ -171,12 +171,19 @@ export class PrefixLog {
     return this.#reading;
   }
 
+  /** Reads the log up to its end, from now on. */
+  async proveAnew(): Promise<boolean> {
+    await this.#reading;
+    return this.prove();
+  }
+
   async purge(targets: readonly PurgeTarget[], soft: boolean): Promise<PurgeReceipt> {
     const purge: Purge = { soft, targets: targets.map(targetText) };
     await this.#flush();
+    const asked = this.ask();
     const done = await this.#append([purge]);
     if (typeof done !== "string") {
-      if (!this.#takeOwn(done, [purge])) await this.#catchUp(done.after.text);
+      if (!this.#takeOwn(done, [purge])) await this.#catchUp(done.after.text, asked);
       return { before: generationAt(done.before), after: generationAt(done.after) };
     }
     this.#pending.add(purge);
@@ -185,7 +192,7 @@ export class PrefixLog {
 
   reconnected(): void {
     this.#pending.retryNow();
-    if (this.#wasProven || !this.#pending.isEmpty) void this.prove();
+    if (this.#wasProven || !this.#pending.isEmpty) void this.proveAnew();
   }
 
   /** Waits for a proof as long as a request waits for Redis. */
@@ -197,12 +204,9 @@ export class PrefixLog {
   }
 
   /** A reading that began before the end was read may not know it yet; one that began after it does. */
-  async #catchUp(text: string): Promise<boolean> {
-    if (this.#reading !== undefined) {
-      await this.#reading;
-      if (this.#timeline.covers(text, true)) return true;
-    }
-    return this.prove();
+  async #catchUp(text: string, { moves }: Asked): Promise<boolean> {
+    await this.#reading;
+    return this.#timeline.covers(text, moves !== this.#moves) || this.prove();
   }
 
   async #read(): Promise<boolean> {
@@ -219,20 +223,17 @@ export class PrefixLog {
       const parsed = parseView(reply);
       if (parsed === undefined) return false;
       clock.take(parsed.redisMs, sentAtMs, performance.now());
+      const before = this.#timeline.generation;
       const conclusion = this.#timeline.take(parsed.view);
       if (conclusion === "arrived") {
-        this.#arrived(sentAtMs);
+        if (this.#timeline.generation !== before) this.#moves += 1;
+        this.#wasProven = true;
+        this.#verifiedAtMs = Math.max(this.#verifiedAtMs, sentAtMs);
         return true;
       }
       if (conclusion === "restart" && !(await this.#restart(client, parsed.endText))) return false;
     }
     return false;
-  }
-
-  #arrived(sentAtMs: number): void {
-    this.#moves += 1;
-    this.#wasProven = true;
-    this.#verifiedAtMs = Math.max(this.#verifiedAtMs, sentAtMs);
   }
 
   async #restart(client: RedisClient, endText: string): Promise<boolean> {

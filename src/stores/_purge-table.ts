@@ -11,9 +11,9 @@ import { EVERYTHING, hash32, pathStart, shortName, someAncestor } from "./_purge
 export const POSITIONS_PER_MS = 2048;
 
 /** Most targets of one kind that are known exactly. */
-export const MAX_EXACT_TARGETS = 50_000;
+const MAX_EXACT_TARGETS = 50_000;
 /** Most paths that were purged with all below them. */
-export const MAX_PATHS = 1000;
+const MAX_PATHS = 1000;
 /** Slots of the targets that are known no longer exactly, per kind: 512 KiB. */
 const BLURRED_SLOTS = 2 ** 16;
 
@@ -94,7 +94,7 @@ class Targets {
 
   /** False for a text that is no target. */
   add(target: string, position: number): boolean {
-    switch (target[0]) {
+    switch (target.charAt(0)) {
       case EVERYTHING:
         this.#all = Math.max(this.#all, position);
         return target.length === 1;

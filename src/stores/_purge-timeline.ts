@@ -134,8 +134,6 @@ export class Timeline {
       if (this.#leftEpochs.includes(end.epoch)) return "restart";
       this.enter(end.epoch);
     }
-    // Behind what was known: a server took over that had not received the last records.
-    if (end.count < this.#readCount) return "restart";
     const progress = this.#read(records);
     if (progress === "broken") return "restart";
     if (this.hasArrived(end)) {
@@ -201,7 +199,7 @@ export class Timeline {
     const [first] = records;
     if (first === undefined) return "nothing";
     const isKnown = first.count === this.#readCount && first.position === recordPosition(this.#readId);
-    // The last record we know must be there: in its place may be one of a server that took over.
+    // Fewer records than we know, or others: a server took over that had not received the last ones.
     if (!isKnown && first.count <= this.#readCount) return "broken";
     const isFirstOfAll = this.#readCount === 0 && first.count === 1;
     // It was trimmed away, and what else was is unknown.

@@ -45,6 +45,7 @@ function hasMethods(value: unknown, names: readonly string[]): value is object {
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
+const READ_ONLY_RECONNECT_MS = 5000;
 
 /** Short waits that grow to a second and never end: a cache must come back when its Redis does. */
 function retryInMs(attempt: number): number {
@@ -70,6 +71,8 @@ export async function clientForUrl(url: string, packages: ClientPackages = insta
     return nodeRedis.createClient({
       url,
       disableOfflineQueue: true,
+      // Its own deadline, which ends when a command is written to the socket, would cost each command a timer.
+      commandOptions: { timeout: undefined },
       maintNotifications: "disabled",
       socket: { reconnectStrategy: retryInMs, connectTimeout: 5000 },
     });
@@ -82,10 +85,28 @@ export async function clientForUrl(url: string, packages: ClientPackages = insta
       // What was under way when the connection broke is dropped: sent again, it could undo a later write.
       maxRetriesPerRequest: 0,
       connectTimeout: 5000,
+      // A socket that owes answers and says nothing is broken off.
+      socketTimeout: 1000,
+      enableAutoPipelining: true,
+      reconnectOnError: onReadOnly(),
       retryStrategy: retryInMs,
     });
   }
   throw redisClientMissing();
+}
+
+/**
+ * True for a primary that became a replica: its name may by now stand for another server. Not for each write that it
+ * refuses, because what is read meanwhile needs a connection.
+ */
+function onReadOnly(): (error: Error) => boolean {
+  let reconnectedAtMs = -Infinity;
+  return (error) => {
+    const nowMs = performance.now();
+    if (!error.message.startsWith("READONLY ") || nowMs - reconnectedAtMs < READ_ONLY_RECONNECT_MS) return false;
+    reconnectedAtMs = nowMs;
+    return true;
+  };
 }
 
 async function ifInstalled<T>(loading: Promise<T>): Promise<T | undefined> {

@@ -217,9 +217,12 @@ export class RedisConnection {
         this.#lost(`not connected after ${SILENCE_MS / 1000} s: ${this.#client?.hintWhenIdle ?? ""}`);
         return;
       }
+      if (this.#isMaking) {
+        // It may wait long for its client to connect, and only that client knows why. Called again, it would pile up clients.
+        this.#lost(`connect() returned no client within ${SILENCE_MS / 1000} s: return it before it is connected`);
+        return;
+      }
       this.#lost(`no answer within ${SILENCE_MS / 1000} s`);
-      // A factory that waits for its client to connect may wait long; to call it again would pile up clients.
-      if (this.#isMaking) return;
       void this.#letGo();
       this.#makeLater();
     }, SILENCE_MS);

@@ -63,6 +63,29 @@ export async function byHashOrText(byHash: () => Promise<unknown>, byText: () =>
   }
 }
 
+type Pair = Awaited<ReturnType<RedisClient["getPair"]>>;
+
+/**
+ * A reader of pairs by one command, or by two sent together: from the start where keys are on different nodes, and where
+ * one command turns out to be too few, since a single node can be set up as a cluster as well.
+ */
+export function pairReader(
+  apart: RedisClient["getPair"],
+  together: RedisClient["getPair"] | undefined,
+): RedisClient["getPair"] {
+  let mayBeTogether = true;
+  return async (first, second): Promise<Pair> => {
+    if (together === undefined || !mayBeTogether) return apart(first, second);
+    try {
+      return await together(first, second);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith("CROSSSLOT ")) throw error;
+      mayBeTogether = false;
+      return apart(first, second);
+    }
+  };
+}
+
 /** Reads from a master also when the client reads from replicas, because a script might write. */
 export const GET_FROM_MASTER: RedisScript = redisScript("return redis.call('GET', KEYS[1])");
 export const MGET_FROM_MASTER: RedisScript = redisScript("return redis.call('MGET', KEYS[1], KEYS[2])");

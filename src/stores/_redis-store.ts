@@ -2,10 +2,11 @@
 
 import { hash } from "node:crypto";
 
-import type { CacheStore, Leases, PurgeLog, StoreEntry, StoreEvent } from "../types.ts";
+import type { CacheStore, Leases, PurgeLog, PurgeReceipt, PurgeTarget, StoreEntry, StoreEvent } from "../types.ts";
 import { type DecodedEntry, decodeEntry, encodeEntry } from "./_codec.ts";
 import { Guard } from "./_guard.ts";
 import { redisLeases } from "./_lease.ts";
+import { LookUps } from "./_look-ups.ts";
 import { type PrefixLog, RedisPurgeLog } from "./_purge-log.ts";
 import type { Timeline } from "./_purge-timeline.ts";
 import type { RedisClient } from "./_redis-client.ts";
@@ -13,9 +14,15 @@ import { RedisClock } from "./_redis-clock.ts";
 import { type ClientSource, RedisConnection } from "./_redis-connection.ts";
 import { isRetention, splitKey } from "./store.ts";
 
+/** A purge log that has to be asked for. */
+interface RemotePurgeLog extends PurgeLog {
+  purge(prefix: string, targets: readonly PurgeTarget[], options: { readonly soft: boolean }): Promise<PurgeReceipt>;
+  verify(prefix: string): Promise<boolean>;
+}
+
 /** A store in Redis keeps purge log and leases there, for all processes. */
 export interface RedisStore extends CacheStore {
-  readonly purges: PurgeLog;
+  readonly purges: RemotePurgeLog;
   readonly leases: Leases;
 }
 
@@ -85,6 +92,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     logLength: settings.purgeLogLength,
     ...(settings.timeline === undefined ? {} : { timeline: settings.timeline }),
   });
+  const lookUps = new LookUps<StoreEntry | undefined>();
   const leases = redisLeases({ leaseMs: settings.leaseMs, guard, client: usable, keysOf: entryKeys, frameOf });
 
   function logOf(key: string): PrefixLog {
@@ -100,8 +108,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     retainMs: number,
   ): { readonly bytes: Buffer; readonly expireMs: number } | undefined {
     if (!isRetention(retainMs) || entry.body.byteLength > maxEntryBytes) return undefined;
-    const log = logOf(key);
-    const generation = entry.generation ?? log.firstGeneration;
+    const { generation = logOf(key).firstGeneration } = entry;
     const redisNowMs = clock.nowMs();
     if (generation === "" || redisNowMs === undefined) return undefined;
     const expireMs = Math.min(TEN_YEARS_MS, Math.ceil(retainMs));
@@ -141,8 +148,9 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
   async function put(client: RedisClient, key: string, entry: StoreEntry, retainMs: number): Promise<void> {
     const log = logOf(key);
     if (log.generation === "" && entry.generation === undefined) await log.prove();
+    const { generation = log.firstGeneration } = entry;
     // What is there may be newer than the purge.
-    if (log.generation !== "" && entry.generation !== "" && log.judge(key, entry) === "purged") return;
+    if (generation !== "" && log.judge(key, { ...entry, generation }) === "purged") return;
     const frame = frameOf(key, entry, retainMs);
     // What was there before is not what the caller wants to have there.
     if (frame === undefined) return remove(key);
@@ -171,7 +179,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     isAvailable: () => usable() !== undefined,
     get(key) {
       const client = usable();
-      return client === undefined ? undefined : get(client, key);
+      return client === undefined ? undefined : lookUps.join(key, () => get(client, key));
     },
     put(key, entry, retainMs) {
       const client = usable();

@@ -1,6 +1,7 @@
 /**
  * Whether a part of the store stays silent although the rest answers: a frozen node of a cluster, whose clients go on
- * sending to it long after a replica took over.
+ * sending to it long after a replica took over. Or a primary that became a replica and refuses to write: it is the wrong
+ * one to ask.
  *
  * A slow node answers late, which takes a command off this list again. Only a new client cures a silent one.
  */
@@ -22,7 +23,7 @@ export class Unanswered {
   #sinceMs = 0;
   #lastMs = -Infinity;
 
-  /** A deadline passed. Returns what takes the command off again, for an answer that comes late. */
+  /** A deadline passed, or the wrong server answered. Returns what takes the command off again, for an answer that comes late. */
   add(nowMs: number): () => void {
     if (nowMs - this.#lastMs > CALM_MS) this.#patienceMs = FIRST_PATIENCE_MS;
     this.#lastMs = nowMs;

@@ -3,10 +3,10 @@
 import { LRUCache } from "lru-cache";
 
 import { invalidOption } from "../errors.ts";
-import type { CacheStore, PurgeLog, StoreEntry } from "../types.ts";
-import { inProcessLog } from "./_in-process-log.ts";
+import type { CacheStore, StoreEntry } from "../types.ts";
+import { type InProcessLog, inProcessLog } from "./_in-process-log.ts";
 import { sizeBytes } from "./_size.ts";
-import { compactBytes, isRetention, splitKey } from "./store.ts";
+import { compactBytes, isRetention, prefixReader } from "./store.ts";
 
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
 
@@ -22,7 +22,7 @@ export interface MemoryStore extends CacheStore {
   get(key: string): StoreEntry | undefined;
   put(key: string, entry: StoreEntry, retainMs: number): void;
   delete(key: string): void;
-  readonly purges: PurgeLog;
+  readonly purges: InProcessLog;
   /** Forgets everything, once each cache that opened the store has closed it. */
   close(): void;
   /** Bytes the entries take now, as the bound counts them. */
@@ -59,6 +59,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   const now = options.now ?? Date.now;
   const kept = new LRUCache<string, Kept>({ maxSize: maxBytes });
   const purges = inProcessLog(now);
+  const prefixOf = prefixReader();
   let openings = 0;
 
   return {
@@ -71,7 +72,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
       if (found === undefined) return undefined;
       if (found.expiresAtMs > now()) {
         if (!purges.hasPurges) return found.entry;
-        const verdict = purges.judge(splitKey(key).prefix, key, found.entry);
+        const verdict = purges.judge(prefixOf(key), key, found.entry);
         if (verdict === "valid") return found.entry;
         if (verdict !== "purged") return { ...found.entry, outdatedAtMs: verdict.outdatedAtMs };
       }
@@ -84,7 +85,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
         return;
       }
       // What is there may be newer than the purge.
-      if (purges.hasPurges && purges.judge(splitKey(key).prefix, key, entry) === "purged") return;
+      if (purges.hasPurges && purges.judge(prefixOf(key), key, entry) === "purged") return;
       const body = compactBytes(entry.body);
       const compact = body === entry.body ? entry : { ...entry, body };
       kept.set(key, { entry: compact, expiresAtMs: now() + retainMs }, { size: sizeBytes(key, compact) });

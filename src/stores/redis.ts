@@ -85,7 +85,7 @@ const MAX_LEASE_MS = 60_000;
  * redisStore({ url: "redis://127.0.0.1:6379" });
  * redisStore({ client: await createClient({ url }).connect() });       // node-redis
  * redisStore({ client: new Redis(url) });                              // ioredis
- * redisStore({ connect: () => createCluster({ rootNodes }).connect() });
+ * redisStore({ connect: () => createCluster({ rootNodes }) });        // the store connects it
  */
 export function redisStore(options: RedisStoreOptions): RedisStore {
   const { source, redact } = clientSource(options);

@@ -7,6 +7,17 @@ export function splitKey(key: string): { readonly prefix: string; readonly name:
   return { prefix: key.slice(0, space), name: key.slice(space + 1) };
 }
 
+/** The prefix of keys, quickly: most often it is the one of the key before. */
+export function prefixReader(): (key: string) => string {
+  let last = "";
+  return (key) => {
+    if (last === "" || !key.startsWith(last) || key.charCodeAt(last.length) !== SPACE) last = splitKey(key).prefix;
+    return last;
+  };
+}
+
+const SPACE = 32;
+
 /** True when an entry may be kept for `retainMs`: a positive, finite number. */
 export function isRetention(retainMs: number): boolean {
   return retainMs > 0 && Number.isFinite(retainMs);

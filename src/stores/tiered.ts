@@ -84,7 +84,7 @@ class Copy {
   readonly entry: StoreEntry;
   /** When the origin had just given it, on the clock of `performance.now()`; `-Infinity` for what came from the lower store. */
   readonly storedAtMs: number;
-  /** The lower store has something newer, or will have in a moment: it is asked first. */
+  /** The lower store has something newer, or may have it in a moment: it is asked first. */
   isDoubted = false;
 
   constructor(entry: StoreEntry, storedAtMs: number) {
@@ -302,14 +302,15 @@ class TieredStore implements CacheStore {
   #leasesOver(leases: Leases): Leases {
     return {
       acquire: async (key) => {
-        const lease = await leases.acquire(key);
         const copy = this.#copyOf(key);
+        // Who asks for a lease has no use for the copy as it is: look-ups of this moment go past it.
+        if (copy !== undefined) copy.isDoubted = true;
+        const lease = await leases.acquire(key);
         if (copy !== undefined && lease !== undefined && (lease === "taken" || (await this.#isOutrun(key, copy)))) {
-          // Another process fills the key, or has done so since the copy was taken: the next look-up is to see it.
-          copy.isDoubted = true;
           if (lease !== "taken") lease.release();
           return "taken";
         }
+        if (copy !== undefined) copy.isDoubted = false;
         if (lease === undefined || lease === "taken") return lease;
         return {
           put: async (entry, retainMs) => {

@@ -1,9 +1,11 @@
 /** The contract of a store as a test suite, for the stores of this package and for users' own. */
 
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { strictEqual } from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 
 import type { CacheStore, StoreEntry } from "../types.ts";
+import { purgeContract } from "./purge-contract.ts";
+import { bytes, LONG_RETENTION_MS, same } from "./store-entries.ts";
 
 export interface StoreContractOptions {
   /** Groups tests: `describe` of vitest, `node:test`, Jest, Mocha or Bun. */
@@ -18,7 +20,6 @@ export interface StoreContractOptions {
   readonly name?: string;
 }
 
-const LONG_RETENTION_MS = 60_000;
 const SHORT_RETENTION_MS = 60;
 const READY_WITHIN_MS = 5000;
 
@@ -144,6 +145,8 @@ export function storeContract(options: StoreContractOptions): void {
       const found = await Promise.all(numbers.map(async (index) => store.get(key(`GET /many/${index}`))));
       for (const index of numbers) same(found[index], { meta: { index }, body: bytes(`body ${index}`) });
     });
+
+    purgeContract(withStore);
   });
 }
 
@@ -229,17 +232,6 @@ function lookalikes(): readonly string[] {
     "constructor",
     "toString",
   ];
-}
-
-function same(found: StoreEntry | undefined, expected: StoreEntry): void {
-  if (found === undefined) throw new Error("The store found nothing where an entry was put.");
-  deepStrictEqual(found.meta, expected.meta);
-  strictEqual(found.body.byteLength, expected.body.byteLength, "length of the body");
-  strictEqual(Buffer.compare(found.body, expected.body), 0, "the bytes of the body differ");
-}
-
-function bytes(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
 }
 
 function sleep(ms: number): Promise<void> {

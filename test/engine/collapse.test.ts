@@ -180,6 +180,27 @@ describe.each(STORES)("overlapping requests over $kind", ({ store }) => {
     expect((await get("/")).outcome.hit).toBe(true);
   });
 
+  it("ask again, one for all, when what they wait for was purged meanwhile (T56)", async () => {
+    const { cache, origin, get, settled } = harness({ store });
+    const first = origin.holds();
+    const leader = get("/");
+    await settled();
+    await cache.purge("all");
+    const answers = many(50, () => get("/"));
+    await settled();
+    expect(origin.requests).toHaveLength(1);
+    const second = origin.holds();
+    first.release();
+    expect((await leader).outcome).toMatchObject({ stored: false, detail: "purged" });
+    await settled();
+    expect(second.waiting).toBe(1);
+    second.release();
+    const outcomes = (await Promise.all(answers)).map(({ outcome }) => outcome);
+    expect(outcomes.filter(({ collapsed }) => collapsed)).toHaveLength(49);
+    expect(outcomes.filter(({ stored }) => stored)).toHaveLength(1);
+    expect(origin.requests).toHaveLength(2);
+  });
+
   it("ask on their own when the leader's handler throws", async () => {
     const { origin, get, settled, outcomes } = harness({ store });
     origin.fails(new Error("first run failed"));

@@ -18,21 +18,24 @@ const fields: fc.Arbitrary<Fields> = fc
     for (const [name, value] of pairs) made[name] = value;
     return made;
   });
-const count = fc.integer({ min: 0, max: 2 ** 41 });
+const timeMs = fc.integer({ min: 0, max: 2 ** 41 });
+const seconds = fc.integer({ min: 0, max: 2 ** 31 });
+/** Those that may have content and are no part of anything. */
+const status = fc.integer({ min: 200, max: 599 }).filter((code) => ![204, 205, 206, 304].includes(code));
 const varyField: fc.Arbitrary<VaryField> = fc.tuple(fieldName, fc.option(fieldValue, { nil: null }));
 
 const stored: fc.Arbitrary<StoredResponse> = fc.record({
-  status: fc.integer({ min: 200, max: 999 }),
+  status,
   fields,
   body: fc.uint8Array({ maxLength: 300 }),
   varyFields: fc.array(varyField, { maxLength: 4 }),
-  requestedAtMs: count,
-  receivedAtMs: count,
-  correctedInitialAgeSeconds: count,
-  freshnessLifetimeSeconds: count,
+  requestedAtMs: timeMs,
+  receivedAtMs: timeMs,
+  correctedInitialAgeSeconds: seconds,
+  freshnessLifetimeSeconds: seconds,
   lifetimeFrom: fc.constantFrom("route" as const, "fields" as const),
-  staleWhileRevalidateSeconds: count,
-  staleIfErrorSeconds: count,
+  staleWhileRevalidateSeconds: seconds,
+  staleIfErrorSeconds: seconds,
   mayServeStale: fc.boolean(),
   requiresRevalidation: fc.boolean(),
   hasOriginValidator: fc.boolean(),

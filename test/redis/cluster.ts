@@ -40,7 +40,7 @@ export interface ClusterNode extends RedisServer {
 }
 
 /** A line of CLUSTER NODES. */
-export interface NodeState {
+interface NodeState {
   readonly node: ClusterNode;
   readonly role: "master" | "replica";
   /** Of a replica: the id of its master. */
@@ -51,7 +51,7 @@ export interface NodeState {
   readonly slotRanges: readonly (readonly [first: number, last: number])[];
 }
 
-export interface SlotMove {
+interface SlotMove {
   /** Moves up to `count` keys; the number moved. */
   migrate(count: number): Promise<number>;
   /** Moves the rest and tells all masters. */

@@ -6,7 +6,7 @@ import { Cluster as Cluster5, Redis as Redis5 } from "ioredis5";
 import { Cluster as ValkeyCluster, Redis as ValkeyRedis } from "iovalkey";
 import { createCluster, createSentinel } from "redis";
 
-export interface Address {
+interface Address {
   readonly host: string;
   readonly port: number;
 }

@@ -24,7 +24,7 @@ export interface FaultProxy {
   stop(): Promise<void>;
 }
 
-export interface FaultProxyCounters {
+interface FaultProxyCounters {
   /** Connections accepted so far. */
   connections: number;
   /** Connections open now. */

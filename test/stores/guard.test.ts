@@ -18,7 +18,7 @@ describe("what an error of a client says about the server", () => {
     { message: "NOPERM this user has no permissions to run the 'get' command", trouble: "forbidden" },
     { message: "WRONGPASS invalid username-password pair", trouble: "forbidden" },
     { message: "OOM command not allowed when used memory > 'maxmemory'.", trouble: "refused" },
-    { message: "READONLY You can't write against a read only replica.", trouble: "refused" },
+    { message: "READONLY You can't write against a read only replica.", trouble: "demoted" },
     { message: "NOREPLICAS Not enough good replicas to write.", trouble: "refused" },
     { message: "MISCONF Redis is configured to save RDB snapshots", trouble: "refused" },
     { message: "TRYAGAIN Multiple keys request during rehashing of slot", trouble: "refused" },
@@ -68,8 +68,8 @@ describe("failures are too many", () => {
     }
     const spread = new Breaker();
     for (let at = 0; at < 100; at += 1) {
-      spread.succeeded(at * 300);
-      expect(spread.failed(at * 300, at * 300)).toBeUndefined();
+      spread.succeeded(at * 600);
+      expect(spread.failed(at * 600, at * 600)).toBeUndefined();
     }
   });
 });

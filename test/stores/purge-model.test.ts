@@ -136,7 +136,13 @@ function purgeLog({ timeline = () => new Timeline(), generationAtStore = false }
 }
 
 /** A time kept with the entry, and the time of the last purge. */
-function timestamps({ taken, purgerBehindMs = 0 }: { taken: "before fetch" | "at store"; purgerBehindMs?: number }): Design {
+function timestamps({
+  taken,
+  purgerBehindMs = 0,
+}: {
+  taken: "before fetch" | "at store";
+  purgerBehindMs?: number;
+}): Design {
   let nowMs = 1000;
   let purgedAtMs = 0;
   const tick = (): number => (nowMs += 1);
@@ -219,7 +225,11 @@ function* interleavings(steps: readonly number[], done: readonly number[] = []):
   }
 }
 
-function staleSchedules(design: () => Design, steps: readonly number[], loss: Loss = "both"): { schedules: number; stale: number } {
+function staleSchedules(
+  design: () => Design,
+  steps: readonly number[],
+  loss: Loss = "both",
+): { schedules: number; stale: number } {
   let schedules = 0;
   let stale = 0;
   for (const schedule of interleavings(steps)) {
@@ -258,8 +268,14 @@ describe("every interleaving of two writers, a purger and a reader", () => {
   it.each<{ design: string; make: () => Design }>([
     { design: "an index of keys", make: keySet },
     { design: "a time taken when storing", make: () => timestamps({ taken: "at store" }) },
-    { design: "T57: a time taken before the fetch, with clocks that differ", make: () => timestamps({ taken: "before fetch", purgerBehindMs: 5 }) },
-    { design: "the purge log with the generation taken when storing", make: () => purgeLog({ generationAtStore: true }) },
+    {
+      design: "T57: a time taken before the fetch, with clocks that differ",
+      make: () => timestamps({ taken: "before fetch", purgerBehindMs: 5 }),
+    },
+    {
+      design: "the purge log with the generation taken when storing",
+      make: () => purgeLog({ generationAtStore: true }),
+    },
     { design: "the purge log without reading on", make: () => purgeLog({ timeline: () => new WithoutReading() }) },
   ])("$design serves what was purged", ({ make }) => {
     const { stale } = staleSchedules(make, ALL_FOUR);

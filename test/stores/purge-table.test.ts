@@ -42,15 +42,27 @@ describe("which entries a purge covers", () => {
     { target: { kind: "uri", text: "/users/7?lang=en" }, covered: true, because: "a path is one of any origin" },
     { target: { kind: "uri", text: "/Users/7?lang=en" }, covered: false, because: "paths have case" },
     { target: { kind: "uri", text: "/users/7" }, covered: false, because: "the query is part of the URI" },
-    { target: { kind: "uri", text: "https://b.test/users/7?lang=en" }, covered: false, because: "it is of another origin" },
+    {
+      target: { kind: "uri", text: "https://b.test/users/7?lang=en" },
+      covered: false,
+      because: "it is of another origin",
+    },
     { target: { kind: "under", text: "/users" }, covered: true, because: "it is below" },
     { target: { kind: "under", text: "/users/" }, covered: true, because: "a closing slash says nothing" },
     { target: { kind: "under", text: "/users/7" }, covered: true, because: "it is the path itself, with a query" },
-    { target: { kind: "under", text: "/users/7?lang=fr" }, covered: true, because: "a query says nothing below a path" },
+    {
+      target: { kind: "under", text: "/users/7?lang=fr" },
+      covered: true,
+      because: "a query says nothing below a path",
+    },
     { target: { kind: "under", text: "/" }, covered: true, because: "all paths are below the root" },
     { target: { kind: "under", text: "https://api.test" }, covered: true, because: "it is of the origin" },
     { target: { kind: "under", text: "https://api.test/" }, covered: true, because: "it is of the origin" },
-    { target: { kind: "under", text: "https://api.test/users" }, covered: true, because: "it is below, of that origin" },
+    {
+      target: { kind: "under", text: "https://api.test/users" },
+      covered: true,
+      because: "it is below, of that origin",
+    },
     { target: { kind: "under", text: "https://b.test/users" }, covered: false, because: "it is of another origin" },
     { target: { kind: "under", text: "/user" }, covered: false, because: "a path ends at a slash" },
     { target: { kind: "under", text: "/users/70" }, covered: false, because: "a path ends at a slash" },
@@ -98,7 +110,9 @@ describe("which entries a purge covers", () => {
         const bare = above.replace(/\/+$/, "");
         const expected = below === bare || below.startsWith(`${bare}/`);
         expect(isPurged({ kind: "under", text: above }, "k", entry([], `http://h${below}${query}`))).toBe(expected);
-        expect(isPurged({ kind: "under", text: `http://h${above}` }, "k", entry([], `http://h${below}${query}`))).toBe(expected);
+        expect(isPurged({ kind: "under", text: `http://h${above}` }, "k", entry([], `http://h${below}${query}`))).toBe(
+          expected,
+        );
       }),
       { numRuns: 1000 },
     );
@@ -141,7 +155,9 @@ describe("when a purge holds", () => {
   });
 
   it("in whatever order purges become known", () => {
-    const purges = fc.array(fc.record({ position: fc.integer({ min: 1, max: 50 }), soft: fc.boolean(), name: fc.constantFrom("#a", "#b") }));
+    const purges = fc.array(
+      fc.record({ position: fc.integer({ min: 1, max: 50 }), soft: fc.boolean(), name: fc.constantFrom("#a", "#b") }),
+    );
     fc.assert(
       fc.property(purges, fc.integer({ min: 0, max: 50 }), (list, position) => {
         const [forwards, backwards] = [new PurgeTable(), new PurgeTable()];

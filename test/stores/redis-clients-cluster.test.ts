@@ -67,7 +67,8 @@ describe.each(CLUSTER_FORMS)("a pair ($form)", (form) => {
     for (const { port } of cluster.nodes) await command(port, "CONFIG", "RESETSTAT");
     const seen = new Set<string>();
     for (let round = 0; round < 40; round += 1) {
-      seen.add(textFrom(await client.get(second)));
+      // Twice: some clients take the nodes of a shard in turn, and the first of the pair may be on the same shard.
+      for (const bytes of [await client.get(second), await client.get(second)]) seen.add(textFrom(bytes));
       expect(await textOfSecond()).toBe("new");
     }
     expect(seen, "the client does read from the replica").toContain("old");
@@ -81,6 +82,7 @@ describe.each(REBUILDING)("a frozen master ($form)", ({ make }) => {
   it("costs the keys it has, until its replica took over and the store has a new client", async () => {
     let clients = 0;
     const store = redisStore({
+      deadlineMs: 200,
       connect: async () => {
         clients += 1;
         const { client, end } = await make(cluster.addresses);
@@ -101,23 +103,36 @@ describe.each(REBUILDING)("a frozen master ($form)", ({ make }) => {
     expect(await found()).toBe(keys.length);
     await pause(200);
 
-    const [frozen] = await cluster.masters();
-    frozen!.freeze();
+    const frozen = await masterOfFewest(prefix);
+    frozen.freeze();
     cleanups.push(async () => {
-      frozen!.thaw();
+      frozen.thaw();
       await cluster.untilHealthy();
     });
     const elsewhere = await found();
     expect(elsewhere).toBeLessThan(keys.length);
-    const founds: number[] = [];
+    const rounds: number[] = [];
     await until(async () => {
       await pause(50);
-      return founds.push(await found()) > 0 && founds.at(-1) === keys.length;
+      return rounds.push(await found()) > 0 && rounds.at(-1) === keys.length;
     }, 20_000);
-    console.log("FOUNDS", elsewhere, founds.join(" "));
+    // The keys of the other masters are found all the time, but for hiccups of a busy machine.
+    expect(rounds.filter((count) => count < elsewhere).length).toBeLessThan(Math.max(3, rounds.length / 3));
     expect(clients).toBeGreaterThan(1);
   }, 60_000);
 });
+
+/** The master with the fewest keys, of those that have any. */
+async function masterOfFewest(prefix: string): Promise<ClusterNode> {
+  const masters = await cluster.masters();
+  const counted = await Promise.all(
+    masters.map(async (master) => {
+      const keys = (await command(master.port, "KEYS", `${prefix}*`)) as string[];
+      return { master, count: keys.length };
+    }),
+  );
+  return counted.filter(({ count }) => count > 0).sort((a, b) => a.count - b.count)[0]!.master;
+}
 
 function textFrom(bytes: Uint8Array | null): string {
   return Buffer.from(bytes ?? []).toString();

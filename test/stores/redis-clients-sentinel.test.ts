@@ -66,11 +66,9 @@ describe.each(FAILING_OVER)("a frozen primary ($form)", ({ make }) => {
     expect(textOf(await store.get(`${prefix} a`))).toBe("a");
 
     const lost = await group.primary();
-    if (how === "killed") await lost.kill();
-    else lost.freeze();
+    lost.freeze();
     cleanups.push(async () => {
-      if (how === "killed") await lost.start();
-      else lost.thaw();
+      lost.thaw();
       await group.untilHealthy();
     });
     const startMs = performance.now();

@@ -366,6 +366,8 @@ describe("mistakes are refused at once", () => {
     { deadlineMs: "100" },
     { maxEntryBytes: 0 },
     { maxEntryBytes: 1e12 },
+    { purgeLogLength: 0 },
+    { purgeLogLength: 1e7 },
   ])("%o", (limits) => {
     const [name] = Object.keys(limits);
     expect(() => redisStore({ url, ...(limits as object) })).toThrow(
@@ -375,6 +377,29 @@ describe("mistakes are refused at once", () => {
         message: expect.stringContaining(`redisStore({ ${name} }): expected a whole number from 1 to`),
       }),
     );
+  });
+
+  it.each([
+    { integrityKey: "", got: "0 bytes" },
+    { integrityKey: "sesame-sesame-1", got: "15 bytes" },
+    { integrityKey: new Uint8Array(15), got: "15 bytes" },
+    { integrityKey: 7, got: "a value of type number" },
+    { integrityKey: null, got: "null" },
+    { integrityKey: {}, got: "a value of type object" },
+  ])("an integrity key of $got", ({ integrityKey, got }) => {
+    const message = `redisStore({ integrityKey }): expected a text or a Uint8Array of at least 16 bytes, got ${got}.`;
+    const expected = { name: "RangeError", code: "ERR_INVALID_OPTION", message: expect.stringContaining(message) };
+    try {
+      redisStore({ url, integrityKey: integrityKey as string });
+      expect.fail("not refused");
+    } catch (error) {
+      expect(error).toMatchObject(expected);
+      expect(String(error)).not.toContain("sesame");
+    }
+  });
+
+  it.each(["sixteen bytes ok", "ü".repeat(8), new Uint8Array(16)])("but takes the integrity key %s", (integrityKey) => {
+    expect(redisStore({ url, integrityKey }).name).toBe("redis");
   });
 
   it.each(["redis://user:sesame@", "rediss//:sesame@host", "http://user:sesame@host", ":sesame@host:6379"])(

@@ -6,13 +6,14 @@ import { runInNewContext } from "node:vm";
 import { createClient } from "redis";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { type MemoryStore, memoryStore } from "../../src/stores/memory.ts";
+import { memoryStore } from "../../src/stores/memory.ts";
 import { redisStore } from "../../src/stores/redis.ts";
-import { tiered, type TieredOptions } from "../../src/stores/tiered.ts";
+import { tiered } from "../../src/stores/tiered.ts";
 import { storeContract } from "../../src/testing.ts";
-import type { CacheStore, Lease, PurgeLog, StoreEntry } from "../../src/types.ts";
+import type { CacheStore, PurgeLog, StoreEntry } from "../../src/types.ts";
 import { startRedis } from "../redis/server.ts";
 import { opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+import { aProcess, copied, fresh, twoProcesses } from "./tiers.ts";
 
 const url = inject("redisUrl");
 const cleanups: (() => unknown)[] = [];
@@ -43,47 +44,6 @@ storeContract({
     nowMs += ms;
   },
 });
-
-interface Tiers {
-  readonly store: CacheStore;
-  readonly upper: MemoryStore;
-}
-
-/** What one process has: a memory and a connection of its own. */
-async function aProcess(prefix: string, options: TieredOptions = {}, redisUrl: string = url): Promise<Tiers> {
-  const upper = memoryStore();
-  // What is tested here is not how long a slow machine takes.
-  const store = tiered(upper, redisStore({ url: redisUrl, deadlineMs: 2000 }), options);
-  cleanups.push(() => store.close?.());
-  opened(store);
-  await until(async () => store.purges?.verify(prefix));
-  return { store, upper };
-}
-
-async function twoProcesses(options: TieredOptions = {}): Promise<{ prefix: string; here: Tiers; there: Tiers }> {
-  const prefix = ownPrefix();
-  const [here, there] = await Promise.all([aProcess(prefix, options), aProcess(prefix, options)]);
-  return { prefix, here, there };
-}
-
-/** An entry asked for now. */
-function fresh(store: CacheStore, prefix: string, text: string, meta: StoreEntry["meta"] = {}): StoreEntry {
-  return { ...textEntry(text, meta), generation: store.purges?.generation(prefix) ?? "" };
-}
-
-/** Lets what was found be copied into memory. */
-function copied(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(() => setImmediate(resolve));
-  });
-}
-
-async function held(store: CacheStore, key: string): Promise<Lease> {
-  await store.get(key);
-  const lease = await store.leases?.acquire(key);
-  if (lease === undefined || lease === "taken") throw new Error(`The lease on ${key} is ${lease}.`);
-  return lease;
-}
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
@@ -308,64 +268,6 @@ describe("what is kept in memory", () => {
     expect(here.upper.entryCount).toBe(1);
     await here.store.close?.();
     expect(here.upper.entryCount).toBe(0);
-  });
-});
-
-describe("leases over two tiers", () => {
-  it("put what they store into memory as well", async () => {
-    const { prefix, here } = await twoProcesses({ maxStalenessMs: 60_000 });
-    const lease = await held(here.store, `${prefix} a`);
-    expect(await lease.put(fresh(here.store, prefix, "a"), 60_000)).toBe(true);
-    expect(textOf(here.store.get(`${prefix} a`) as StoreEntry)).toBe("a");
-  });
-
-  it("keep nothing in memory when they were lost, not even what was there before", async () => {
-    const { prefix, here, there } = await twoProcesses({ maxStalenessMs: 60_000 });
-    const key = `${prefix} a`;
-    await here.store.put(key, fresh(here.store, prefix, "stale", { version: 1 }), 60_000);
-    const lease = await held(here.store, key);
-    const raw = createClient({ url });
-    await raw.connect();
-    cleanups.push(() => raw.close());
-    await raw.del(await raw.keys(`${prefix}:1:*lease*`));
-    const theirs = await held(there.store, key);
-    expect(await theirs.put(fresh(there.store, prefix, "theirs", { version: 2 }), 60_000)).toBe(true);
-    expect(await lease.put(fresh(here.store, prefix, "ours", { version: 2 }), 60_000)).toBe(false);
-    expect(textOf(await here.store.get(key))).toBe("theirs");
-  });
-
-  it("that another process holds let the copy here be seen through, until the new version is there", async () => {
-    const { prefix, here, there } = await twoProcesses({ maxStalenessMs: 60_000 });
-    const key = `${prefix} a`;
-    await there.store.put(key, fresh(there.store, prefix, "v1", { version: 1 }), 60_000);
-    await here.store.get(key);
-    await copied();
-    const theirs = await held(there.store, key);
-    expect(await here.store.leases?.acquire(key)).toBe("taken");
-    for (let round = 0; round < 3; round += 1) {
-      expect(textOf(await here.store.get(key))).toBe("v1");
-      await copied();
-    }
-    await theirs.put(fresh(there.store, prefix, "v2", { version: 2 }), 60_000);
-    expect(textOf(await here.store.get(key))).toBe("v2");
-    await copied();
-    expect(textOf(here.store.get(key) as StoreEntry)).toBe("v2");
-  });
-
-  it("are not had for what another process has renewed already: the copy here is only older", async () => {
-    const { prefix, here, there } = await twoProcesses({ maxStalenessMs: 60_000 });
-    const key = `${prefix} a`;
-    await there.store.put(key, fresh(there.store, prefix, "v1", { version: 1 }), 60_000);
-    await here.store.get(key);
-    await copied();
-    await there.store.put(key, fresh(there.store, prefix, "v2", { version: 2 }), 60_000);
-    expect(textOf(await here.store.get(key))).toBe("v1");
-    expect(await here.store.leases?.acquire(key)).toBe("taken");
-    expect(textOf(await here.store.get(key))).toBe("v2");
-    await copied();
-    // The same version in both tiers: whoever wants to renew it may. The lease from before was given back.
-    const lease = await here.store.leases?.acquire(key);
-    expect(lease).toBeTypeOf("object");
   });
 });
 

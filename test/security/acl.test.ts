@@ -1,0 +1,175 @@
+/** The Redis user of the documentation can do all that the cache does, and nothing it lists is unneeded. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { createClient } from "redis";
+import { afterEach, describe, expect, it } from "vitest";
+
+import { redisStore } from "../../src/stores/redis.ts";
+import { memoryStore } from "../../src/stores/memory.ts";
+import { tiered } from "../../src/stores/tiered.ts";
+import { SINGLE_NODE_FORMS } from "../redis/clients.ts";
+import { DOCUMENTED_CLUSTERS } from "../redis/documented-clients.ts";
+import { type RedisServer, startRedis } from "../redis/server.ts";
+import { until } from "../redis/store.ts";
+import { startWorld, type World } from "./world.ts";
+
+const PAGE = readFileSync(join(import.meta.dirname, "../../docs/redis-acl.md"), "utf8");
+const [DOCUMENTED = "", FOR_CLUSTER = ""] = [...PAGE.matchAll(/^user shop .*$/gm)].map(([line]) => line);
+const PASSWORD = "a-long-random-password";
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function server(aclLine: string): Promise<RedisServer> {
+  const started = await startRedis({ acl: ["user default on nopass ~* &* +@all", aclLine] });
+  cleanups.push(() => started.stop());
+  return started;
+}
+
+async function adminOf({ url }: RedisServer) {
+  const admin = createClient({ url });
+  admin.on("error", () => {});
+  await admin.connect();
+  cleanups.push(() => admin.destroy());
+  return admin;
+}
+
+type Admin = Awaited<ReturnType<typeof adminOf>>;
+
+/** The commands that were called, those of scripts included, and what was refused. */
+async function activity(admin: Admin): Promise<{ called: readonly string[]; refused: readonly string[] }> {
+  const called: string[] = [];
+  for (const [, name = "", calls] of (await admin.info("commandstats")).matchAll(/cmdstat_([^:]+):calls=(\d+)/g)) {
+    if (Number(calls) > 0) called.push(name);
+  }
+  const log = await admin.aclLog();
+  return { called, refused: log.map(({ object }) => object) };
+}
+
+/** What clients send by themselves when they connect, and what the test does. */
+const NOT_OURS =
+  /^(hello|auth|ping|quit|client\|.*|command.*|select|readonly|asking|cluster\|.*|config\|.*|acl\|.*|info)$/;
+
+function listed(aclLine: string): readonly string[] {
+  return [...aclLine.matchAll(/ \+(\w+)(?= |$)/g)].map(([, name = ""]) => name).filter((name) => name !== "info");
+}
+
+/** Stores, hits, purges hard and soft, removes, and fills longer than a lease lasts. */
+async function everyFeature(connect: () => unknown): Promise<World[]> {
+  const worlds: World[] = [];
+  for (const isTiered of [false, true]) {
+    const redis = redisStore({ connect, leaseMs: 150 });
+    const store = isTiered ? tiered(memoryStore(), redis) : redis;
+    const world = await startWorld({ store, prefix: "shop", takesMs: 200, route: { staleWhileRevalidate: "1m" } });
+    worlds.push(world);
+    await world.untilHit("/page");
+    await world.cache.purge({ url: "/page" });
+    const fresh = await world.untilHit("/page");
+    await world.cache.purge("all", { soft: true });
+    await until(async () => (await world.get("/page")).body !== fresh.body);
+    await store.put("shop removed", { meta: {}, body: new Uint8Array(1) }, 60_000);
+    await store.delete("shop removed");
+    expect(await store.get("shop removed")).toBeUndefined();
+  }
+  return worlds;
+}
+
+function failures(worlds: readonly World[]): readonly unknown[] {
+  return worlds.flatMap(({ events }) => events.filter(({ type }) => type.endsWith("failed")));
+}
+
+describe("the documented user", () => {
+  it("is documented for one server and for a Cluster, with the same commands", () => {
+    expect(DOCUMENTED).toContain(`>${PASSWORD} `);
+    expect(listed(FOR_CLUSTER)).toEqual(listed(DOCUMENTED));
+    expect(listed(DOCUMENTED).length).toBeGreaterThan(10);
+  });
+
+  it.each(SINGLE_NODE_FORMS)("can do everything over $form, and needs each command", async ({ make }) => {
+    const redis = await server(DOCUMENTED);
+    const admin = await adminOf(redis);
+    await admin.configResetStat();
+    const connect = async (): Promise<object> => {
+      const { client, end } = await make(`redis://shop:${PASSWORD}@127.0.0.1:${redis.port}`);
+      cleanups.push(end);
+      return client;
+    };
+    const worlds = await everyFeature(connect);
+    const { called, refused } = await activity(admin);
+    expect(refused.filter((object) => !NOT_OURS.test(object))).toEqual([]);
+    expect(failures(worlds)).toEqual([]);
+    expect(called.filter((name) => !NOT_OURS.test(name)).toSorted()).toEqual(listed(DOCUMENTED).toSorted());
+    for (const key of await admin.keys("*")) expect(key).toMatch(/^shop:1:/);
+  });
+
+  it.each(DOCUMENTED_CLUSTERS)("for a Cluster can do everything over $form", async ({ connect }) => {
+    const redis = await startRedis({ config: ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"] });
+    cleanups.push(() => redis.stop());
+    const admin = await adminOf(redis);
+    await admin.sendCommand(["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    await until(async () => (await admin.sendCommand<string>(["CLUSTER", "INFO"])).includes("cluster_state:ok"));
+    await admin.sendCommand(["ACL", "SETUSER", "admin", "on", ">x", "~*", "&*", "+@all"]);
+    await admin.auth({ username: "admin", password: "x" });
+    // The documented clients log in as nobody in particular.
+    const rules = FOR_CLUSTER.replace(/^user shop on >\S+ /, "").split(" ");
+    await admin.sendCommand(["ACL", "SETUSER", "default", "reset", "on", "nopass", ...rules]);
+    const worlds = await everyFeature(connect([{ host: "127.0.0.1", port: redis.port }]));
+    const { refused } = await activity(admin);
+    expect(refused.filter((object) => !NOT_OURS.test(object))).toEqual([]);
+    expect(failures(worlds)).toEqual([]);
+  });
+
+  it("T61 reaches nothing of a neighbour in the same Redis", async () => {
+    const redis = await server(DOCUMENTED);
+    const admin = await adminOf(redis);
+    const client = createClient({ url: `redis://shop:${PASSWORD}@127.0.0.1:${redis.port}` });
+    client.on("error", () => {});
+    await client.connect();
+    cleanups.push(() => client.destroy());
+    const keys = ["shop", "shop:2:a", "shop2:1:a", "shop-2:1:a", "other:1:{shop:1:a}", "xshop:1:a"];
+    for (const key of keys) {
+      await admin.set(key, "theirs");
+      await expect(client.get(key)).rejects.toThrow(/NOPERM/);
+      await expect(client.eval("return redis.call('GET', KEYS[1])", { keys: [key] })).rejects.toThrow(/permission/i);
+    }
+    for (const words of [["KEYS", "*"], ["SCAN", "0"], ["FLUSHALL"], ["CONFIG", "GET", "*"], ["PUBLISH", "a", "b"]]) {
+      await expect(client.sendCommand(words), words.join(" ")).rejects.toThrow(/NOPERM/);
+    }
+  });
+});
+
+describe.each(SINGLE_NODE_FORMS)("a user who lacks permissions ($form)", ({ make }) => {
+  it.each([
+    { lacks: "EVAL and EVALSHA", without: ["eval", "evalsha"] },
+    { lacks: "streams", without: ["xadd", "xrange"] },
+    { lacks: "everything", without: listed(DOCUMENTED) },
+  ])(
+    "$lacks: said within 5 s, requests are served, a purge rejects, and it works once granted",
+    async ({ without }) => {
+      const redis = await server(
+        without.reduce((line, name) => line.replace(` +${name} `, " "), `${DOCUMENTED} `).trim(),
+      );
+      const admin = await adminOf(redis);
+      const { client, end } = await make(`redis://shop:${PASSWORD}@127.0.0.1:${redis.port}`);
+      cleanups.push(end);
+      const world = await startWorld({ store: redisStore({ client }), prefix: "shop" });
+      const said = (): unknown =>
+        world.events.find(
+          (event) => event.type === "operation-failed" && /NOPERM|can't run this command/.test(event.error.message),
+        );
+      await until(async () => {
+        expect(await world.get("/page")).toMatchObject({ status: 200, body: `handler ${world.calls}` });
+        return said();
+      }, 5000);
+      await expect(world.cache.purge("all")).rejects.toMatchObject({ code: "ERR_PURGE_NOT_ACKNOWLEDGED" });
+      expect(await world.get("/page")).toMatchObject({ status: 200, body: `handler ${world.calls}` });
+      const rules = DOCUMENTED.replace(/^user shop on >\S+ /, "").split(" ");
+      await admin.sendCommand(["ACL", "SETUSER", "shop", ...rules]);
+      await world.untilHit("/page");
+    },
+  );
+});

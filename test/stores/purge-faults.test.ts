@@ -1,0 +1,271 @@
+/** Purges while Redis is away, frozen, full, read-only or refusing. Real servers, real signals. */
+
+import type { RedisClientType } from "redis";
+import { afterEach, describe, expect, it } from "vitest";
+
+import { redisStore } from "../../src/stores/redis.ts";
+import type { RedisStore } from "../../src/stores/_redis-store.ts";
+import type { PurgeTarget } from "../../src/types.ts";
+import { type FaultProxy, startFaultProxy } from "../redis/fault-proxy.ts";
+import { type RedisServer, startRedis } from "../redis/server.ts";
+import { opened, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+import { connected, logKeys, pause } from "./log-store.ts";
+
+const TAG: PurgeTarget = { kind: "name", text: "#a" };
+const NOT_ACKNOWLEDGED = { code: "ERR_PURGE_NOT_ACKNOWLEDGED" };
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function server(options?: Parameters<typeof startRedis>[0]): Promise<RedisServer> {
+  const started = await startRedis(options);
+  cleanups.push(() => started.kill());
+  return started;
+}
+
+async function adminOf(redis: RedisServer): Promise<RedisClientType> {
+  const client = await connected(redis.url);
+  cleanups.push(() => client.destroy());
+  return client;
+}
+
+async function proxyTo(redis: RedisServer): Promise<FaultProxy> {
+  const proxy = await startFaultProxy(redis.port);
+  cleanups.push(() => proxy.stop());
+  return proxy;
+}
+
+/** A store of its own, as in another process, that keeps what it is given. */
+async function process(url: string, prefix = "p"): Promise<RedisStore> {
+  const store = redisStore({ url });
+  cleanups.push(() => store.close?.());
+  opened(store);
+  await untilCaching(store, prefix);
+  return store;
+}
+
+async function put(store: RedisStore, key: string): Promise<void> {
+  const generation = store.purges.generation(key.slice(0, key.indexOf(" ")));
+  await store.put(key, { ...textEntry("old"), names: ["#a"], generation }, 60_000);
+  expect(textOf(await store.get(key))).toBe("old");
+}
+
+function purge(store: RedisStore, target: PurgeTarget = TAG, soft = false): Promise<unknown> {
+  return Promise.resolve(store.purges.purge("p", [target], { soft }));
+}
+
+async function timeMs(run: () => Promise<unknown>): Promise<number> {
+  const startMs = performance.now();
+  await run();
+  return performance.now() - startMs;
+}
+
+describe("T59: a cut connection", () => {
+  it("hides no purge: what was purged elsewhere meanwhile is a miss from the first read on", async () => {
+    const redis = await server();
+    const proxy = await proxyTo(redis);
+    const [a, b] = [await process(redis.url), await process(proxy.url)];
+    await put(b, "p k");
+    proxy.refuse();
+    proxy.reset();
+    await until(() => b.isAvailable?.() === false);
+    await purge(a);
+    expect(await b.get("p k")).toBeUndefined();
+    proxy.pass();
+    await until(() => b.isAvailable?.() === true);
+    expect(await b.get("p k")).toBeUndefined();
+    expect(await b.get("p k")).toBeUndefined();
+  });
+
+  it("refuses a purge, which then holds everywhere as soon as Redis is back, read or not", async () => {
+    const redis = await server();
+    const proxy = await proxyTo(redis);
+    const [a, b] = [await process(redis.url), await process(proxy.url)];
+    await put(a, "p k");
+    proxy.refuse();
+    proxy.reset();
+    await until(() => b.isAvailable?.() === false);
+    await expect(purge(b)).rejects.toMatchObject(NOT_ACKNOWLEDGED);
+    await expect(purge(b, { kind: "name", text: "#b" }, true)).rejects.toMatchObject(NOT_ACKNOWLEDGED);
+    expect(textOf(await a.get("p k"))).toBe("old");
+    proxy.pass();
+    await until(async () => (await a.get("p k")) === undefined);
+    expect(await b.get("p k")).toBeUndefined();
+  });
+
+  it("a purge that was refused holds in its own process at once", async () => {
+    const redis = await server();
+    const a = await process(redis.url);
+    const copy = { ...textEntry("copy"), names: ["#a"], generation: a.purges.generation("p") };
+    const other = { ...copy, names: ["#b"] };
+    await redis.kill();
+    await until(() => a.isAvailable?.() === false);
+    await expect(purge(a)).rejects.toMatchObject(NOT_ACKNOWLEDGED);
+    expect(a.purges.judge("p", "p k", copy)).toBe("purged");
+    expect(a.purges.judge("p", "p k", other)).toBe("valid");
+    await expect(purge(a, { kind: "name", text: "#b" }, true)).rejects.toMatchObject(NOT_ACKNOWLEDGED);
+    expect(a.purges.judge("p", "p k", other)).toEqual({ outdatedAtMs: expect.any(Number) });
+  });
+});
+
+describe("a purge that Redis does not acknowledge", () => {
+  it("says what, why and what to do", async () => {
+    const store = redisStore({ url: "redis://127.0.0.1:1" });
+    cleanups.push(() => store.close?.());
+    await expect(purge(store)).rejects.toThrow(
+      'purge of 1 target under "p": Redis did not acknowledge it, it is not connected.\nIt holds in this process and is tried again',
+    );
+  });
+
+  it("is refused within ten deadlines while Redis is frozen, and holds after", async () => {
+    const redis = await server();
+    const [a, b] = [await process(redis.url), await process(redis.url)];
+    await put(a, "p k");
+    redis.freeze();
+    const tookMs = await timeMs(() => expect(purge(b)).rejects.toMatchObject(NOT_ACKNOWLEDGED));
+    expect(tookMs).toBeLessThan(3000);
+    redis.thaw();
+    await until(async () => (await a.get("p k")) === undefined);
+    await until(() => b.isAvailable?.() === true);
+    expect(await b.get("p k")).toBeUndefined();
+  });
+
+  it("by a full Redis is refused, reads go on, and it holds when there is room", async () => {
+    const redis = await server();
+    const admin = await adminOf(redis);
+    const [a, b] = [await process(redis.url), await process(redis.url)];
+    await put(a, "p k");
+    await a.put("p other", { ...textEntry("other"), generation: a.purges.generation("p") }, 60_000);
+    await admin.configSet("maxmemory", "1");
+    await expect(purge(b)).rejects.toThrow(/OOM/);
+    expect(await b.get("p k")).toBeUndefined();
+    expect(textOf(await b.get("p other"))).toBe("other");
+    expect(textOf(await a.get("p k"))).toBe("old");
+    await admin.configSet("maxmemory", "0");
+    await pause(600);
+    expect(textOf(await b.get("p other"))).toBe("other");
+    expect(await a.get("p k")).toBeUndefined();
+  });
+
+  it("by a replica is refused", async () => {
+    const redis = await server();
+    const admin = await adminOf(redis);
+    const a = await process(redis.url);
+    await put(a, "p k");
+    await admin.sendCommand(["REPLICAOF", "127.0.0.1", "1"]);
+    await expect(purge(a)).rejects.toThrow(/READONLY/);
+    await admin.sendCommand(["REPLICAOF", "NO", "ONE"]);
+    await expect(purge(a, { kind: "name", text: "#b" })).resolves.toBeDefined();
+    expect(await a.get("p k")).toBeUndefined();
+  });
+
+  it("is not forgotten among a thousand: they become a purge of everything", async () => {
+    const redis = await server();
+    const proxy = await proxyTo(redis);
+    const [a, b] = [await process(redis.url), await process(proxy.url)];
+    await put(a, "p k");
+    await a.put("p other", { ...textEntry("other"), generation: a.purges.generation("p") }, 60_000);
+    proxy.refuse();
+    proxy.reset();
+    await until(() => b.isAvailable?.() === false);
+    await expect(purge(b)).rejects.toMatchObject(NOT_ACKNOWLEDGED);
+    for (let index = 0; index < 1000; index += 1) {
+      await expect(purge(b, { kind: "name", text: `#${index}` })).rejects.toMatchObject(NOT_ACKNOWLEDGED);
+    }
+    proxy.pass();
+    await until(async () => (await a.get("p k")) === undefined);
+    expect(await a.get("p other")).toBeUndefined();
+  });
+});
+
+describe("T65: a user without the permission", () => {
+  it.each([
+    { what: "to run scripts", rules: ["+@all", "-@scripting"] },
+    { what: "to read streams", rules: ["+@all", "-@stream"] },
+    { what: "to read the log", rules: ["+@all", "resetkeys", "%R~p:1:*}", "~p:1:*:{??????????????????????}"] },
+  ])("$what gets misses, never what may have been purged", async ({ rules }) => {
+    const redis = await server();
+    const admin = await adminOf(redis);
+    await admin.sendCommand(["ACL", "SETUSER", "limited", "on", ">sesame", "~*", ...rules]);
+    const a = await process(redis.url);
+    await put(a, "p k");
+    const limited = redisStore({ url: `redis://limited:sesame@127.0.0.1:${redis.port}` });
+    cleanups.push(() => limited.close?.());
+    const events = opened(limited);
+    await until(() => limited.isAvailable?.() === true);
+    for (let round = 0; round < 3; round += 1) expect(await limited.get("p k")).toBeUndefined();
+    expect(limited.purges.generation("p")).toBe("");
+    expect(events.some(({ type }) => type === "operation-failed")).toBe(true);
+    await expect(purge(limited)).rejects.toMatchObject(NOT_ACKNOWLEDGED);
+    expect(textOf(await a.get("p k"))).toBe("old");
+  });
+});
+
+describe("another server in place of the first", () => {
+  it("that is empty begins a new log, and what one process still holds is purged", async () => {
+    const redis = await server();
+    const a = await process(redis.url);
+    await put(a, "p k");
+    const copy = { ...textEntry("copy"), names: ["#a"], generation: a.purges.generation("p") };
+    await redis.kill();
+    await redis.start();
+    await until(() => a.purges.judge("p", "p k", copy) === "purged");
+    await untilCaching(a, "p");
+  });
+
+  it("that lacks the last purges is found out by the process that made them, before it is read", async () => {
+    const redis = await server();
+    const admin = await adminOf(redis);
+    const proxy = await proxyTo(redis);
+    const [a, b] = [await process(redis.url), await process(proxy.url)];
+    await put(a, "p k");
+    const { log, end } = logKeys("p");
+    const before = await admin.get(end);
+    await purge(b);
+    const [last] = (await admin.xRevRange(log, "+", "-", { COUNT: 1 })) ?? [];
+    // As after a failover to a replica that had not received the purge.
+    await admin.xDel(log, last?.id ?? "");
+    await admin.set(end, before ?? "");
+    expect(textOf(await a.get("p k"))).toBe("old");
+    proxy.reset();
+    await until(async () => (await a.get("p k")) === undefined);
+  });
+});
+
+describe("T63: what a purge costs", () => {
+  it("is the same few commands for 10 and for 10,000 entries, and none that walks through keys", async () => {
+    const redis = await server();
+    const admin = await adminOf(redis);
+    const a = await process(redis.url);
+    await purge(a);
+    const counts: string[] = [];
+    for (const entries of [10, 10_000]) {
+      await a.get("p first");
+      const generation = a.purges.generation("p");
+      for (let from = 0; from < entries; from += 500) {
+        const puts = Array.from({ length: Math.min(500, entries - from) }, async (_, index) =>
+          a.put(`p ${from + index}`, { ...textEntry("a"), names: ["#a"], generation }, 60_000),
+        );
+        await Promise.all(puts);
+      }
+      await admin.configResetStat();
+      await purge(a);
+      expect(await a.get("p 0")).toBeUndefined();
+      const stats = await admin.info("commandstats");
+      const calls = [...stats.matchAll(/cmdstat_(\w+)(?:\|\w+)?:calls=(\d+)/g)].filter(
+        ([, name]) => !/^(config|info)$/.test(name ?? ""),
+      );
+      counts.push(
+        calls
+          .map(([, name, count]) => `${name} ${count}`)
+          .toSorted()
+          .join(),
+      );
+      expect(stats).not.toMatch(/cmdstat_(keys|scan|sscan|hscan|zscan|flush\w+)/);
+    }
+    expect(counts[0]).toBe("evalsha 1,exists 1,get 1,mget 1,set 1,time 1,xadd 1");
+    expect(counts[1]).toBe(counts[0]);
+  });
+});

@@ -1,0 +1,155 @@
+/** The Redis store over servers that answer, and say no: each refusal a real one. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { Redis } from "ioredis";
+import { createClient } from "redis";
+import { afterEach, describe, expect, it } from "vitest";
+
+import { redisStore } from "../../src/stores/redis.ts";
+import type { CacheStore, StoreEvent } from "../../src/types.ts";
+import { command } from "../redis/command.ts";
+import { freePort, type RedisServer, type RedisServerOptions, startRedis } from "../redis/server.ts";
+import { opened, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function server(options?: RedisServerOptions): Promise<RedisServer> {
+  const started = await startRedis(options);
+  cleanups.push(() => started.stop());
+  return started;
+}
+
+function openedStore(options: Parameters<typeof redisStore>[0]): { store: CacheStore; events: StoreEvent[] } {
+  const store = redisStore(options);
+  cleanups.push(() => store.close?.());
+  return { store, events: opened(store) };
+}
+
+/** Gets until the store is left out; never an error, never an entry. */
+async function untilLeftOut(store: CacheStore): Promise<void> {
+  await until(() => store.isAvailable?.());
+  await until(async () => {
+    expect(await store.get("p a")).toBeUndefined();
+    return store.isAvailable?.() === false;
+  });
+}
+
+function lastFailure(events: readonly StoreEvent[]): string {
+  const failed = events.findLast((event) => event.type === "operation-failed");
+  return failed === undefined ? "" : failed.error.message;
+}
+
+describe("a server that cannot serve is left out until it can", () => {
+  it("BUSY: it runs a script without end", async () => {
+    const redis = await server({ config: ["--busy-reply-threshold", "50"] });
+    const { store, events } = openedStore({ url: redis.url });
+    await untilCaching(store, "p");
+    const busy = command(redis.port, "EVAL", "while true do end", 0).catch(() => {});
+    await untilLeftOut(store);
+    await command(redis.port, "SCRIPT", "KILL");
+    await busy;
+    await untilCaching(store, "p");
+    expect(lastFailure(events)).toMatch(/BUSY|no answer/);
+  });
+
+  it("MASTERDOWN: it is a replica without its primary", async () => {
+    const redis = await server({ replicaOf: await freePort(), config: ["--replica-serve-stale-data", "no"] });
+    const { store, events } = openedStore({ connect: () => createClient({ url: redis.url, disableClientInfo: true }) });
+    await untilLeftOut(store);
+    expect(lastFailure(events)).toContain("MASTERDOWN");
+    await command(redis.port, "REPLICAOF", "NO", "ONE");
+    await untilCaching(store, "p");
+  });
+
+  it("CLUSTERDOWN: it is a node of a cluster without slots", async () => {
+    const redis = await server({ config: ["--cluster-enabled", "yes", "--cluster-port", String(await freePort())] });
+    const { store, events } = openedStore({ url: redis.url });
+    await untilLeftOut(store);
+    expect(lastFailure(events)).toContain("CLUSTERDOWN");
+    await command(redis.port, "CLUSTER", "ADDSLOTSRANGE", 0, 16_383);
+    await untilCaching(store, "p");
+  });
+});
+
+describe("a server that refuses to write is read", () => {
+  it("NOREPLICAS: it has too few replicas", async () => {
+    const redis = await server();
+    const { store, events } = openedStore({ url: redis.url });
+    await untilCaching(store, "p");
+    await store.put("p a", textEntry("a"), 60_000);
+    await command(redis.port, "CONFIG", "SET", "min-replicas-to-write", 1);
+    for (let round = 0; round < 20; round += 1) await store.put("p b", textEntry("b"), 60_000);
+    expect(textOf(await store.get("p a"))).toBe("a");
+    expect(lastFailure(events)).toContain("NOREPLICAS");
+    await command(redis.port, "CONFIG", "SET", "min-replicas-to-write", 0);
+    await store.put("p b", textEntry("b"), 60_000);
+    expect(textOf(await store.get("p b"))).toBe("b");
+  });
+
+  it("READONLY: it became a replica; the store asks for a client of the next primary", async () => {
+    const syncingAtOnce = { config: ["--repl-diskless-sync-delay", "0"] };
+    const [first, second] = [await server(syncingAtOnce), await server(syncingAtOnce)];
+    let urls = [first.url];
+    const { store, events } = openedStore({ connect: () => createClient({ url: urls[0]! }) });
+    await untilCaching(store, "p");
+    await store.put("p a", textEntry("a"), 60_000);
+    await command(second.port, "REPLICAOF", "127.0.0.1", first.port);
+    await until(async () => (await command(second.port, "DBSIZE")) === (await command(first.port, "DBSIZE")));
+    await command(second.port, "REPLICAOF", "NO", "ONE");
+    await command(first.port, "REPLICAOF", "127.0.0.1", second.port);
+    urls = [second.url];
+    await store.put("p b", textEntry("b"), 60_000);
+    expect(lastFailure(events)).toContain("READONLY");
+    expect(store.isAvailable?.()).toBe(true);
+    await untilCaching(store, "p", 15_000);
+    expect(textOf(await store.get("p a"))).toBe("a");
+  });
+});
+
+describe("a user without permissions", () => {
+  it("NOPERM: the store is left out, asked seldom, and used when it may", async () => {
+    const redis = await server();
+    await command(redis.port, "ACL", "SETUSER", "cache", "on", ">sesame", "~p:*", "+@all", "-@read");
+    const { store, events } = openedStore({ url: `redis://cache:sesame@127.0.0.1:${redis.port}` });
+    await untilLeftOut(store);
+    expect(lastFailure(events)).toContain("NOPERM");
+    await command(redis.port, "CONFIG", "RESETSTAT");
+    await new Promise((resolve) => {
+      setTimeout(resolve, 2500);
+    });
+    const refused = String(await command(redis.port, "INFO", "commandstats"));
+    expect(Number(/cmdstat_get:.*rejected_calls=(\d+)/.exec(refused)?.[1] ?? 0)).toBeLessThan(2);
+    await command(redis.port, "ACL", "SETUSER", "cache", "+@read");
+    await untilCaching(store, "p", 15_000);
+  });
+
+  it.each([
+    { form: "node-redis", connect: (url: string) => createClient({ url }) },
+    { form: "ioredis", connect: (url: string) => new Redis(url) },
+  ])("needs no more than the documentation says ($form)", async ({ connect }) => {
+    const redis = await server();
+    const documented = readFileSync(join(import.meta.dirname, "../../docs/redis.md"), "utf8");
+    const [, rules = ""] = /^ACL SETUSER reprise (.*)$/m.exec(documented) ?? [];
+    await command(redis.port, "ACL", "SETUSER", "reprise", ...rules.split(" "));
+    const { store, events } = openedStore({
+      connect: () => connect(`redis://reprise:a-password@127.0.0.1:${redis.port}`),
+    });
+    await untilCaching(store, "myapi-cache");
+    await store.put("myapi-cache a", textEntry("a"), 60_000);
+    await store.purges?.purge("myapi-cache", [{ kind: "key", text: "myapi-cache a" }], { soft: false });
+    expect(await store.get("myapi-cache a")).toBeUndefined();
+    const lease = await store.leases?.acquire("myapi-cache b");
+    if (lease === undefined || lease === "taken") throw new Error(`${lease}`);
+    const generation = store.purges?.generation("myapi-cache") ?? "";
+    expect(await lease.put({ ...textEntry("b"), generation }, 60_000)).toBe(true);
+    expect(textOf(await store.get("myapi-cache b"))).toBe("b");
+    await store.delete("myapi-cache b");
+    expect(await store.get("myapi-cache b")).toBeUndefined();
+    expect(events.filter(({ type }) => type.endsWith("failed"))).toEqual([]);
+  });
+});
