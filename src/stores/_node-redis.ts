@@ -26,7 +26,9 @@ interface Commands {
 export interface NodeRedis extends Emitter {
   readonly isOpen: boolean;
   readonly isReady?: boolean;
-  withTypeMapping(mapping: Record<number, unknown>): Commands;
+  withCommandOptions(options: { timeout: number }): {
+    withTypeMapping(mapping: Record<number, unknown>): Commands;
+  };
   connect(): Promise<unknown>;
   close(): Promise<unknown>;
   destroy(): unknown;
@@ -36,7 +38,9 @@ export interface NodeRedis extends Emitter {
 const BULK_STRING = 36;
 
 export function fromNodeRedis(client: NodeRedis): RedisClient {
-  const binary = client.withTypeMapping({ [BULK_STRING]: Buffer });
+  // Version 6 gives each command a timer, which ends once the command is written to the socket and costs more than the
+  // command. Deadlines are the store's.
+  const binary = client.withCommandOptions({ timeout: 0 }).withTypeMapping({ [BULK_STRING]: Buffer });
   const evaluate: RedisClient["evaluate"] = (script, keys, args) => {
     const options = { keys: [...keys], arguments: [...args] };
     return byHashOrText(

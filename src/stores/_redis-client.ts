@@ -27,7 +27,7 @@ export function redisClient(value: unknown): RedisClient | undefined {
 const EMITTER = ["on", "off", "listeners"] as const;
 
 function isNodeRedis(value: unknown): value is NodeRedis {
-  return hasMethods(value, ["withTypeMapping", "connect", ...EMITTER]) && "isOpen" in value;
+  return hasMethods(value, ["withTypeMapping", "withCommandOptions", "connect", ...EMITTER]) && "isOpen" in value;
 }
 
 function isIoRedis(value: unknown): value is IoRedis {
@@ -71,8 +71,6 @@ export async function clientForUrl(url: string, packages: ClientPackages = insta
     return nodeRedis.createClient({
       url,
       disableOfflineQueue: true,
-      // Its own deadline, which ends when a command is written to the socket, would cost each command a timer.
-      commandOptions: { timeout: undefined },
       maintNotifications: "disabled",
       socket: { reconnectStrategy: retryInMs, connectTimeout: 5000 },
     });

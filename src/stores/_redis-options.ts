@@ -30,14 +30,15 @@ export function clientSource(options: RedisClientOptions): {
     case "url":
       return urlSource(options.url);
     case "client":
-      return { source: givenSource(options.client), redact: asIs };
+      return { source: givenSource(options.client), redact: withoutUserInfo };
     case "connect":
-      return { source: connectSource(options.connect), redact: asIs };
+      return { source: connectSource(options.connect), redact: withoutUserInfo };
   }
 }
 
-function asIs(text: string): string {
-  return text;
+/** Errors of a caller's own `connect()` may name its URL. */
+function withoutUserInfo(text: string): string {
+  return text.replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s@]*@/gi, "$1***@");
 }
 
 function urlSource(url: unknown): { readonly source: ClientSource; readonly redact: (text: string) => string } {
@@ -50,10 +51,18 @@ function urlSource(url: unknown): { readonly source: ClientSource; readonly reda
       "If it comes from the environment, is the variable set?",
     );
   }
+  if (/@/.test(parsed.pathname + parsed.search + parsed.hash)) {
+    throw invalidStore(
+      "redisStore({ url })",
+      "a URL whose user and password are escaped",
+      withoutCredentials(url),
+      "A / ? or # in a password ends the host: write encodeURIComponent(password).",
+    );
+  }
   const secrets = [parsed.password, safeDecode(parsed.password)].filter((secret) => secret !== "");
   return {
     source: { kind: "made", option: "url", make: () => clientForUrl(url), address: urlAddress(url) },
-    redact: (text) => secrets.reduce((redacted, secret) => redacted.replaceAll(secret, "***"), text),
+    redact: (text) => secrets.reduce((redacted, secret) => redacted.replaceAll(secret, "***"), withoutUserInfo(text)),
   };
 }
 
