@@ -98,7 +98,10 @@ function lookUp(turn: Turn): void {
   if (!(selected instanceof Promise)) return decide(turn, selected, engine.now());
   const { primary, request } = turn;
   const lookUps = beginLookUp(engine, primary);
-  void selected.then((found) => decide(turn, endLookUp(engine, primary, request, lookUps, found), engine.now()));
+  selected
+    .then((found) => decide(turn, endLookUp(engine, primary, request, lookUps, found), engine.now()))
+    // What is thrown once an answer has begun has nobody to catch it any more, and must not end the process.
+    .catch((error: unknown) => reportFault(engine, request, error));
 }
 
 /** Decides and acts. A fault of ours leaves the handler to answer, as if there were no cache. */

@@ -1,7 +1,14 @@
 /** @valkey/valkey-glide: GlideClient and GlideClusterClient. */
 
 import { hostAddress, nodesAddress, objectsOf } from "./_redis-address.ts";
-import { byHashOrText, GET_FROM_MASTER, MGET_FROM_MASTER, pairReader, type RedisClient } from "./_redis-contract.ts";
+import {
+  byHashOrText,
+  GET_FROM_MASTER,
+  MGET_FROM_MASTER,
+  pairReader,
+  type PairReader,
+  type RedisClient,
+} from "./_redis-contract.ts";
 import { watch } from "./_redis-emitter.ts";
 
 type Reply = Uint8Array | null;
@@ -35,7 +42,7 @@ export function fromGlide(client: Glide): RedisClient {
     connectsOnFirstUse: false,
     isReady: () => !isClosed(client),
     get: (key) => asServersSay(client.get(key, BINARY)),
-    getPair: pairReaderOf(client, evaluate),
+    ...pairReaderOf(client, evaluate),
     set: (key, bytes, expireMs) => asServersSay(client.customCommand(["SET", key, bytes, "PX", `${expireMs}`], BINARY)),
     setIfAbsent: async (key, text, expireMs) =>
       (await asServersSay(client.customCommand(["SET", key, text, "PX", `${expireMs}`, "NX"], BINARY))) !== null,
@@ -50,18 +57,19 @@ export function fromGlide(client: Glide): RedisClient {
   };
 }
 
-function pairReaderOf(client: Glide, evaluate: RedisClient["evaluate"]): RedisClient["getPair"] {
+function pairReaderOf(client: Glide, evaluate: RedisClient["evaluate"]): PairReader {
   const { readFrom = "primary" } = configOf(client);
   const get = (key: string): Promise<Reply> => asServersSay(client.get(key, BINARY));
   const getFromMaster = (key: string): Promise<Reply> =>
     readFrom === "primary" ? get(key) : (evaluate(GET_FROM_MASTER, [key], []) as Promise<Reply>);
   const apart: RedisClient["getPair"] = (first, second) => Promise.all([get(first), getFromMaster(second)]);
-  if (isCluster(client)) return pairReader(apart, undefined);
-  return pairReader(apart, (first, second) =>
+  if (isCluster(client)) return { getPair: pairReader(apart, undefined), getFromMaster };
+  const getPair = pairReader(apart, (first, second) =>
     readFrom === "primary"
       ? asServersSay(client.mget([first, second], BINARY))
       : (evaluate(MGET_FROM_MASTER, [first, second], []) as Promise<readonly [Reply, Reply]>),
   );
+  return { getPair };
 }
 
 /** Only a cluster client has commands with a route. */

@@ -26,6 +26,14 @@ export interface GuardOptions {
   readonly onResumed: () => void;
   /** The connection is up, and over it, or to a part of the store, nothing has come back for seconds. */
   readonly onStuck: () => void;
+  /** Shared by guards whose bounds are to hold for all of them together. */
+  readonly tally?: GuardTally;
+}
+
+/** What waits for an answer. */
+export interface GuardTally {
+  inFlight: number;
+  writingBytes: number;
 }
 
 /** The commands that wait for an answer, abandoned ones included: an abandoned command still costs the client memory. */
@@ -49,8 +57,7 @@ export class Guard {
   readonly #unanswered = new Unanswered();
   /** Counts connections, so that answers over an old one do not count for the present one. */
   #connection = 0;
-  #inFlight = 0;
-  #writingBytes = 0;
+  readonly #tally: GuardTally;
   #isSuspended = false;
   #lastTrouble: Trouble = "no-answer";
   /** Since when no probe has been answered, not even with an error. */
@@ -60,6 +67,7 @@ export class Guard {
 
   constructor(options: GuardOptions) {
     this.#options = options;
+    this.#tally = options.tally ?? { inFlight: 0, writingBytes: 0 };
     this.#reads = new Deadlines(options.deadlineMs);
     this.#writes = new Deadlines(options.deadlineMs * 10);
   }
@@ -83,8 +91,8 @@ export class Guard {
   /** Runs `command`, which sends `bytes` bytes. Never rejects. */
   async write(operation: string, bytes: number, command: () => Promise<unknown>): Promise<void> {
     if (this.#isSuspended) return;
-    if (this.#writingBytes > 0 && this.#writingBytes + bytes > this.#options.maxWritingBytes) {
-      this.#report(operation, storeOverloaded(operation, `${this.#writingBytes} bytes`));
+    if (this.#tally.writingBytes > 0 && this.#tally.writingBytes + bytes > this.#options.maxWritingBytes) {
+      this.#report(operation, storeOverloaded(operation, `${this.#tally.writingBytes} bytes`));
       return;
     }
     await this.#run(operation, this.#writes, bytes, command, isFailedWrite);
@@ -93,8 +101,8 @@ export class Guard {
   /** A new connection: what waits for an answer over the old one counts no longer, and the store is used again. */
   reset(): void {
     this.#connection += 1;
-    this.#inFlight = 0;
-    this.#writingBytes = 0;
+    this.#tally.inFlight = 0;
+    this.#tally.writingBytes = 0;
     this.#unanswered.clear();
     this.#resume();
   }
@@ -111,8 +119,8 @@ export class Guard {
     counts: Counts,
   ): Promise<T | undefined> {
     // A burst on a healthy store is no reason to leave the store out: this does not count for the breaker.
-    if (this.#inFlight >= MAX_IN_FLIGHT) {
-      this.#report(operation, storeOverloaded(operation, `${this.#inFlight} commands`));
+    if (this.#tally.inFlight >= MAX_IN_FLIGHT) {
+      this.#report(operation, storeOverloaded(operation, `${this.#tally.inFlight} commands`));
       return Promise.resolve(undefined);
     }
     const connection = this.#connection;
@@ -165,13 +173,13 @@ export class Guard {
   #takeOff(bytes: number): () => void {
     const connection = this.#connection;
     let isInFlight = true;
-    this.#inFlight += 1;
-    this.#writingBytes += bytes;
+    this.#tally.inFlight += 1;
+    this.#tally.writingBytes += bytes;
     return () => {
       if (!isInFlight || connection !== this.#connection) return;
       isInFlight = false;
-      this.#inFlight -= 1;
-      this.#writingBytes -= bytes;
+      this.#tally.inFlight -= 1;
+      this.#tally.writingBytes -= bytes;
     };
   }
 

@@ -1,7 +1,7 @@
 /** ioredis 5 and later, iovalkey: Redis, alone or with Sentinels, and Cluster. */
 
 import { hostAddress, nodesAddress, objectsOf, urlAddress } from "./_redis-address.ts";
-import { byHashOrText, GET_FROM_MASTER, pairReader, type RedisClient } from "./_redis-contract.ts";
+import { byHashOrText, GET_FROM_MASTER, pairReader, type PairReader, type RedisClient } from "./_redis-contract.ts";
 import { type Emitter, ignoreErrors, ignoringErrors, listen, withinOrGiveUp } from "./_redis-emitter.ts";
 
 type Reply = Uint8Array | null;
@@ -35,7 +35,7 @@ export function fromIoRedis(client: IoRedis): RedisClient {
     connectsOnFirstUse: true,
     isReady: () => client.status === "ready",
     get: (key) => client.getBuffer(key),
-    getPair: pairReaderOf(client, evaluate),
+    ...pairReaderOf(client, evaluate),
     set: (key, bytes, expireMs) => client.set(key, bytes, "PX", expireMs),
     setIfAbsent: async (key, text, expireMs) => (await client.set(key, text, "PX", expireMs, "NX")) !== null,
     delete: (key) => client.unlink(key),
@@ -60,14 +60,14 @@ export function fromIoRedis(client: IoRedis): RedisClient {
   };
 }
 
-function pairReaderOf(client: IoRedis, evaluate: RedisClient["evaluate"]): RedisClient["getPair"] {
+function pairReaderOf(client: IoRedis, evaluate: RedisClient["evaluate"]): PairReader {
   const { scaleReads = "master" } = client.options ?? {};
   const getFromMaster = (key: string): Promise<Reply> =>
     scaleReads === "master" ? client.getBuffer(key) : (evaluate(GET_FROM_MASTER, [key], []) as Promise<Reply>);
-  return pairReader(
-    (first, second) => Promise.all([client.getBuffer(first), getFromMaster(second)]),
-    client.isCluster === true ? undefined : (first, second) => client.mgetBuffer(first, second),
-  );
+  const apart: RedisClient["getPair"] = (first, second) =>
+    Promise.all([client.getBuffer(first), getFromMaster(second)]);
+  if (client.isCluster === true) return { getPair: pairReader(apart, undefined), getFromMaster };
+  return { getPair: pairReader(apart, (first, second) => client.mgetBuffer(first, second)) };
 }
 
 function addressOf(client: IoRedis): string {

@@ -22,9 +22,10 @@ export interface LeaseParts {
   readonly leaseMs: number;
   /** Longest time a holder extends its lease: one whose origin hangs must not keep the others waiting for good. */
   readonly maxHoldMs?: number;
-  readonly guard: Guard;
-  /** The client, if a command would be sent at once. */
-  readonly client: () => RedisClient | undefined;
+  /** The guard around commands on `key`, a key in Redis. */
+  readonly guardOf: (key: string) => Guard;
+  /** The client, if a command on `key` would be sent at once. */
+  readonly client: (key: string) => RedisClient | undefined;
   /** Where an entry is kept, and the lease on it: two keys on one Cluster slot. */
   readonly keysOf: (key: string) => { readonly entry: string; readonly lease: string };
   /** What is kept of an entry and how long; undefined when it cannot be kept. */
@@ -111,11 +112,12 @@ class LeasesInRedis implements RedisLeases {
   }
 
   async #acquire(key: string): Promise<Lease | "taken" | undefined> {
-    const { guard, leaseMs, keysOf } = this.parts;
-    const client = this.parts.client();
+    const { leaseMs, keysOf } = this.parts;
+    const keys = keysOf(key);
+    const client = this.parts.client(keys.lease);
+    const guard = this.parts.guardOf(keys.lease);
     if (client === undefined || guard.isSuspended || guard.isDoubtful || this.#isClosing) return undefined;
     if (performance.now() < this.#noneUntilMs) return undefined;
-    const keys = keysOf(key);
     const token = randomBytes(TOKEN_BYTES).toString("base64url");
     let isTooLate = false;
     const isOurs = await guard.read("acquire-lease", async () => {
@@ -141,8 +143,9 @@ class LeasesInRedis implements RedisLeases {
     keys: readonly string[],
     args: readonly (string | Buffer)[],
   ): Promise<unknown> {
-    const { guard } = this.parts;
-    const client = this.parts.client();
+    const [key = ""] = keys;
+    const client = this.parts.client(key);
+    const guard = this.parts.guardOf(key);
     if (client === undefined || guard.isSuspended) return undefined;
     let answer: unknown;
     const bytes = args.reduce((sum, arg) => sum + arg.length, 0);

@@ -7,6 +7,7 @@ import {
   GET_FROM_MASTER,
   MGET_FROM_MASTER,
   pairReader,
+  type PairReader,
   type RedisClient,
 } from "./_redis-contract.ts";
 import { type Emitter, ignoreErrors, ignoringErrors, listen, watch, withinOrGiveUp } from "./_redis-emitter.ts";
@@ -56,7 +57,7 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
     connectsOnFirstUse: false,
     isReady,
     get: (key) => binary.get(key),
-    getPair: pairReaderOf(client, binary, evaluate),
+    ...pairReaderOf(client, binary, evaluate),
     set: (key, bytes, expireMs) => binary.set(key, bytes, { PX: expireMs }),
     setIfAbsent: async (key, text, expireMs) => (await binary.set(key, text, { PX: expireMs, NX: true })) !== null,
     delete: (key) => binary.unlink(key),
@@ -121,17 +122,18 @@ function isPool(client: NodeRedis): client is NodeRedis & { readonly idleClients
   return "idleClients" in client && "totalClients" in client;
 }
 
-function pairReaderOf(client: NodeRedis, binary: Commands, evaluate: RedisClient["evaluate"]): RedisClient["getPair"] {
+function pairReaderOf(client: NodeRedis, binary: Commands, evaluate: RedisClient["evaluate"]): PairReader {
   const fromReplicas = readsFromReplicas(client);
   const getFromMaster = (key: string): Promise<Reply> =>
     fromReplicas ? (evaluate(GET_FROM_MASTER, [key], []) as Promise<Reply>) : binary.get(key);
   const apart: RedisClient["getPair"] = (first, second) => Promise.all([binary.get(first), getFromMaster(second)]);
-  if (isCluster(client)) return pairReader(apart, undefined);
-  return pairReader(apart, (first, second) =>
+  if (isCluster(client)) return { getPair: pairReader(apart, undefined), getFromMaster };
+  const getPair = pairReader(apart, (first, second) =>
     fromReplicas
       ? (evaluate(MGET_FROM_MASTER, [first, second], []) as Promise<readonly [Reply, Reply]>)
       : binary.mGet([first, second]),
   );
+  return { getPair };
 }
 
 function isCluster(client: NodeRedis): client is NodeRedis & { readonly masters: readonly unknown[] } {

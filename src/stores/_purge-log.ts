@@ -24,9 +24,10 @@ import type { RedisClient } from "./_redis-client.ts";
 import type { RedisClock } from "./_redis-clock.ts";
 
 export interface PurgeLogParts {
-  /** The client, if a command would be sent at once. */
-  readonly client: () => RedisClient | undefined;
-  readonly guard: Guard;
+  /** The client, if a command on `key` would be sent at once. */
+  readonly client: (key: string) => RedisClient | undefined;
+  /** The guard around commands on `key`. */
+  readonly guardOf: (key: string) => Guard;
   readonly clock: RedisClock;
   /** The two keys of a prefix in Redis. */
   readonly keysOf: (prefix: string) => { readonly log: string; readonly end: string };
@@ -210,10 +211,11 @@ export class PrefixLog {
   }
 
   async #read(): Promise<boolean> {
-    const { clock, guard } = this.#parts;
+    const { clock } = this.#parts;
+    const guard = this.#parts.guardOf(this.endKey);
     await this.#flush();
     for (let reading = 0; reading < MAX_READINGS; reading += 1) {
-      const client = this.#parts.client();
+      const client = this.#parts.client(this.endKey);
       if (client === undefined) return false;
       const sentAtMs = performance.now();
       const { epoch, id } = this.#timeline.cursor;
@@ -239,7 +241,7 @@ export class PrefixLog {
   async #restart(client: RedisClient, endText: string): Promise<boolean> {
     const args = [String(this.#parts.logLength), newEpoch(), endText];
     let answered = false;
-    await this.#parts.guard.write("restart-purge-log", 0, async () => {
+    await this.#parts.guardOf(this.endKey).write("restart-purge-log", 0, async () => {
       await client.evaluate(RESTART, this.#keys, args);
       answered = true;
     });
@@ -266,8 +268,9 @@ export class PrefixLog {
 
   /** Where the purges are in the log, or why they are not. */
   async #append(purges: readonly Purge[]): Promise<{ readonly before: LogEnd; readonly after: LogEnd } | string> {
-    const { guard, logLength } = this.#parts;
-    const client = this.#parts.client();
+    const { logLength } = this.#parts;
+    const guard = this.#parts.guardOf(this.endKey);
+    const client = this.#parts.client(this.endKey);
     if (client === undefined) return "it is not connected";
     if (guard.isSuspended) return "it does not answer";
     let isLate = false;

@@ -13,6 +13,11 @@ export interface RedisClient {
    * The second comes from a master, whatever the client reads from.
    */
   getPair(first: string, second: string): Promise<readonly [Uint8Array | null, Uint8Array | null]>;
+  /**
+   * Only of a Cluster: the second half of `getPair` by itself, because the servers of the two keys can fail apart.
+   * The first half is `get`.
+   */
+  readonly getFromMaster?: (key: string) => Promise<Uint8Array | null>;
   set(key: string, bytes: Buffer, expireMs: number): Promise<unknown>;
   /** Sets `key` if there is none; true when it was set. */
   setIfAbsent(key: string, text: string, expireMs: number): Promise<boolean>;
@@ -33,6 +38,9 @@ export interface RedisClient {
   /** What a person can do who made the client and never sees it connect. */
   readonly hintWhenIdle: string;
 }
+
+/** How a client reads two keys. */
+export type PairReader = Pick<RedisClient, "getPair" | "getFromMaster">;
 
 /** A Lua script, with the SHA-1 the server keeps it under. */
 export interface RedisScript {

@@ -4,7 +4,8 @@ import { hash } from "node:crypto";
 
 import type { CacheStore, Leases, PurgeLog, PurgeReceipt, PurgeTarget, StoreEntry, StoreEvent } from "../types.ts";
 import { type DecodedEntry, decodeEntry, encodeEntry } from "./_codec.ts";
-import { Guard } from "./_guard.ts";
+import type { Guard } from "./_guard.ts";
+import { Guards } from "./_guards.ts";
 import { redisLeases } from "./_lease.ts";
 import { LookUps } from "./_look-ups.ts";
 import { type PrefixLog, RedisPurgeLog } from "./_purge-log.ts";
@@ -52,17 +53,17 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
   const { maxEntryBytes, integrityKey } = settings;
   const reporters: ((event: StoreEvent) => void)[] = [];
   let openings = 0;
-  let lastPrefix = "";
   const report = (event: StoreEvent): void => {
     for (const reporter of reporters) reporter(event);
   };
 
-  const guard: Guard = new Guard({
+  const guards: Guards = new Guards({
     deadlineMs: settings.deadlineMs,
     maxWritingBytes: maxEntryBytes * 2,
     isConnected: () => connection.client !== undefined,
-    // Never written. It has the caller's prefix because Redis users are often limited to one.
-    probe: () => connection.client?.get(`${inKey(lastPrefix)}:probe`),
+    isCluster: () => connection.client?.getFromMaster !== undefined,
+    // Never written. On the slot of the key, and with its prefix because Redis users are often limited to one.
+    probe: (key) => connection.client?.get(`${key}:probe`),
     onFailure: (operation, error) => report({ type: "operation-failed", store: "redis", operation, error }),
     onResumed: () => {
       purges.reconnected();
@@ -71,7 +72,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     onStuck: () => connection.rebuild(),
   });
   const onReady = (): void => {
-    guard.reset();
+    guards.reset();
     purges.reconnected();
   };
   const connection: RedisConnection = new RedisConnection({
@@ -80,12 +81,14 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     report,
     onReady,
   });
-  const usable = (): RedisClient | undefined => (guard.isSuspended ? undefined : connection.client);
+  const guardOf = (key: string): Guard => guards.of(key);
+  /** The client, if a command on the key in Redis would be sent at once. */
+  const usable = (key: string): RedisClient | undefined => (guardOf(key).isSuspended ? undefined : connection.client);
 
   const clock = new RedisClock(settings.now ?? Date.now);
   const purges: RedisPurgeLog = new RedisPurgeLog({
     client: usable,
-    guard,
+    guardOf,
     clock,
     keysOf: logKeys,
     deadlineMs: settings.deadlineMs,
@@ -93,12 +96,10 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     ...(settings.timeline === undefined ? {} : { timeline: settings.timeline }),
   });
   const lookUps = new LookUps<StoreEntry | undefined>();
-  const leases = redisLeases({ leaseMs: settings.leaseMs, guard, client: usable, keysOf: entryKeys, frameOf });
+  const leases = redisLeases({ leaseMs: settings.leaseMs, guardOf, client: usable, keysOf: entryKeys, frameOf });
 
   function logOf(key: string): PrefixLog {
-    const { prefix } = splitKey(key);
-    lastPrefix = prefix;
-    return purges.of(prefix);
+    return purges.of(splitKey(key).prefix);
   }
 
   /** What is kept of an entry; undefined when it does not fit, or nobody could tell whether it was purged. */
@@ -117,10 +118,10 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     return bytes === undefined || bytes.byteLength > maxEntryBytes ? undefined : { bytes, expireMs };
   }
 
-  async function get(client: RedisClient, key: string): Promise<StoreEntry | undefined> {
+  async function get(client: RedisClient, key: string, entryKey: string): Promise<StoreEntry | undefined> {
     const log = logOf(key);
     const asked = log.ask();
-    const pair = await guard.read("get", () => client.getPair(entryKeys(key).entry, log.endKey));
+    const pair = await getPair(client, entryKey, log.endKey);
     if (pair === undefined) return undefined;
     const [bytes, end] = pair;
     // A miss waits for the proof as well: what is fetched because of it has the generation of now.
@@ -128,6 +129,22 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     if (!isProven || bytes === null || bytes.byteLength > maxEntryBytes) return undefined;
     const decoded = decodeEntry(key, bytes, integrityKey);
     return decoded === undefined ? undefined : judged(log, key, decoded);
+  }
+
+  /** An entry and the end of its log. On a Cluster each has a guard of its own, and nothing is asked if either is left out. */
+  async function getPair(
+    client: RedisClient,
+    entryKey: string,
+    endKey: string,
+  ): Promise<readonly [Uint8Array | null, Uint8Array | null] | undefined> {
+    const { getFromMaster } = client;
+    if (getFromMaster === undefined) return guardOf(entryKey).read("get", () => client.getPair(entryKey, endKey));
+    if (usable(endKey) === undefined) return undefined;
+    const [bytes, end] = await Promise.all([
+      guardOf(entryKey).read("get", () => client.get(entryKey)),
+      guardOf(endKey).read("get", () => getFromMaster(endKey)),
+    ]);
+    return bytes === undefined || end === undefined ? undefined : [bytes, end];
   }
 
   function judged(log: PrefixLog, key: string, { entry, times }: DecodedEntry): StoreEntry | undefined {
@@ -154,16 +171,17 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     const frame = frameOf(key, entry, retainMs);
     // What was there before is not what the caller wants to have there.
     if (frame === undefined) return remove(key);
-    await guard.write("put", frame.bytes.byteLength, () =>
-      client.set(entryKeys(key).entry, frame.bytes, frame.expireMs),
+    const { entry: entryKey } = entryKeys(key);
+    await guardOf(entryKey).write("put", frame.bytes.byteLength, () =>
+      client.set(entryKey, frame.bytes, frame.expireMs),
     );
   }
 
   function remove(key: string): void | Promise<void> {
-    const client = usable();
+    const { entry: entryKey } = entryKeys(key);
+    const client = usable(entryKey);
     if (client === undefined) return;
-    lastPrefix = splitKey(key).prefix;
-    return guard.write("delete", 0, () => client.delete(entryKeys(key).entry));
+    return guardOf(entryKey).write("delete", 0, () => client.delete(entryKey));
   }
 
   return {
@@ -176,13 +194,14 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
       if (connection.isConnected) reporter({ type: "connected", store: "redis", address: connection.address });
       connection.open();
     },
-    isAvailable: () => usable() !== undefined,
+    isAvailable: () => connection.client !== undefined && !guards.isSuspended,
     get(key) {
-      const client = usable();
-      return client === undefined ? undefined : lookUps.join(key, () => get(client, key));
+      const { entry: entryKey } = entryKeys(key);
+      const client = usable(entryKey);
+      return client === undefined ? undefined : lookUps.join(key, () => get(client, key, entryKey));
     },
     put(key, entry, retainMs) {
-      const client = usable();
+      const client = usable(entryKeys(key).entry);
       return client === undefined ? undefined : put(client, key, entry, retainMs);
     },
     delete: remove,
@@ -191,7 +210,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
       if (openings > 0) return;
       await leases.close();
       await connection.close();
-      guard.close();
+      guards.close();
       reporters.length = 0;
     },
   };

@@ -22,7 +22,7 @@ const FOUND_AGAIN_WITHIN_MS = 15_000;
  */
 const ANSWERED_WITHIN_MS = 3500;
 /** The part of the requests for entries on other masters that may be misses: all are while a client is made anew. */
-const MISSES_ELSEWHERE = 0.9;
+const MISSES_ELSEWHERE = 0.15;
 
 const unhandled: unknown[] = [];
 const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
@@ -63,7 +63,7 @@ const FAULTS = [
 ];
 
 it.each(FAULTS)(
-  "T66 a master with entries is $fault: its keys are misses until another one has them, and not all others",
+  "T66 a master with entries is $fault: its keys are misses until another one has them, all others stay hits",
   async ({ fault, strike, mend }) => {
     const load = startLoad(members, ITEMS, EVERY_MS);
     await load.untilAllHit(FOUND_AGAIN_WITHIN_MS);

@@ -56,14 +56,14 @@ export interface Worker {
   readonly gone: Promise<readonly [code: number | null, signal: string | null]>;
 }
 
-export interface OriginAnswer {
+interface OriginAnswer {
   readonly status?: number;
   readonly headers?: Record<string, string>;
   readonly body?: string;
 }
 
 /** One run of a handler. */
-export interface Call {
+interface Call {
   readonly pid: number;
   readonly path: string;
   readonly language: string | null;
@@ -72,7 +72,7 @@ export interface Call {
 }
 
 /** What is behind the caches of all workers. */
-export interface Origin {
+interface Origin {
   calls(path: string): readonly Call[];
   /** Most calls of `path` that were waiting for their answer at a time. */
   mostAtOnce(path: string): number;
@@ -101,9 +101,9 @@ export function builtPackage(): () => string {
 export interface Fleet {
   readonly origin: Origin;
   /** Starts `count` processes that are connected when it resolves. */
-  start(count: number, settings: WorkerSettings): Promise<readonly Worker[]>;
+  readonly start: (count: number, settings: WorkerSettings) => Promise<readonly Worker[]>;
   /** SIGKILL to all that are left. */
-  end(): Promise<void>;
+  readonly end: () => Promise<void>;
 }
 
 /** A fleet for the tests of a file, or, with `onTestFinished`, for one test. */

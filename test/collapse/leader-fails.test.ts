@@ -51,6 +51,15 @@ function only(pid: number, workers: readonly Worker[]): Worker {
   return found;
 }
 
+/** Asks all for `/hour/page`; the answers are had later, those of some. */
+function askEach(workers: readonly Worker[], count: number): (of: readonly Worker[]) => Promise<readonly Answer[]> {
+  const asked = workers.map((worker) => ({ worker, answers: worker.ask("/hour/page", count) }));
+  return async (of) => {
+    const wanted = asked.filter(({ worker }) => of.includes(worker));
+    return (await Promise.all(wanted.map(({ answers }) => answers))).flat();
+  };
+}
+
 describe("the process that asks the origin", () => {
   it("T55: is killed with -9: the origin is called once more, within the lease", async () => {
     const { origin, start } = makeFleet(folder);
@@ -59,17 +68,17 @@ describe("the process that asks the origin", () => {
     const settings = settingsOf({ leaseMs });
     const workers = await start(4, settings);
     origin.answers("/hour/page", () => ({}), fetchMs);
-    const asked = new Map(workers.map((worker) => [worker.pid, worker.ask("/hour/page", 50)]));
+    const answersOf = askEach(workers, 50);
     const { pid } = await origin.called("/hour/page");
     await pause(200);
     const killedAtMs = performance.now();
     only(pid, workers).signal("SIGKILL");
-    const answers = (await Promise.all(notOf(pid, workers).map((worker) => asked.get(worker.pid)))).flat();
+    const answers = await answersOf(notOf(pid, workers));
     const waitedMs = performance.now() - killedAtMs;
 
     const boundMs = leaseMs + fetchMs + LAST_PAUSE_MS + ALLOWANCE_MS;
     console.log(`leader killed: slowest ${Math.round(waitedMs)} ms after it, of at most ${boundMs} ms`);
-    expect(bodiesOf(answers as Answer[])).toEqual(["/hour/page 2"]);
+    expect(bodiesOf(answers)).toEqual(["/hour/page 2"]);
     expect(answers).toHaveLength(150);
     expect(origin.calls("/hour/page")).toHaveLength(2);
     expect(waitedMs).toBeLessThanOrEqual(boundMs);
@@ -77,11 +86,11 @@ describe("the process that asks the origin", () => {
   }, 30_000);
 
   it.each([
-    { what: "", headers: {} },
-    { what: ", of a resource that varies", headers: { vary: "accept-language" } },
-    { what: ", though it may not be stored", headers: { "set-cookie": "who=you" } },
+    { what: "that is plain", headers: {} },
+    { what: "of a resource that varies", headers: { vary: "accept-language" } },
+    { what: "that may not be stored", headers: { "set-cookie": "who=you" } },
   ])(
-    "T55: is frozen past its lease: what it brings afterwards$what does not replace what is stored",
+    "T55: is frozen past its lease: a response $what, brought afterwards, does not replace what is stored",
     async ({ headers }) => {
       const { origin, start } = makeFleet(folder);
       const leaseMs = 400;
@@ -89,15 +98,13 @@ describe("the process that asks the origin", () => {
       origin.answers("/hour/page", ({ number }) =>
         number === 1 ? { body: "old", headers } : { body: "new", headers: "vary" in headers ? headers : {} },
       );
-      const asked = new Map(workers.map((worker) => [worker.pid, worker.ask("/hour/page")]));
+      const answersOf = askEach(workers, 1);
       const { pid } = await origin.called("/hour/page");
       const leader = only(pid, workers);
       leader.signal("SIGSTOP");
-      const others = notOf(pid, workers);
-      const answers = await Promise.all(others.map((worker) => asked.get(worker.pid)));
-      expect(bodiesOf(answers.flat() as Answer[])).toEqual(["new"]);
+      expect(bodiesOf(await answersOf(notOf(pid, workers)))).toEqual(["new"]);
       leader.signal("SIGCONT");
-      expect((await asked.get(pid))?.[0]?.body).toBe("old");
+      expect(bodiesOf(await answersOf([leader]))).toEqual(["old"]);
 
       // Its own is stored after its client has it.
       for (let read = 0; read < 10; read += 1) {
@@ -158,11 +165,9 @@ describe("the process that asks the origin", () => {
     const settings = settingsOf({ leaseMs: 1000, cacheOptions: { collapseDeadline: "1s", fillDeadline: "2s" } });
     const workers = await start(3, settings);
     origin.answers("/hour/page", ({ number }) => (number === 1 ? "never" : {}), 100);
-    const asked = new Map(workers.map((worker) => [worker.pid, worker.ask("/hour/page", 4)]));
+    const answersOf = askEach(workers, 4);
     const { pid } = await origin.called("/hour/page");
-    const answers = (
-      (await Promise.all(notOf(pid, workers).map((worker) => asked.get(worker.pid)))) as (readonly Answer[])[]
-    ).flat();
+    const answers = await answersOf(notOf(pid, workers));
     console.log(`leader hangs: slowest ${Math.round(slowestMs(answers))} ms`);
     expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200));
     expect(slowestMs(answers)).toBeLessThanOrEqual(1000 + 100 + ALLOWANCE_MS);

@@ -124,9 +124,9 @@ describe("eight processes over one Redis", () => {
     const stale = await everybodyAsks(path, 50);
     expect(bodiesOf(stale)).toEqual([`${path} 1`]);
     await until(async () => (await workers[0]!.ask(path))[0]?.body === "renewed 2");
-    expect(bodiesOf(await everybodyAsks(path, 50))).toEqual(["renewed 2"]);
     // Within its second of freshness: what came later would be the next renewal.
-    expect(origin.calls(path).slice(0, 2)).toHaveLength(2);
+    expect(origin.calls(path)).toHaveLength(2);
+    expect(bodiesOf(await everybodyAsks(path, 50))).toEqual(["renewed 2"]);
     expect(origin.mostAtOnce(path)).toBe(1);
   });
 
@@ -150,12 +150,9 @@ describe("eight processes over one Redis", () => {
       for (const [index, language] of own.entries()) expect(bodiesOf(answers[index]!)).toEqual([`in ${language}`]);
     });
     await Promise.all(asked);
-    expect(
-      origin
-        .calls(path)
-        .map(({ language }) => language)
-        .toSorted(),
-    ).toEqual(languages);
+    const called = origin.calls(path).map(({ language }) => language);
+    expect(called).toHaveLength(languages.length);
+    expect(new Set(called)).toEqual(new Set(languages));
     await untilNoLease();
   });
 

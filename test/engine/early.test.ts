@@ -28,14 +28,48 @@ describe("a fresh response is due for renewal", () => {
     { random: 0, ttlSeconds: 0.001, due: false, because: "some do not look ahead at all" },
     { random: 1 - 2 ** -53, ttlSeconds: 60, due: false, because: "37 fetch times are the most that chance can give" },
   ])("random $random with $ttlSeconds s left → $due: $because", ({ random, ttlSeconds, due }) => {
-    expect(isDueEarly(engine(() => random), stored(200), ttlSeconds)).toBe(due);
+    expect(
+      isDueEarly(
+        engine(() => random),
+        stored(200),
+        ttlSeconds,
+      ),
+    ).toBe(due);
   });
 
   it.each([
-    { what: "the lifetime is the response's own", due: isDueEarly(engine(() => 0.999), stored(200, "fields"), 0.001) },
-    { what: "no other process shares the store", due: isDueEarly(engine(() => 0.999, false), stored(200), 0.001) },
-    { what: "it cost no time", due: isDueEarly(engine(() => 0.999), stored(0), 0.001) },
-    { what: "the clock went back while it was made", due: isDueEarly(engine(() => 0.999), stored(-50), 0.001) },
+    {
+      what: "the lifetime is the response's own",
+      due: isDueEarly(
+        engine(() => 0.999),
+        stored(200, "fields"),
+        0.001,
+      ),
+    },
+    {
+      what: "no other process shares the store",
+      due: isDueEarly(
+        engine(() => 0.999, false),
+        stored(200),
+        0.001,
+      ),
+    },
+    {
+      what: "it cost no time",
+      due: isDueEarly(
+        engine(() => 0.999),
+        stored(0),
+        0.001,
+      ),
+    },
+    {
+      what: "the clock went back while it was made",
+      due: isDueEarly(
+        engine(() => 0.999),
+        stored(-50),
+        0.001,
+      ),
+    },
   ])("never where $what", ({ due }) => {
     expect(due).toBe(false);
   });

@@ -46,7 +46,7 @@ describe("two caches that want to fill one key", () => {
     const answers = await Promise.all([first, ...waiting]);
     expect(answers.map(({ body }) => body)).toEqual(Array.from({ length: 4 }, () => "from one"));
     expect(two.origin.requests).toHaveLength(0);
-    expect(answers[0]!.outcome).toMatchObject({ stored: true, collapsed: false });
+    expect(answers[0].outcome).toMatchObject({ stored: true, collapsed: false });
     for (const { outcome } of answers.slice(1)) {
       expect(outcome).toMatchObject({ hit: false, forwarded: "uri-miss", stored: false, collapsed: true });
     }

@@ -116,6 +116,12 @@ function nameOf(key: string): string {
 }
 
 /** What a store of bytes keeps of an entry. */
-function withoutLive({ live: _, ...entry }: StoreEntry): StoreEntry {
-  return { ...entry, meta: JSON.parse(JSON.stringify(entry.meta)) as StoreEntry["meta"], body: entry.body.slice() };
+function withoutLive(entry: StoreEntry): StoreEntry {
+  const kept = {
+    ...entry,
+    meta: JSON.parse(JSON.stringify(entry.meta)) as StoreEntry["meta"],
+    body: entry.body.slice(),
+  };
+  delete kept.live;
+  return kept;
 }

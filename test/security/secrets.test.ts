@@ -140,6 +140,42 @@ describe.each(ways)("nothing that is said holds the password ($way)", ({ options
   });
 });
 
+describe("nothing that is said holds the password", () => {
+  it.each([
+    { what: "names its URL", message: (url: string) => `cannot connect to ${url} (${url}/2)` },
+    { what: "names a URL that was not escaped", message: () => `Invalid URL: redis://user:${PASSWORD}@127.0.0.1:1` },
+    { what: "names another kind of URL", message: () => "proxy http://user:sesame@127.0.0.1 refused" },
+  ])("of a connect() whose error $what", async ({ message }) => {
+    const text = message(urlOf(1));
+    const cache = talking({
+      connect: () => Promise.reject(new Error(text)),
+    });
+    await until(() => cache.said.things.some(isFailure));
+    await cache.purge();
+    expect(cache.said.text()).toMatch(/127\.0\.0\.1/);
+    expect(cache.said.text()).not.toMatch(SECRET);
+  });
+
+  it.each([
+    "redis://user:2024/sesame@host:6379",
+    "redis://user:2024?sesame@host:6379",
+    "redis://user:2024#sesame@host:6379",
+    "redis://user:sesame/2024@host:6379",
+    "redis://:sesame#2024@host",
+    "redis://:ses ame@ho st",
+    "redis:/:sesame@host",
+  ])("of a URL that is refused because a password ends its host: %s", (url) => {
+    let thrown: unknown;
+    try {
+      redisStore({ url });
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ code: "ERR_INVALID_STORE" });
+    expect(inspect(thrown, { showHidden: true })).not.toMatch(/ses ?ame|2024/);
+  });
+});
+
 describe("T11 who a user is", () => {
   it("is in no key, no value and no event: neither the id of the audience, nor a token, nor a cookie", async () => {
     const redis = await server({});

@@ -163,18 +163,19 @@ describe("a lease", () => {
     const prefix = ownPrefix();
     const client = redisClient(await createClient({ url }).connect());
     cleanups.push(() => client?.close(1000));
+    const guard = new Guard({
+      deadlineMs: 1000,
+      maxWritingBytes: 1000,
+      isConnected: () => true,
+      probe: () => undefined,
+      onFailure: () => {},
+      onResumed: () => {},
+      onStuck: () => {},
+    });
     const leases = redisLeases({
       leaseMs: 300,
       maxHoldMs: 500,
-      guard: new Guard({
-        deadlineMs: 1000,
-        maxWritingBytes: 1000,
-        isConnected: () => true,
-        probe: () => undefined,
-        onFailure: () => {},
-        onResumed: () => {},
-        onStuck: () => {},
-      }),
+      guardOf: () => guard,
       client: () => client,
       keysOf: () => ({ entry: `${prefix}:1:e`, lease: `${prefix}:1:lease:e` }),
       frameOf: (_key, entry) => ({ bytes: Buffer.from(entry.body), expireMs: 60_000 }),
