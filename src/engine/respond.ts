@@ -1,31 +1,20 @@
-import { asError } from "../errors.ts";
-import { asksToBypass, requestDirectives } from "../rfc9111/directives.ts";
+import { asksToBypass } from "../rfc9111/directives.ts";
 import { isSafeMethod } from "../rfc9111/invalidation.ts";
 import { decideReuse } from "../rfc9111/reuse.ts";
-import { matchesVary } from "../rfc9111/vary.ts";
-import type { CacheRequest, ForwardReason, Lease, Outcome } from "../types.ts";
+import type { CacheRequest, ForwardReason, Outcome } from "../types.ts";
+import { forward, revalidateInBackground, type Need } from "./ask.ts";
 import { identityOf, mustReachOrigin } from "./bypass.ts";
-import { Flight, type FlightEnd } from "./collapse.ts";
 import { isDueEarly } from "./early.ts";
 import type { Engine } from "./engine.ts";
 import type { Exchange } from "./exchange.ts";
-import { ForwardedRequest } from "./forward.ts";
 import type { RouteRules } from "./route.ts";
 import { UnsafeRequest, type WriteRules } from "./invalidate.ts";
 import { keyParts, primaryKeyOf } from "./key.ts";
-import { leadNow, leadOrFollow, type Led, type Wanted } from "./lead.ts";
 import { beginLookUp, chain, endLookUp, select, withPart, type Selected } from "./select.ts";
-import { hitReply, outcomeFields, prepareHit, storedPartReply, storedReply, type Freshness } from "./serve.ts";
+import { hitReply, outcomeFields, prepareHit, storedPartReply, type Freshness } from "./serve.ts";
 import type { LiveResponse } from "./stored-entry.ts";
-import { freshnessOf, isShareable, subjectOf } from "./write.ts";
-
-const NOTHING: readonly string[] = [];
-
-/** After so many leaders were broken off by their clients, a request no longer waits for another. */
-const MAX_LEADERS = 3;
-const TAKEN_PAUSE_MS = 100;
-/** The times of another machine are converted anew at each look-up, and rounded. */
-const SAME_TIME_MS = 10;
+import { leaveToHandler, NOTHING, report, reportFault, type Turn } from "./turn.ts";
+import { freshnessOf } from "./write.ts";
 
 /**
  * Answers one request: from what is stored, or by letting the handler run and keeping a copy.
@@ -51,7 +40,7 @@ export function respond(engine: Engine, route: RouteRules, request: CacheRequest
     detail = "callback-failed";
   }
   if (primary === undefined) return bypass(engine, request, exchange, detail);
-  lookUp({ engine, route, request, exchange, primary, leaders: 0, begun: false });
+  lookUp({ engine, route, request, exchange, primary, startOver: lookUp, leaders: 0, begun: false });
 }
 
 /** Answers one request to a route that writes: by its handler always, and a success purges. */
@@ -111,44 +100,6 @@ function decide(turn: Turn, selected: Selected, nowMs: number): void {
   } catch (error) {
     leaveToHandler(turn, error);
   }
-}
-
-function leaveToHandler(turn: Turn, error: unknown): void {
-  // Once it has begun, it is the handler that throws.
-  if (turn.begun) throw error;
-  reportFault(turn.engine, turn.request, error);
-  turn.begun = true;
-  turn.exchange.pass(NOTHING);
-}
-
-/** One request on its way, until it is answered. */
-interface Turn {
-  readonly engine: Engine;
-  readonly route: RouteRules;
-  readonly request: CacheRequest;
-  readonly exchange: Exchange;
-  readonly primary: string;
-  /** How many requests it waited for that were broken off. */
-  leaders: number;
-  /** True once the client's answer, or the handler's run, has begun. */
-  begun: boolean;
-}
-
-/** What a forwarded request owes to others: those who wait in this process, and in other processes. */
-interface Rights {
-  readonly flight: Flight | undefined;
-  readonly lease: Lease | undefined;
-}
-
-const NOBODY_WAITS: Rights = { flight: undefined, lease: undefined };
-
-/** Why the origin has to be asked, and what there is to fall back on. */
-interface Need {
-  readonly selected: Selected;
-  readonly because: ForwardReason;
-  readonly stale: LiveResponse | undefined;
-  readonly mayServeOnError: boolean;
-  readonly mayServeOnFailure: boolean;
 }
 
 function whyBypassed(engine: Engine, route: RouteRules, request: CacheRequest, native: unknown): string | undefined {
@@ -241,191 +192,4 @@ function hit(turn: Turn, live: LiveResponse, freshness: Freshness, nowMs: number
   turn.begun = true;
   exchange.send(reply);
   report(engine, request, prepared.serving.outcome);
-}
-
-/**
- * Starts the one revalidation of a stale response while it is still served (RFC 5861 §3).
- * False when nobody can do it but this request itself.
- */
-function revalidateInBackground(turn: Turn, need: Need): boolean {
-  const { engine, exchange, request } = turn;
-  const { key } = need.selected;
-  if (engine.flights.has(key) || request.method === "HEAD") return true;
-  const run = exchange.forwardInBackground;
-  if (run === undefined) return false;
-  const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
-  const go = (lease: Lease | undefined): void =>
-    run.call(exchange, forwarded(turn, need, engine.now(), { flight, lease }, undefined));
-  const { leases } = engine.store;
-  // The client's answer goes out first: the handler may keep this thread busy.
-  if (leases === undefined) setTimeout(() => go(undefined), 0);
-  else
-    void leadNow(engine, leases, wanted(turn, need)).then((led) => {
-      if (led !== "taken" && led.type === "fill") return go(led.lease);
-      // Another process renews it, or just did. For a moment nobody here need ask again.
-      setTimeout(() => flight.settle({ type: "aborted" }), TAKEN_PAUSE_MS);
-    });
-  return true;
-}
-
-/** Asks the origin, or waits for one who already does (request collapsing). */
-function forward(turn: Turn, need: Need, nowMs: number): void {
-  const { engine } = turn;
-  const { key } = need.selected;
-  if (!mayStore(turn) || turn.leaders >= MAX_LEADERS || isApart(engine, need.selected, nowMs)) {
-    return goForward(turn, need, nowMs, NOBODY_WAITS);
-  }
-  const leading = engine.flights.get(key);
-  if (leading !== undefined) return leading.join((end) => land(turn, need, end));
-  const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
-  const { leases } = engine.store;
-  if (leases === undefined) return goForward(turn, need, nowMs, { flight, lease: undefined });
-  void leadOrFollow(engine, leases, wanted(turn, need)).then((led) => {
-    try {
-      lead(turn, need, flight, led);
-    } catch (error) {
-      leaveToHandler(turn, error);
-    }
-  });
-}
-
-function wanted({ primary, request }: Turn, { selected, stale }: Need): Wanted {
-  const knownSinceMs = stale?.stored.receivedAtMs ?? -Infinity;
-  const isNews = ({ live }: Selected): boolean =>
-    live !== undefined && Math.abs(live.stored.receivedAtMs - knownSinceMs) > SAME_TIME_MS;
-  return { primary, key: selected.key, request, isNews };
-}
-
-/** Nobody should wait for the response of this request, or it for theirs. */
-function isApart(engine: Engine, selected: Selected, nowMs: number): boolean {
-  return selected.isApart === true || (engine.hitForMiss.get(selected.key) ?? 0) > nowMs;
-}
-
-/** The one request of this process that asked for the right to fill has it, or does not need it any more. */
-function lead(turn: Turn, need: Need, flight: Flight, led: Led): void {
-  const { engine } = turn;
-  const nowMs = engine.now();
-  switch (led.type) {
-    case "fill":
-      return goForward(turn, need, nowMs, { flight, lease: led.lease });
-    case "found": {
-      const { selected } = led;
-      if (selected.key !== need.selected.key) {
-        // Its responses turned out to vary: all look for their own.
-        flight.settle({ type: "aborted" });
-        return again(turn);
-      }
-      if (selected.live === undefined || !isShareable(selected.live, nowMs)) break;
-      flight.settle({ type: "stored", live: selected.live });
-      return share(turn, need, selected.live, {}, nowMs);
-    }
-    case "overdue":
-  }
-  flight.settle({ type: "unshareable" });
-  goForward(turn, need, nowMs, NOBODY_WAITS);
-}
-
-function goForward(turn: Turn, need: Need, nowMs: number, rights: Rights): void {
-  const fill = forwarded(turn, need, nowMs, rights, turn.exchange);
-  turn.begun = true;
-  turn.exchange.forward(fill);
-}
-
-function mayStore({ route, request }: Turn): boolean {
-  if (request.method === "HEAD") return false;
-  return route.requestDirectives !== "rfc9111" || !requestDirectives(request.fields).noStore;
-}
-
-function forwarded(
-  turn: Turn,
-  need: Need,
-  requestedAtMs: number,
-  { flight, lease }: Rights,
-  exchange: Exchange | undefined,
-): ForwardedRequest {
-  const { engine, route, request, primary } = turn;
-  const { because, stale, mayServeOnError, mayServeOnFailure } = need;
-  return new ForwardedRequest({
-    engine,
-    route,
-    request,
-    exchange,
-    native: turn.exchange.native,
-    pattern: turn.exchange.pattern,
-    primary,
-    key: need.selected.key,
-    leaseKey: need.selected.key,
-    part: need.selected.part,
-    isApart: isApart(engine, need.selected, requestedAtMs),
-    because,
-    requestedAtMs,
-    generation: engine.purges.generation(engine.prefix),
-    lease,
-    storable: mayStore(turn),
-    stale,
-    mayServeOnError,
-    mayServeOnFailure,
-    flight,
-  });
-}
-
-/** The request this one waited for has ended. */
-function land(turn: Turn, need: Need, end: FlightEnd): void {
-  try {
-    goOn(turn, need, end);
-  } catch (error) {
-    leaveToHandler(turn, error);
-  }
-}
-
-function goOn(turn: Turn, need: Need, end: FlightEnd): void {
-  const nowMs = turn.engine.now();
-  switch (end.type) {
-    case "stored":
-      if (!matchesVary(end.live.stored.varyFields, turn.request.fields, turn.engine.languages)) return again(turn);
-      return share(turn, need, end.live, { originStatus: end.live.stored.status }, nowMs);
-    case "aborted":
-      return again(turn);
-    case "origin-error": {
-      const mayStandIn = end.originStatus === undefined ? need.mayServeOnFailure : need.mayServeOnError;
-      if (need.stale === undefined || !mayStandIn) return alone(turn, need, nowMs);
-      const status = end.originStatus === undefined ? {} : { originStatus: end.originStatus };
-      return share(turn, need, need.stale, { ...status, detail: "stale-if-error" }, nowMs);
-    }
-    case "unshareable":
-      return alone(turn, need, nowMs);
-  }
-}
-
-/** Answers with what another request brought. */
-function share(turn: Turn, need: Need, live: LiveResponse, more: Partial<Outcome>, nowMs: number): void {
-  const { engine, route, request, exchange } = turn;
-  const freshness = freshnessOf(live, nowMs);
-  const { ttlSeconds } = freshness;
-  const outcome: Outcome = { hit: false, forwarded: need.because, stored: false, collapsed: true, ttlSeconds, ...more };
-  const reply = storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request);
-  turn.begun = true;
-  exchange.send(reply);
-  report(engine, request, outcome);
-}
-
-/** Starts over: the store may have the answer by now, or this request goes first. */
-function again(turn: Turn): void {
-  turn.leaders += 1;
-  lookUp(turn);
-}
-
-/** Asks the origin without waiting for anybody and without making anybody wait. */
-function alone(turn: Turn, need: Need, nowMs: number): void {
-  turn.leaders = MAX_LEADERS;
-  forward(turn, need, nowMs);
-}
-
-function report(engine: Engine, request: CacheRequest, outcome: Outcome): void {
-  if (engine.report === undefined) return;
-  engine.report({ type: "outcome", method: request.method, url: request.path, outcome });
-}
-
-function reportFault(engine: Engine, request: CacheRequest, error: unknown): void {
-  engine.report?.({ type: "callback-failed", callback: "route", subject: subjectOf(request), error: asError(error) });
 }

@@ -12,6 +12,9 @@ export type Trouble = "no-answer" | "unavailable" | "demoted" | "forbidden" | "r
 /** `WRONGTYPE …`, `OOM …`. Clients spell the class of such errors differently, and the message alike. */
 const ERROR_REPLY = /^([A-Z][A-Z0-9]+) /;
 
+/** How Redis 7.0 says inside a script what it calls NOPERM outside. */
+const IN_SCRIPT = /user executing the script can't (?:run|access)/i;
+
 const OF_CODE: Readonly<Record<string, Trouble>> = {
   LOADING: "unavailable",
   BUSY: "unavailable",
@@ -25,6 +28,7 @@ const OF_CODE: Readonly<Record<string, Trouble>> = {
 
 /** What `error`, thrown or rejected by a client, says about the server. */
 export function troubleOf(error: Error): Trouble {
+  if (IN_SCRIPT.test(error.message)) return "forbidden";
   const code = ERROR_REPLY.exec(error.message)?.[1];
   if (code === undefined) return "no-answer";
   return Object.hasOwn(OF_CODE, code) ? (OF_CODE[code] ?? "refused") : "refused";

@@ -2,6 +2,7 @@
 
 import type {
   CacheStore,
+  Leases,
   PurgeLog,
   PurgeReceipt,
   PurgeTarget,
@@ -122,6 +123,7 @@ class Outer {
 class JudgedStore implements CacheStore {
   readonly name: string;
   readonly purges: PurgeLog;
+  readonly leases?: Leases;
   readonly isAvailable?: () => boolean;
   readonly #inner: CacheStore;
 
@@ -129,6 +131,7 @@ class JudgedStore implements CacheStore {
     this.name = inner.name;
     this.purges = purges;
     this.#inner = inner;
+    if (inner.leases !== undefined) this.leases = packing(inner.leases);
     if (inner.isAvailable !== undefined) this.isAvailable = () => inner.isAvailable?.() ?? true;
   }
 
@@ -142,9 +145,8 @@ class JudgedStore implements CacheStore {
   }
 
   put(key: string, entry: StoreEntry, retainMs: number): void | Promise<void> {
-    const { meta, body, names, uri, generation } = entry;
     if (this.purges.judge(splitKey(key).prefix, key, entry) === "purged") return;
-    return this.#inner.put(key, { meta: { meta, names, uri, generation }, body, live: new Outer(entry) }, retainMs);
+    return this.#inner.put(key, packed(entry), retainMs);
   }
 
   delete(key: string): void | Promise<void> {
@@ -162,6 +164,21 @@ class JudgedStore implements CacheStore {
     if (verdict === "valid") return entry;
     return verdict === "purged" ? undefined : { ...entry, outdatedAtMs: verdict.outdatedAtMs };
   }
+}
+
+function packed(entry: StoreEntry): StoreEntry {
+  const { meta, body, names, uri, generation } = entry;
+  return { meta: { meta, names, uri, generation }, body, live: new Outer(entry) };
+}
+
+function packing(leases: Leases): Leases {
+  return {
+    acquire: async (key) => {
+      const lease = await leases.acquire(key);
+      if (lease === undefined || lease === "taken") return lease;
+      return { put: (entry, retainMs) => lease.put(packed(entry), retainMs), release: () => lease.release() };
+    },
+  };
 }
 
 /** The entry that was put; undefined when this is not what we put. */

@@ -1,9 +1,5 @@
 /** The Redis store over servers that answer, and say no: each refusal a real one. */
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-
-import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { afterEach, describe, expect, it } from "vitest";
 
@@ -126,30 +122,5 @@ describe("a user without permissions", () => {
     expect(Number(/cmdstat_get:.*rejected_calls=(\d+)/.exec(refused)?.[1] ?? 0)).toBeLessThan(2);
     await command(redis.port, "ACL", "SETUSER", "cache", "+@read");
     await untilCaching(store, "p", 15_000);
-  });
-
-  it.each([
-    { form: "node-redis", connect: (url: string) => createClient({ url }) },
-    { form: "ioredis", connect: (url: string) => new Redis(url) },
-  ])("needs no more than the documentation says ($form)", async ({ connect }) => {
-    const redis = await server();
-    const documented = readFileSync(join(import.meta.dirname, "../../docs/redis.md"), "utf8");
-    const [, rules = ""] = /^ACL SETUSER reprise (.*)$/m.exec(documented) ?? [];
-    await command(redis.port, "ACL", "SETUSER", "reprise", ...rules.split(" "));
-    const { store, events } = openedStore({
-      connect: () => connect(`redis://reprise:a-password@127.0.0.1:${redis.port}`),
-    });
-    await untilCaching(store, "myapi-cache");
-    await store.put("myapi-cache a", textEntry("a"), 60_000);
-    await store.purges?.purge("myapi-cache", [{ kind: "key", text: "myapi-cache a" }], { soft: false });
-    expect(await store.get("myapi-cache a")).toBeUndefined();
-    const lease = await store.leases?.acquire("myapi-cache b");
-    if (lease === undefined || lease === "taken") throw new Error(`${lease}`);
-    const generation = store.purges?.generation("myapi-cache") ?? "";
-    expect(await lease.put({ ...textEntry("b"), generation }, 60_000)).toBe(true);
-    expect(textOf(await store.get("myapi-cache b"))).toBe("b");
-    await store.delete("myapi-cache b");
-    expect(await store.get("myapi-cache b")).toBeUndefined();
-    expect(events.filter(({ type }) => type.endsWith("failed"))).toEqual([]);
   });
 });
