@@ -80,6 +80,7 @@ function passWatched(
 /** Finds what is stored, then decides: in the same tick where the store answers at once. */
 function lookUp(turn: Turn): void {
   const { engine } = turn;
+  const sinceMs = performance.now();
   const found = select(engine, turn.primary, turn.request);
   const selected =
     turn.route.storing.allowPartial === true ? chain(found, (whole) => withPart(engine, turn.request, whole)) : found;
@@ -88,7 +89,7 @@ function lookUp(turn: Turn): void {
   const { primary, request } = turn;
   const lookUps = beginLookUp(engine, primary);
   selected
-    .then((found) => decide(turn, endLookUp(engine, primary, request, lookUps, found), engine.now()))
+    .then((found) => decide(turn, endLookUp(engine, primary, request, lookUps, found, sinceMs), engine.now()))
     // What is thrown once an answer has begun has nobody to catch it any more, and must not end the process.
     .catch((error: unknown) => reportFault(engine, request, error));
 }

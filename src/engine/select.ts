@@ -29,7 +29,7 @@ export interface Selected {
 /** Look-ups of one resource that are under way, and the response that was stored meanwhile. */
 export interface LookUps {
   waiting: number;
-  landed: Selected | undefined;
+  landed: { readonly selected: Selected; readonly entry: StoreEntry } | undefined;
 }
 
 /** Notes that a look-up is under way. */
@@ -41,8 +41,9 @@ export function beginLookUp(engine: Engine, primary: string): LookUps {
 }
 
 /**
- * The answer of a look-up that took its time. What was stored while it was under way counts: else all who looked before
- * the first response was there would ask the origin, one after the other.
+ * The answer of a look-up that took its time, begun at `sinceMs` of `performance.now()`. What was stored while it was under
+ * way counts: else all who looked before the first response was there would ask the origin, one after the other. But only
+ * if no purge from before the look-up can have been meant for it.
  */
 export function endLookUp(
   engine: Engine,
@@ -50,13 +51,20 @@ export function endLookUp(
   request: CacheRequest,
   lookUps: LookUps,
   selected: Selected,
+  sinceMs: number,
 ): Selected {
   lookUps.waiting -= 1;
   if (lookUps.waiting === 0) engine.lookUps.delete(primary);
-  const landed = lookUps.landed?.live?.stored;
-  if (landed === undefined || !matchesVary(landed.varyFields, request.fields, engine.languages)) return selected;
+  const { landed } = lookUps;
+  const stored = landed?.selected.live?.stored;
+  if (landed === undefined || stored === undefined) return selected;
+  if (!matchesVary(stored.varyFields, request.fields, engine.languages)) return selected;
   const found = selected.live?.stored;
-  return found === undefined || found.receivedAtMs < landed.receivedAtMs ? (lookUps.landed ?? selected) : selected;
+  if (found !== undefined && found.receivedAtMs >= stored.receivedAtMs) return selected;
+  const { purges, prefix } = engine;
+  const isKnownUnpurged =
+    purges.verifiedAtMs(prefix) >= sinceMs && purges.judge(prefix, primary, landed.entry) === "valid";
+  return isKnownUnpurged ? landed.selected : selected;
 }
 
 /**

@@ -182,7 +182,9 @@ export function storeResponse(context: WriteContext, live: LiveResponse): NotKep
     ({ key, record } = variant);
   }
   const lookUps = engine.lookUps.get(primary);
-  if (lookUps !== undefined && stored.rangeField === undefined) lookUps.landed = { key, live, varyMiss: false };
+  if (lookUps !== undefined && stored.rangeField === undefined) {
+    lookUps.landed = { selected: { key, live, varyMiss: false }, entry };
+  }
   if (engine.store.isAvailable?.() === false) return "store-unavailable";
   put(context, key, entry, retainMs);
   // After the variant, which is what one who finds the record looks for.

@@ -37,6 +37,8 @@ export interface LeaseParts {
 }
 
 export interface RedisLeases extends Leases {
+  /** Redis answers again: leases whose end was lost with a connection are ended, so that nobody waits until they expire. */
+  reconnected(): void;
   /** Ends all leases that are still held, and waits up to a second until Redis knows. */
   close(): Promise<void>;
 }
@@ -48,6 +50,7 @@ const FORBIDDEN_PAUSE_MS = 60_000;
 const CLOSE_GRACE_MS = 1000;
 /** Fewer than the guard lets wait for an answer, so that none is left out. */
 const RELEASES_AT_ONCE = 256;
+const MOST_LOST = RELEASES_AT_ONCE;
 
 const EXTEND: RedisScript = redisScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -73,6 +76,8 @@ class LeasesInRedis implements RedisLeases {
   readonly #held = new Set<HeldLease>();
   /** What waits for an answer of Redis. */
   readonly #underWay = new Set<Promise<unknown>>();
+  /** By key: leases of ours that Redis may still have and nobody here holds. */
+  readonly #lost = new Map<string, { readonly token: string; readonly untilMs: number }>();
   #isClosing = false;
   /** Until then none is taken: a user who may not run scripts cannot give it back. */
   #noneUntilMs = -Infinity;
@@ -94,6 +99,26 @@ class LeasesInRedis implements RedisLeases {
     }
     for (const lease of this.#held) lease.abandon();
     this.#isClosing = false;
+  }
+
+  reconnected(): void {
+    const nowMs = performance.now();
+    const lost = [...this.#lost].filter(([, { untilMs }]) => untilMs > nowMs);
+    this.#lost.clear();
+    for (const [leaseKey, { token }] of lost) this.release(leaseKey, token);
+  }
+
+  /** Ends a lease now or, if Redis does not answer, when it does. */
+  release(leaseKey: string, token: string): void {
+    void this.run("release-lease", RELEASE, [leaseKey], token).then((answer) => {
+      if (answer === undefined) this.#lose(leaseKey, token);
+    });
+  }
+
+  #lose(leaseKey: string, token: string): void {
+    const [oldest = leaseKey] = this.#lost.keys();
+    if (this.#lost.size >= MOST_LOST) this.#lost.delete(oldest);
+    this.#lost.set(leaseKey, { token, untilMs: performance.now() + this.parts.leaseMs });
   }
 
   /** Runs a script whose first key is the lease and whose first argument is the token; undefined without an answer. */
@@ -129,6 +154,8 @@ class LeasesInRedis implements RedisLeases {
     });
     if (isOurs === undefined) {
       isTooLate = true;
+      // It may have been taken, and the answer lost.
+      this.#lose(keys.lease, token);
       return undefined;
     }
     if (!isOurs) return "taken";
@@ -234,7 +261,7 @@ class HeldLease implements Lease {
   }
 
   #tellReleased(): void {
-    void this.#leases.run("release-lease", RELEASE, [this.#keys.lease], this.#token);
+    this.#leases.release(this.#keys.lease, this.#token);
   }
 
   async #beat(): Promise<void> {

@@ -67,6 +67,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     onFailure: (operation, error) => report({ type: "operation-failed", store: "redis", operation, error }),
     onResumed: () => {
       purges.reconnected();
+      leases.reconnected();
       report({ type: "connected", store: "redis", address: connection.address });
     },
     onStuck: () => connection.rebuild(),
@@ -74,6 +75,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
   const onReady = (): void => {
     guards.reset();
     purges.reconnected();
+    leases.reconnected();
   };
   const connection: RedisConnection = new RedisConnection({
     source: settings.source,

@@ -9,6 +9,7 @@ import { redisLeases } from "../../src/stores/_lease.ts";
 import { redisClient } from "../../src/stores/_redis-client.ts";
 import { redisStore } from "../../src/stores/redis.ts";
 import type { CacheStore, Lease, StoreEvent } from "../../src/types.ts";
+import { startFaultProxy } from "../redis/fault-proxy.ts";
 import { freePort, type RedisServer, startRedis } from "../redis/server.ts";
 import { opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
 
@@ -297,6 +298,33 @@ describe("leases and trouble", () => {
     opened(never);
     expect(await never.leases?.acquire("p GET /")).toBeUndefined();
   });
+
+  it.each(["taking it", "filling", "releasing"])(
+    "whose %s was lost with a connection is ended over the next one, long before it expires",
+    async (what) => {
+      const prefix = ownPrefix();
+      const proxy = await startFaultProxy(Number(new URL(url).port || 6379));
+      cleanups.push(() => proxy.stop());
+      const cut = await aProcess({ url: proxy.url, prefix, leaseMs: 30_000 });
+      const other = await aProcess({ prefix });
+      const key = `${prefix} a`;
+
+      const lease = what === "taking it" ? undefined : await held(cut, key);
+      // The server hears what is sent, and its answer gets no further than a byte.
+      if (what === "taking it") {
+        proxy.cutAfter(1);
+        expect(await acquired(cut, key)).toBeUndefined();
+        expect(await leasesOf(prefix)).toHaveLength(1);
+      } else {
+        proxy.blackHole();
+        if (what === "filling") expect(await lease?.put(textEntry("lost"), 60_000)).toBe(false);
+        else lease?.release();
+        proxy.reset();
+      }
+      proxy.pass();
+      await until(async () => typeof (await acquired(other, key)) === "object", 5000);
+    },
+  );
 
   it("of a process that was killed ends by itself", async () => {
     const prefix = ownPrefix();
