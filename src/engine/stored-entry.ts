@@ -20,7 +20,7 @@ export interface LiveVarySpec {
 }
 
 /** The last response under this key could not be shared (hit-for-miss). */
-export interface LiveApart {
+interface LiveApart {
   readonly kind: "apart";
 }
 

@@ -45,7 +45,7 @@ const store = redisStore({ url: redisUrl, ...storeOptions });
 const cache = createCache({ store, prefix, authority: "fleet.test", ...cacheOptions });
 const failures = [];
 cache.events.on("operation-failed", ({ operation, error }) => failures.push(`${operation}: ${error.message}`));
-process.on("unhandledRejection", (error) => failures.push(`unhandled: ${error}`));
+process.on("unhandledRejection", (error) => failures.push(`unhandled: ${String(error)}`));
 const connected = new Promise((resolve) => {
   cache.events.on("connected", resolve);
 });
@@ -108,7 +108,9 @@ async function close() {
 }
 
 process.once("SIGTERM", () => void close());
-process.on("message", async (message) => {
+process.on("message", (message) => void obey(message));
+
+async function obey(message) {
   switch (message.type) {
     case "origin": {
       const answer = origin.get(message.call);
@@ -137,6 +139,6 @@ process.on("message", async (message) => {
     default:
       throw new Error(`What is ${message.type}?`);
   }
-});
+}
 await connected;
 tell({ type: "ready", port: listens ? await listening() : 0 });

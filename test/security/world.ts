@@ -16,7 +16,7 @@ import { HEADER_BYTES } from "../../src/stores/_codec.ts";
 import type { CacheStore } from "../../src/types.ts";
 import { ownPrefix, until } from "../redis/store.ts";
 
-export type AdapterName = "fetch" | "node";
+type AdapterName = "fetch" | "node";
 
 /** What the client received. */
 export interface Answer {

@@ -1,0 +1,24 @@
+/** Redis servers of this run: started on free ports of the loopback interface, ended with it. */
+import { startCluster, startRedis } from "../../../test/faults/harness/fixtures.mjs";
+
+export { command, errorCounts, info } from "../../../test/faults/harness/fixtures.mjs";
+
+/** Runs `use` with a server of its own, which is ended afterwards. */
+export async function withRedis(use) {
+  const redis = await startRedis();
+  try {
+    return await use(redis);
+  } finally {
+    await redis.stop();
+  }
+}
+
+/** Runs `use` with three masters that have a replica each. */
+export async function withCluster(use) {
+  const cluster = await startCluster();
+  try {
+    return await use(cluster);
+  } finally {
+    await cluster.stop();
+  }
+}
