@@ -88,8 +88,9 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
       });
     },
     close: async (graceMs) => {
-      // Destroyed while its socket is connecting, node-redis goes on to connect: then once more.
-      client.on("connect", () => ignoringErrors(() => client.destroy()));
+      // Destroyed while its socket is connecting, or a cluster while it asks for its nodes, node-redis goes on to connect:
+      // then once more.
+      for (const event of ["connect", "node-connect"]) client.on(event, () => ignoringErrors(() => client.destroy()));
       if (!client.isOpen) return;
       if (client.isReady !== false) await withinOrGiveUp(client.close(), graceMs);
       ignoringErrors(() => client.destroy());

@@ -108,6 +108,9 @@ export class PrefixLog {
   /** Counts the changes of the proven end. */
   #moves = 0;
   #wasProven = false;
+  /** Counts connections: over a new one there may be a server that lacks what was known, until the log is read over it. */
+  #connection = 0;
+  #provenOver = 0;
   #verifiedAtMs = -Infinity;
   #reading: Promise<boolean> | undefined;
   #flushing: Promise<boolean> | undefined;
@@ -157,6 +160,7 @@ export class PrefixLog {
   /** True when every purge up to the end that was read is known, so that the entry read along with it can be judged. */
   isProvenBy(endBytes: Uint8Array | null, asked: Asked): boolean | Promise<boolean> {
     const text = endBytes === null ? "" : Buffer.from(endBytes).toString("latin1");
+    if (this.#provenOver !== this.#connection) return this.#inTime(this.proveAnew());
     if (this.#pending.isDue) return this.#inTime(this.#flush().then(() => this.#catchUp(text, asked)));
     if (!this.#timeline.covers(text, asked.moves !== this.#moves)) return this.#inTime(this.#catchUp(text, asked));
     if (text === this.#timeline.proven?.text) this.#verifiedAtMs = Math.max(this.#verifiedAtMs, asked.atMs);
@@ -192,6 +196,7 @@ export class PrefixLog {
   }
 
   reconnected(): void {
+    this.#connection += 1;
     this.#pending.retryNow();
     if (this.#wasProven || !this.#pending.isEmpty) void this.proveAnew();
   }
@@ -218,6 +223,7 @@ export class PrefixLog {
       const client = this.#parts.client(this.endKey);
       if (client === undefined) return false;
       const sentAtMs = performance.now();
+      const connection = this.#connection;
       const { epoch, id } = this.#timeline.cursor;
       const reply = await guard.read("read-purges", () =>
         client.evaluate(VIEW, this.#keys, [epoch, id, String(RECORDS_PER_VIEW)]),
@@ -230,6 +236,7 @@ export class PrefixLog {
       if (conclusion === "arrived") {
         if (this.#timeline.generation !== before) this.#moves += 1;
         this.#wasProven = true;
+        this.#provenOver = connection;
         this.#verifiedAtMs = Math.max(this.#verifiedAtMs, sentAtMs);
         return true;
       }

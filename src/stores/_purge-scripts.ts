@@ -2,10 +2,11 @@
  * The purge log in Redis, one per prefix:
  *
  *     <prefix>:1:{<prefix>}:log    a stream of purges, the last some thousand
- *     <prefix>:1:{<prefix>}:pos    its end: <epoch>:<id of the last record>:<records ever written>
+ *     <prefix>:1:{<prefix>}:pos    its end: <epoch>:<id of the last record>:<records ever written>:<run of the server>
  *
  * Both are on one Cluster slot and have no expiry. Redis may evict them nevertheless: that is noticed, and the log begins
- * anew under another epoch, which purges all entries.
+ * anew under another epoch, which purges all entries. So it does when the server was started after the last record: what
+ * it has is a snapshot, and purges that came after that are not in it.
  *
  * A record has `n`, its number, and either `g`, the epoch that begins with it, or `m`, `h` for hard or `s` for soft, and
  * `t`, its targets as a JSON list.
@@ -19,9 +20,29 @@ import { redisScript, type RedisScript } from "./_redis-client.ts";
 /** Records read in one step. */
 export const RECORDS_PER_VIEW = 1000;
 
+/**
+ * `endOfLog()`: what is under the position key, but nothing when the server that has it was started after its last record.
+ * A replica that took over was running then, so its log goes on. Where INFO is not permitted the log is taken as it is.
+ * Redis tells its start in whole seconds: the end of that second counts.
+ */
+const READING = `
+local run, startedMs = '', 0
+local info = redis.pcall('INFO', 'server')
+if type(info) == 'string' then
+  run = string.sub(string.match(info, 'run_id:(%w+)') or '', 1, 8)
+  startedMs = (redis.call('TIME')[1] - (string.match(info, 'uptime_in_seconds:(%d+)') or 0) + 1) * 1000
+end
+local function endOfLog()
+  local pos = redis.call('GET', KEYS[1]) or ''
+  local lastMs, writtenIn = string.match(pos, '^%w+:(%d+)%-%d+:%d+:(%w+)$')
+  if lastMs and run ~= '' and writtenIn ~= run and tonumber(lastMs) < startedMs then return '' end
+  return pos
+end
+`;
+
 /** The end, the records from ARGV[2] on if the epoch is still ARGV[1] or else from the first, and the time of the server. */
-export const VIEW: RedisScript = redisScript(`
-local pos = redis.call('GET', KEYS[1]) or ''
+export const VIEW: RedisScript = redisScript(`${READING}
+local pos = endOfLog()
 local from = '-'
 if string.match(pos, '^(%w+):') == ARGV[1] then from = ARGV[2] end
 return {pos, redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', ARGV[3]), redis.call('TIME')}`);
@@ -29,7 +50,7 @@ return {pos, redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', ARGV[3]), redis.c
 /**
  * Ids come from the server's clock and never go back with it, nor past 2047 in a millisecond: readers make numbers of them.
  */
-const WRITING = `
+const WRITING = `${READING}
 local epoch, ms, seq, n
 local function append(...)
   local clock = redis.call('TIME')
@@ -39,19 +60,19 @@ local function append(...)
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], string.format('%.0f-%.0f', ms, seq), 'n', string.format('%.0f', n), ...)
 end
 local function theEnd()
-  return string.format('%s:%.0f-%.0f:%.0f', epoch, ms, seq, n)
+  return string.format('%s:%.0f-%.0f:%.0f', epoch, ms, seq, n) .. (run == '' and '' or ':' .. run)
 end
 local function begin()
   redis.call('DEL', KEYS[2])
   epoch, ms, seq, n = ARGV[2], 0, 0, 0
   append('g', epoch)
 end
-local pos = redis.call('GET', KEYS[1]) or ''
+local pos = endOfLog()
 `;
 
 /** Appends a record for each pair of mode and targets from ARGV[3] on, in a new epoch ARGV[2] if the log is not there. */
 export const PURGE: RedisScript = redisScript(`${WRITING}
-epoch, ms, seq, n = string.match(pos, '^(%w+):(%d+)%-(%d+):(%d+)$')
+epoch, ms, seq, n = string.match(pos, '^(%w+):(%d+)%-(%d+):(%d+)')
 if epoch and redis.call('EXISTS', KEYS[2]) == 1 then
   ms, seq, n = tonumber(ms), tonumber(seq), tonumber(n)
 else

@@ -9,7 +9,7 @@
 import type { StoreEntry } from "../types.ts";
 import { NOT_PURGED, POSITIONS_PER_MS, PURGED, PurgeTable } from "./_purge-table.ts";
 
-/** The end of the log: `<epoch>:<id>:<count>`. */
+/** The end of the log: `<epoch>:<id>:<count>`, and `:<run>` of the server where that is known. */
 export interface LogEnd {
   readonly text: string;
   readonly epoch: string;
@@ -40,7 +40,7 @@ export interface LogView {
 /** `arrived`: the position is proven. `again`: read on. `restart`: the log is lost or cut, begin a new one. */
 export type Conclusion = "arrived" | "again" | "restart";
 
-const END = /^([0-9a-z]{1,32}):((\d{1,13})-(\d{1,4})):(\d{1,15})$/;
+const END = /^([0-9a-z]{1,32}):((\d{1,13})-(\d{1,4})):(\d{1,15})(?::[0-9a-z]{1,8})?$/;
 const RECORD_ID = /^(\d{1,13})-(\d{1,4})$/;
 const COLON = 58;
 const DASH = 45;

@@ -63,6 +63,21 @@ describe("two caches that want to fill one key", () => {
     expect(store.leased()).toEqual([]);
   });
 
+  it("T56: give nobody who looks after a purge what was stored before it while others still looked", async () => {
+    const { one, two, store } = twoCaches();
+    const { answersAfter } = store;
+    let answer = (): void => {};
+    store.answersAfter = () => new Promise((resolve) => (answer = resolve));
+    const slow = two.get("/");
+    store.answersAfter = answersAfter;
+    expect(await two.get("/")).toMatchObject({ body: "ok", outcome: { stored: true } });
+    two.origin.replies("newer");
+    await one.cache.purge("all");
+    expect(await two.get("/")).toMatchObject({ body: "newer", outcome: { hit: false } });
+    answer();
+    expect((await slow).body).toBe("newer");
+  });
+
   it("renew a stale response once: the second sees that it was renewed since it looked", async () => {
     const shared = twoCaches({ route: { expire: 10, staleWhileRevalidate: "1h" } });
     const { one, two, store } = shared;
