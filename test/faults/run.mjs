@@ -1,5 +1,5 @@
 /** Breaks Redis in every way on purpose while real processes are under load: `npm run faults -- --help`. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 import { writeDocs } from "./harness/docs.mjs";
@@ -18,7 +18,8 @@ Exits with 1 when a client sees an error that the cache caused, or an expectatio
   --rows <numbers>    only these: 1,3
   --clients <names>   only these: ${CLIENTS.join(",")} (default: both)
   --json <file>       write the results there
-  --write-docs        write docs/reliability.md from this run; needs all rows and clients, not --short
+  --with <file>       take the rows that are not run now from results that --json wrote, of a run without --short
+  --write-docs        write docs/reliability.md; needs results of all rows and clients, not --short
   --list              what the rows are
   --help              show this help
 `;
@@ -28,6 +29,7 @@ const OPTIONS = {
   rows: { type: "string" },
   clients: { type: "string", default: CLIENTS.join(",") },
   json: { type: "string" },
+  with: { type: "string" },
   "write-docs": { type: "boolean", default: false },
   list: { type: "boolean", default: false },
   help: { type: "boolean", default: false },
@@ -50,11 +52,8 @@ async function main() {
     return 0;
   }
   const clients = chosen("clients", flags.clients.split(","), CLIENTS);
-  const isWhole = !flags.short && rows.length === ROWS.length && clients.length === CLIENTS.length;
-  if (flags["write-docs"] && !isWhole)
-    throw new Error("--write-docs needs a whole run: no --short, --rows or --clients.");
-
   const results = [];
+  const earlier = flags.with === undefined ? [] : JSON.parse(readFileSync(flags.with, "utf8"));
   for (const row of rows) {
     for (const client of clients) {
       const result = await runRow(row, client, flags.short);
@@ -62,14 +61,26 @@ async function main() {
       printResult(result);
     }
   }
-  printTable(results);
-  if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n`);
+  const all = together(earlier, results);
+  printTable(all);
+  if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(all, null, 2)}\n`);
   if (flags["write-docs"]) {
-    writeDocs(ROWS, results);
+    if (flags.short || all.length < ROWS.length * CLIENTS.length) {
+      throw new Error("--write-docs needs results of all rows and clients, and not --short.");
+    }
+    writeDocs(ROWS, all);
   }
-  const { text, isGood } = lastLine(results, rows.length, clients.length);
+  const rowCount = new Set(all.map(({ number }) => number)).size;
+  const { text, isGood } = lastLine(all, rowCount, new Set(all.map(({ client }) => client)).size);
   console.log(text);
   return isGood ? 0 : 1;
+}
+
+/** Results of an earlier run, with those of this one in their places. */
+function together(earlier, results) {
+  const isRunAgain = (old) => results.some(({ number, client }) => number === old.number && client === old.client);
+  const kept = earlier.filter((old) => !old.isShort && !isRunAgain(old));
+  return [...kept, ...results].sort((a, b) => a.number - b.number || b.client.localeCompare(a.client));
 }
 
 function chosenRows(flags) {

@@ -217,7 +217,7 @@ describe("another server in place of the first", () => {
 
   it("that was restarted from a snapshot lacks later purges, also when nobody is left who knows of them", async () => {
     const redis = await server({ keepsDirectory: true });
-    cleanups.push(() => redis.start().then(() => redis.stop()));
+    cleanups.push(() => redis.stop());
     const admin = await adminOf(redis);
     const [reader, purger] = [await process(redis.url), await process(redis.url)];
     await put(reader, "p k");
