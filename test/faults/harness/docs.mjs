@@ -59,7 +59,7 @@ function intro(clients) {
     [
       "- **Errors** are answers that the handler did not give: another status, a broken connection, the content of another request, a damaged body. They must be 0 in every row.",
       "- **Added** is how much longer requests to cached routes took than requests to the same handler without a cache, in the same process in the same seconds: the 50th and the 99th percentile of the one minus that of the other, and the most that any cached request took longer than the uncached ones under way at the same time. Latency counts from when a request was due, not from when it was sent. Near 0, and below, the figures are noise.",
-      "- A request that has to wait for Redis waits for the **deadline** of 100 ms at most, and for the first few requests only; then Redis is left out and asked every half second whether it is back.",
+      "- A round trip to Redis is waited for until the **deadline** of 100 ms and no longer. A hit is one round trip; a response that has to be made can be two, the look-up and the lease. After a few failures Redis is left out, so that nothing is waited for, and asked every half second whether it is back.",
       "- **Recovered after** is the time from the end of the fault to the first hit.",
       "- A **stale read** is one that began after a purge was acknowledged and brought what is older. Where a memory tier is in front of Redis it may be behind by its `maxStalenessMs`, which the check allows and nothing more.",
       "- After each row each process is closed and must end by itself, so no timer and no socket is left; no rejection may be unhandled.",

@@ -51,7 +51,7 @@ export const cut = {
   number: 5,
   title: "Connection reset in the middle of a reply",
   does: "The connection is reset 1 KB into a reply of 300 KB, again and again.",
-  expects: "A miss within the deadline; never a damaged body.",
+  expects: "A miss without a long wait; never a damaged body.",
   async run(world) {
     const redis = await world.redis();
     const proxy = await world.proxy(redis.port);
@@ -126,7 +126,7 @@ export const narrow = {
   number: 7,
   title: "Narrow network",
   does: "64 KB/s between application and Redis while a stored response of 1 MiB is asked for each second.",
-  expects: "Small hits never wait for the large reply longer than the deadline.",
+  expects: "Small requests wait for the large reply no longer than the deadline of each of their round trips.",
   async run(world) {
     const redis = await world.redis();
     const proxy = await world.proxy(redis.port);
