@@ -9,12 +9,13 @@ import type { Engine } from "./engine.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import { keyWith } from "./key.ts";
-import { groupName, purgeUri } from "./names.ts";
+import { groupName, namesOf, purgeUri } from "./names.ts";
 import { purge, type Purging } from "./purge.ts";
 import type { RouteRules } from "./route.ts";
 import { subjectOf } from "./write.ts";
 
 const NO_FIELDS: readonly string[] = [];
+const NO_BODY = new Uint8Array(0);
 const UNTOUCHED: HeadAction = { answered: false, fields: NO_FIELDS };
 
 /** What a route that writes purges, besides what its method and its response do. */
@@ -48,7 +49,7 @@ export class UnsafeRequest implements Fill {
   readonly #requestedAtMs: number;
   readonly #generation: string;
   /** The response as a representation of the target, to be stored once the old ones are purged. */
-  #representation: { head: ResponseHead; purging: Purging; capture: Capture } | undefined;
+  #representation: { head: ResponseHead; before: string; purging: Purging; capture: Capture } | undefined;
 
   constructor(plan: UnsafePlan) {
     const { engine, request } = plan;
@@ -60,9 +61,12 @@ export class UnsafeRequest implements Fill {
 
   head(head: ResponseHead, body?: Uint8Array): HeadAction {
     if (head.status < 200 || head.status > 399) return UNTOUCHED;
+    const { engine, route } = this.#plan;
+    const isRepresentation = this.#isStorable(head) && this.#isUnpurged(head);
+    const before = engine.purges.generation(engine.prefix);
     const purging = this.#purge(head);
-    if (this.#isStorable(head)) {
-      this.#representation = { head, purging, capture: new Capture(this.#plan.route.maxBodyBytes) };
+    if (isRepresentation) {
+      this.#representation = { head, before, purging, capture: new Capture(route.maxBodyBytes) };
       if (body !== undefined) {
         this.chunk(body);
         this.end();
@@ -78,10 +82,10 @@ export class UnsafeRequest implements Fill {
 
   end(): void {
     if (this.#representation === undefined) return;
-    const { head, purging, capture } = this.#representation;
+    const { head, before, purging, capture } = this.#representation;
     const store = (receipt: PurgeReceipt | undefined): void => {
-      // With another purge between the request and this one, the response may be from before that.
-      if (receipt === undefined || receipt.before !== this.#generation) return;
+      // With a purge in between that was not known, the response may be from before that.
+      if (receipt === undefined || receipt.before !== before) return;
       this.#fill(receipt.after).head(head, capture.body());
     };
     if (purging instanceof Promise) void purging.then(store);
@@ -111,6 +115,26 @@ export class UnsafeRequest implements Fill {
     const softly = purge(engine, declared, true);
     const hard = purge(engine, targets, false);
     return softly instanceof Promise ? softly.then(() => hard) : hard;
+  }
+
+  /** True while no purge since the request began is about its response. */
+  #isUnpurged({ fields }: ResponseHead): boolean {
+    const { engine, route, request, exchange } = this.#plan;
+    const { native, pattern } = exchange;
+    try {
+      const names = namesOf({ route, request, native, pattern }, fields);
+      const uri = purgeUri(engine, route, request);
+      const candidate = { meta: {}, body: NO_BODY, names, uri, generation: this.#generation };
+      return engine.purges.judge(engine.prefix, "", candidate) === "valid";
+    } catch (error) {
+      engine.report?.({
+        type: "callback-failed",
+        callback: "tags",
+        subject: subjectOf(request),
+        error: asError(error),
+      });
+      return false;
+    }
   }
 
   #requestOf(uri: string): CacheRequest {

@@ -262,6 +262,32 @@ export function purging(setup: Setup): void {
     expect(await hits(world, "/list")).toEqual([false]);
   });
 
+  it("a route that refreshes does not store what was purged while its handler ran, and minds no other purge", async () => {
+    const options = { expire: "1h", tags: ["user:7"] } as const;
+    let meanwhile = async (): Promise<void> => {};
+    let run = 0;
+    const world = await setup.start([
+      {
+        path: "/users/:id",
+        handler: async (seen) => {
+          run += 1;
+          const text = `${seen.method} ${run}`;
+          if (seen.method === "PUT") await meanwhile();
+          return { text };
+        },
+        make: (cached, rest) => byMethod(cached, options, rest),
+      },
+    ]);
+    await world.get("/users/7");
+
+    meanwhile = () => world.cache.purge({ tag: "other" });
+    await world.send("/users/7", { method: "PUT" });
+    await until(async () => (await world.get("/users/7")).text === "PUT 2");
+    meanwhile = () => world.cache.purge({ tag: "user:7" });
+    await world.send("/users/7", { method: "PUT" });
+    expect((await world.get("/users/7")).text).toBe("GET 4");
+  });
+
   it.each<{ what: unknown; says: string }>([
     { what: undefined, says: "purge(what)" },
     { what: {}, says: "purge(what)" },
