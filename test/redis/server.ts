@@ -1,6 +1,7 @@
 /** Real Redis servers for tests: found, started on a free port, frozen, killed. */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -41,6 +42,8 @@ export interface RedisServerOptions {
 
 const BINARIES = ["redis-server", "valkey-server"];
 const UP_WITHIN_MS = 10_000;
+const FIRST_PORT = 20_000;
+const LAST_PORT = 32_000;
 
 /** A test run that ends early must not leave servers behind. */
 const onceAtExit = new Set<() => void>();
@@ -137,18 +140,23 @@ function commandLine(port: number, directory: string, options: RedisServerOption
   return [...words, ...(options.config ?? [])];
 }
 
-/** A port nothing listens on at this moment. */
+/**
+ * A port nothing listens on at this moment. It is below the ports that systems give to outgoing connections: of those, one
+ * may be taken between this answer and the server's start, and a client that tries a closed one can reach itself.
+ */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(FIRST_PORT, LAST_PORT);
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
-  const address = server.address();
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  if (address === null || typeof address === "string") throw new Error("No free port.");
-  return address.port;
 }
 
 async function answering(port: number, child: ChildProcess): Promise<void> {
