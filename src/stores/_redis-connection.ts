@@ -28,6 +28,8 @@ type State = "closed" | "connecting" | "connected" | "failed" | "unusable";
 const STORE_NAME = "redis";
 /** A connection that is not up and has said nothing for this long is reported, and made anew if it is ours. */
 const SILENCE_MS = 5000;
+/** For the client that takes the place of one that is dead in part; each further one gets twice the time. */
+const FIRST_PATIENCE_MS = 1000;
 const FIRST_REBUILD_MS = 250;
 const LAST_REBUILD_MS = 5000;
 const CLOSE_GRACE_MS = 1000;
@@ -119,7 +121,8 @@ export class RedisConnection {
     }
   }
 
-  async #replace(make: () => unknown): Promise<void> {
+  /** Makes a client to take over from the present one; while none is ready within its time, another one with more of it. */
+  async #replace(make: () => unknown, patienceMs: number = FIRST_PATIENCE_MS): Promise<void> {
     let replacement: RedisClient | undefined;
     let stopObserving = (): void => {};
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -136,6 +139,11 @@ export class RedisConnection {
       if (this.#state === "failed" && this.client !== undefined) this.#state = "connected";
       if (this.#client === undefined) this.#makeLater();
     };
+    const dropForAnother = (): void => {
+      if (!end()) return;
+      void replacement?.close(0);
+      void this.#replace(make, Math.min(SILENCE_MS, patienceMs * 2));
+    };
     const adopt = (client: RedisClient): void => {
       if (!end()) return;
       void this.#letGo();
@@ -150,7 +158,8 @@ export class RedisConnection {
       }
       if (client === undefined) return drop();
       replacement = client;
-      timer = setTimeout(drop, SILENCE_MS);
+      // It may have begun with the very node that is dead, and wait for it.
+      timer = setTimeout(dropForAnother, patienceMs);
       timer.unref?.();
       stopObserving = client.observe({ onReady: () => adopt(client), onTrouble: () => {}, onEnd: drop });
       if (client.isReady()) adopt(client);
