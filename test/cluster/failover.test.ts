@@ -151,16 +151,27 @@ async function prefixOn(master: ClusterNode): Promise<string> {
   }
 }
 
-/** By member: the items whose entries are on another node. */
+/** By member: the items whose entries are on another node, and guarded apart from what is on this one. */
 async function itemsNotOn(node: ClusterNode): Promise<ReadonlyMap<string, ReadonlySet<number>>> {
-  const keys = (await command(node.port, "KEYS", "*")) as string[];
-  return new Map(
-    members.map(({ name, prefix }) => {
-      const there = keys.filter((key) => key.startsWith(`${prefix}:`)).map((key) => /\/item\/(\d+)/.exec(key)?.[1]);
-      const all = Array.from({ length: ITEMS }, (_, item) => item);
-      return [name, new Set(all.filter((item) => !there.includes(String(item))))];
-    }),
+  const keys = await Promise.all(
+    (await cluster.masters()).map(async (master) => [master, await keysOn(master)] as const),
   );
+  const apart = new Map(members.map(({ name }) => [name, new Set<number>()]));
+  for (const [master, own] of keys) {
+    if (master === node) continue;
+    for (const key of own) {
+      const item = /\/item\/(\d+)/.exec(key)?.[1];
+      const member = members.find(({ prefix }) => key.startsWith(`${prefix}:`));
+      if (item !== undefined && member !== undefined && (await cluster.isGuardedAlone(key))) {
+        apart.get(member.name)!.add(Number(item));
+      }
+    }
+  }
+  return apart;
+}
+
+async function keysOn(master: ClusterNode): Promise<readonly string[]> {
+  return (await command(master.port, "KEYS", "*")) as string[];
 }
 
 function report(what: string, answers: readonly Answer[], faultAtMs: number): void {

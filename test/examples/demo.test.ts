@@ -47,13 +47,15 @@ describe.each([
   it("answers each route of the start page with a miss, then a hit, and its twin with the same bytes", async () => {
     expect(links).toHaveLength(11);
     for (const path of links) {
-      const [miss, hit, twin] = [await get(path), await get(path), await get(`/uncached${path}`)];
+      const isFunction = FUNCTION_ROUTES.some((route) => path.startsWith(route));
+      const miss = await get(path);
+      const hit = isFunction ? await get(path) : await getHit(path);
+      const twin = await get(`/uncached${path}`);
       expect([path, miss.status, hit.status, twin.status]).toEqual([path, 200, 200, 200]);
       expect(hit.body.equals(miss.body), path).toBe(true);
       expect(twin.body.equals(miss.body), path).toBe(true);
       expect([path, twin.cache]).toEqual([path, null]);
-      const expected = FUNCTION_ROUTES.some((route) => path.startsWith(route)) ? [null, null] : ["Miss", "Hit"];
-      expect([path, miss.cache, hit.cache]).toEqual([path, ...expected]);
+      expect([path, miss.cache, hit.cache]).toEqual([path, ...(isFunction ? [null, null] : ["Miss", "Hit"])]);
     }
   });
 
@@ -161,6 +163,15 @@ describe.each([
     readonly fields: Headers;
     readonly cache: string | null;
     readonly body: Buffer;
+  }
+
+  /** A look-up has 100 ms, which a busy machine may need for something else; then the response is made anew, and stored. */
+  async function getHit(path: string): Promise<Answer> {
+    for (let triesLeft = 2; triesLeft > 0; triesLeft -= 1) {
+      const answer = await get(path);
+      if (answer.cache === "Hit") return answer;
+    }
+    return get(path);
   }
 
   async function get(path: string, cookie?: string): Promise<Answer> {

@@ -1,5 +1,6 @@
 /** A real Redis Cluster for tests: three masters with a replica each, which can be frozen, killed and resharded. */
 
+import { clusterSlot } from "../../src/stores/_cluster-slot.ts";
 import { command, type Reply } from "./command.ts";
 import { freePort, type RedisServer, startRedis } from "./server.ts";
 import { until } from "./store.ts";
@@ -7,6 +8,8 @@ import { until } from "./store.ts";
 const MASTERS = 3;
 const NODES = 6;
 const SLOTS = 16_384;
+/** A store has one guard for that many slots in a row; where a master's slots begin among them, it is for both masters. */
+const GUARDED_SLOTS = 512;
 const READY_WITHIN_MS = 20_000;
 const MIGRATE_TIMEOUT_MS = 5000;
 
@@ -23,6 +26,8 @@ export interface RedisCluster {
   masterOf(keyOrSlot: string | number): Promise<ClusterNode>;
   /** The nodes that serve slots now. */
   masters(): Promise<readonly ClusterNode[]>;
+  /** True when the range of slots that a store guards as one with the slot of `key` is on one master as a whole. */
+  isGuardedAlone(key: string): Promise<boolean>;
   /** The replicas of a node, up or not. */
   replicasOf(master: ClusterNode): Promise<readonly ClusterNode[]>;
   /** Opens the move of a slot: clients meet MOVED, ASK and TRYAGAIN until it is finished. */
@@ -159,6 +164,11 @@ class Cluster implements RedisCluster {
   async masters(): Promise<readonly ClusterNode[]> {
     const states = await this.topology();
     return states.filter(({ slotRanges }) => slotRanges.length > 0).map(({ node }) => node);
+  }
+
+  async isGuardedAlone(key: string): Promise<boolean> {
+    const firstSlot = clusterSlot(key) - (clusterSlot(key) % GUARDED_SLOTS);
+    return (await this.masterOf(firstSlot)) === (await this.masterOf(firstSlot + GUARDED_SLOTS - 1));
   }
 
   async replicasOf(master: ClusterNode): Promise<readonly ClusterNode[]> {
