@@ -92,6 +92,8 @@ export class Timeline {
   /** The last record that was read, which may be ahead of the proven end. */
   #readId = "0-0";
   #readCount = 0;
+  /** Of the last purge of our own; ahead of the proven end while purges of others before it are not read yet. */
+  #ownPosition = 0;
   readonly #leftEpochs: string[] = [];
 
   get proven(): LogEnd | undefined {
@@ -147,6 +149,7 @@ export class Timeline {
   takeOwn(before: LogEnd, after: LogEnd, soft: boolean, targets: readonly string[]): boolean {
     if (this.#proven === undefined || after.epoch !== this.#epoch) return false;
     this.#table.apply(after.position, soft, targets);
+    this.#ownPosition = after.position;
     if (before.text !== this.#proven.text) return true;
     if (after.count > this.#readCount) {
       this.#readCount = after.count;
@@ -166,7 +169,7 @@ export class Timeline {
   judge(key: string, entry: StoreEntry): number {
     if (this.#proven === undefined) return PURGED;
     const { generation } = entry;
-    if (generation === this.#generation) return NOT_PURGED;
+    if (generation === this.#generation && this.#ownPosition <= this.#proven.position) return NOT_PURGED;
     // An entry without a generation counts as older than any purge.
     if (generation === undefined) return this.hasLeftEpochs ? PURGED : this.#table.judge(0, key, entry);
     const position = positionIn(generation, this.#epoch);
@@ -186,6 +189,7 @@ export class Timeline {
     this.#epoch = epoch;
     this.#readId = "0-0";
     this.#readCount = 0;
+    this.#ownPosition = 0;
     this.#table = new PurgeTable();
     this.doubt();
   }

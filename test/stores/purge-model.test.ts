@@ -36,11 +36,12 @@ interface Design {
   read(): unknown;
   /** Whether an entry may be served, given what was read along with it. */
   isValid(kept: Kept, along: unknown): boolean;
-  /** The store loses something. */
-  lose?(what: Loss): void;
+  /** Something happens in the store. */
+  befall?(what: Event): void;
 }
 
-type Loss = "end" | "log" | "both";
+/** Which of the two keys of the log is lost, or that another process purges another tag. */
+type Event = "end" | "log" | "both" | "other purge";
 
 /** The two keys of a purge log, and the scripts as single steps. */
 class ModelRedis {
@@ -55,10 +56,10 @@ class ModelRedis {
     return { end, records: this.log.filter(({ position }) => position >= from) };
   }
 
-  purge(): { before: string; after: string } {
+  purge(targets: readonly string[]): { before: string; after: string } {
     if (this.end === undefined || this.log.length === 0) this.#begin();
     const before = this.end ?? "";
-    this.#append(TARGETS);
+    this.#append(targets);
     return { before, after: this.end ?? "" };
   }
 
@@ -85,12 +86,18 @@ class ModelRedis {
 interface LogVariant {
   readonly timeline?: () => Timeline;
   readonly generationAtStore?: boolean;
+  /** All is in the process of the purger, and hits are judged without reading the end of the log. Default false. */
+  readonly inMemory?: boolean;
 }
 
-function purgeLog({ timeline = () => new Timeline(), generationAtStore = false }: LogVariant = {}): Design {
+function purgeLog({
+  timeline = () => new Timeline(),
+  generationAtStore = false,
+  inMemory = false,
+}: LogVariant = {}): Design {
   const redis = new ModelRedis();
   const timelines = [0, 1, 2, 3].map(() => timeline());
-  const of = (process: number): Timeline => timelines[process]!;
+  const of = (process: number): Timeline => timelines[inMemory ? PURGER : process]!;
   const follow = (process: number): void => {
     for (let round = 0; round < 10; round += 1) {
       const { epoch, id } = of(process).cursor;
@@ -112,7 +119,7 @@ function purgeLog({ timeline = () => new Timeline(), generationAtStore = false }
     lookUp: (process) => (generationAtStore ? undefined : generation(process)),
     mark: (process, remembered) => (generationAtStore ? generation(process) : remembered),
     purge: () => {
-      receipt = redis.purge();
+      receipt = redis.purge(TARGETS);
     },
     acknowledge: () => {
       const [before, after] = [parseLogEnd(receipt.before), parseLogEnd(receipt.after)];
@@ -124,11 +131,15 @@ function purgeLog({ timeline = () => new Timeline(), generationAtStore = false }
     },
     read: () => redis.end ?? "",
     isValid: ({ mark }, along) => {
-      if (!of(0).covers(String(along), false)) follow(0);
+      if (!inMemory && !of(0).covers(String(along), false)) follow(0);
       const entry: StoreEntry = { meta: {}, body: BODY, names: [TAG], generation: String(mark) };
       return of(0).judge(KEY, entry) === NOT_PURGED;
     },
-    lose: (what) => {
+    befall: (what) => {
+      if (what === "other purge") {
+        redis.purge(["n#b"]);
+        return;
+      }
       if (what !== "log") redis.end = undefined;
       if (what !== "end") redis.log = [];
     },
@@ -166,10 +177,10 @@ function keySet(): Design & { readonly drops: true } {
 
 const READER = 0;
 const PURGER = 3;
-const LOSER = 4;
+const FATE = 4;
 
 /** Runs one interleaving; true when a read served what a purge had ended. */
-function servesStale(design: Design, schedule: readonly number[], loss: Loss): boolean {
+function servesStale(design: Design, schedule: readonly number[], event: Event): boolean {
   let version = 1;
   let acknowledged = 1;
   let kept: Kept | undefined;
@@ -208,7 +219,7 @@ function servesStale(design: Design, schedule: readonly number[], loss: Loss): b
     steps[actor] = step + 1;
     if (actor === READER) [startRead, endRead][step]?.();
     else if (actor === PURGER) purge(step);
-    else if (actor === LOSER) design.lose?.(loss);
+    else if (actor === FATE) design.befall?.(event);
     else write(actor, step);
   }
   startRead();
@@ -228,13 +239,13 @@ function* interleavings(steps: readonly number[], done: readonly number[] = []):
 function staleSchedules(
   design: () => Design,
   steps: readonly number[],
-  loss: Loss = "both",
+  event: Event = "both",
 ): { schedules: number; stale: number } {
   let schedules = 0;
   let stale = 0;
   for (const schedule of interleavings(steps)) {
     schedules += 1;
-    if (servesStale(design(), schedule, loss)) stale += 1;
+    if (servesStale(design(), schedule, event)) stale += 1;
   }
   return { schedules, stale };
 }
@@ -242,9 +253,9 @@ function staleSchedules(
 /** Reader, two writers, purger. */
 const ALL_FOUR = [2, 3, 3, 3];
 const SCHEDULES = 92_400;
-/** Reader, a writer, purger, loss of data. */
-const WITH_LOSS = [2, 3, 0, 3, 1];
-const SCHEDULES_WITH_LOSS = 5040;
+/** Reader, a writer, purger, what befalls the store. */
+const WITH_EVENT = [2, 3, 0, 3, 1];
+const SCHEDULES_WITH_EVENT = 5040;
 
 /** Takes what it has read for all there is. */
 class WithoutProof extends Timeline {
@@ -257,6 +268,13 @@ class WithoutProof extends Timeline {
 class WithoutReading extends Timeline {
   override covers(): boolean {
     return this.proven !== undefined;
+  }
+}
+
+/** Takes an entry of the proven generation for valid also when its own purges are ahead of it. */
+class WithoutOwnPurges extends Timeline {
+  override judge(key: string, entry: StoreEntry): number {
+    return entry.generation === this.generation ? NOT_PURGED : super.judge(key, entry);
   }
 }
 
@@ -289,13 +307,26 @@ describe("every interleaving of two writers, a purger and a reader", () => {
 });
 
 describe("every interleaving with a loss of data", () => {
-  it.each<Loss>(["end", "log", "both"])("the purge log serves nothing that was purged when %s is lost", (loss) => {
-    const result = staleSchedules(() => purgeLog(), WITH_LOSS, loss);
-    expect(result).toEqual({ schedules: SCHEDULES_WITH_LOSS, stale: 0 });
+  it.each<Event>(["end", "log", "both"])("the purge log serves nothing that was purged when %s is lost", (event) => {
+    const result = staleSchedules(() => purgeLog(), WITH_EVENT, event);
+    expect(result).toEqual({ schedules: SCHEDULES_WITH_EVENT, stale: 0 });
   });
 
   it("without proof of arrival it would", () => {
-    const { stale } = staleSchedules(() => purgeLog({ timeline: () => new WithoutProof() }), WITH_LOSS, "log");
+    const { stale } = staleSchedules(() => purgeLog({ timeline: () => new WithoutProof() }), WITH_EVENT, "log");
+    expect(stale).toBeGreaterThan(0);
+  });
+});
+
+describe("every interleaving with a purge of another tag by another process", () => {
+  it("T56: a hit in memory is no older than the last purge of its own process", () => {
+    const result = staleSchedules(() => purgeLog({ inMemory: true }), WITH_EVENT, "other purge");
+    expect(result).toEqual({ schedules: SCHEDULES_WITH_EVENT, stale: 0 });
+  });
+
+  it("if only purges before the proven end counted, it would be", () => {
+    const timeline = (): Timeline => new WithoutOwnPurges();
+    const { stale } = staleSchedules(() => purgeLog({ inMemory: true, timeline }), WITH_EVENT, "other purge");
     expect(stale).toBeGreaterThan(0);
   });
 });

@@ -163,8 +163,14 @@ describe("conclusions", () => {
     const timeline = timelineAtThree();
     expect(timeline.takeOwn(end("a:5-0:5"), end("a:6-0:6"), false, ["n#a"])).toBe(true);
     expect(timeline.generation).toBe("a:3-0");
-    expect(timeline.judge("k", { ...entry("a:2-0") })).toBe(PURGED);
+    for (const generation of ["a:2-0", "a:3-0"]) expect(timeline.judge("k", entry(generation))).toBe(PURGED);
     expect(timeline.takeOwn(end("b:1-0:1"), end("b:2-0:2"), false, ["n#a"])).toBe(false);
+
+    // Read only as far as the purge of another before it.
+    expect(timeline.take(view("a:5-0:5", [record(3, "n#a"), record(4, "n#b"), record(5, "n#b")]))).toBe("arrived");
+    expect(timeline.judge("k", entry("a:5-0"))).toBe(PURGED);
+    expect(timeline.take(view("a:6-0:6", [record(5, "n#b"), record(6, "n#a")]))).toBe("arrived");
+    expect(timeline.judge("k", entry("a:6-0"))).toBe(NOT_PURGED);
   });
 });
 

@@ -1,5 +1,7 @@
 /** Two tiers and purges by other processes: how long a hit in memory may miss one, and what happens while Redis is away. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { createClient } from "redis";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 
@@ -88,12 +90,6 @@ async function server(): Promise<RedisServer> {
   return started;
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
-
 /** Reads without a break; returns how long after `sinceMs` the last read began that still found `text`. */
 async function lastSeenMs(
   reader: Process,
@@ -141,6 +137,21 @@ describe("a purge by another process", () => {
     expect(Math.max(...seenMs)).toBeLessThanOrEqual(maxStalenessMs);
     // Else nothing was in memory, and the bound was kept by accident.
     expect(seenMs.filter((ms) => ms > 0).length).toBeGreaterThan(purges / 4);
+  });
+
+  it("right before one by this process delays the latter not at all", async () => {
+    const prefix = ownPrefix();
+    const [other, own] = await Promise.all([
+      aProcess({}, { prefix }),
+      aProcess({ maxStalenessMs: 60_000 }, { prefix }),
+    ]);
+    await own.fill("a", "old");
+    expect(textOf(own.upper.get(own.key("a")))).toBe("old");
+    await other.purge([{ kind: "name", text: "#another" }]);
+    await own.purge([{ kind: "name", text: "#tag" }]);
+    expect(await own.text("a")).toBeUndefined();
+    await own.fill("a", "new");
+    expect(await own.text("a")).toBe("new");
   });
 
   it("is noticed by the first read after a rest, whatever the length of the rest", async () => {
