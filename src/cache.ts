@@ -13,7 +13,8 @@ import { EventHub, type CacheEvents } from "./events.ts";
 import type { CachedFunction, FunctionCacheContext, FunctionEvent, FunctionOptions } from "./functions/contract.ts";
 import { wrapFunction } from "./functions/wrap.ts";
 import { logEvent } from "./log.ts";
-import { refuseUnknown, requireBoolean } from "./option-checks.ts";
+import { refuseUnknown } from "./known-options.ts";
+import { requireBoolean } from "./option-checks.ts";
 import { resolveCacheOptions, type CacheOptions } from "./options.ts";
 import {
   purgeTargets,
@@ -29,6 +30,7 @@ import type { CacheRequest, PurgeTarget } from "./types.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */
 export interface Cache {
+  /** Namespace of every key, as given to `createCache()`. */
   readonly prefix: string;
   /**
    * A route whose lifetime the developer gives, for adapters: `cached(options)` of a framework calls this.
@@ -39,7 +41,8 @@ export interface Cache {
   /** A route whose responses state their own lifetime (RFC 9111 §4.2.1). */
   routeByHeaders<Request = unknown>(options?: RouteOptions<Request>): Route;
   /**
-   * A function whose results are cached under `name` and its arguments.
+   * A function whose results are cached under `name` and its arguments. `name` is unique in the cache and the same in all
+   * processes that share the store.
    *
    * @example
    * const rates = cache.wrap("rates", fetchRates, { expire: "10m" });
@@ -53,7 +56,8 @@ export interface Cache {
   ): CachedFunction<Args, Awaited<Result>>;
   /**
    * A route that writes, for adapters: `cached.purges(options)` of a framework calls this. Its handler always runs; when it
-   * has answered with 2xx or 3xx, what the options name is purged before the client has the end of the response.
+   * has answered with 2xx or 3xx, what the options name is purged before the client has the end of the response. What the
+   * store does not acknowledge in time is a `purge-failed` event, and the response is sent all the same.
    */
   routeOfWrites<Request = unknown>(options: PurgesOptions<Request>): Route;
   /**
@@ -63,7 +67,8 @@ export interface Cache {
   routeOfRefresh<Request = unknown>(options: RouteOptions<Request>): Route;
   /**
    * Purges stored responses and function results. Costs the same whatever it covers. When it resolves, no reader in any
-   * process that shares the store is given what was asked for before.
+   * process that shares the store is given what was asked for before; with `tiered()`, none of this process, and of the
+   * others none after `maxStalenessMs`.
    *
    * @throws `ERR_PURGE_NOT_ACKNOWLEDGED` when the store did not acknowledge it; it is then tried again before the store is
    * next read. Or when the selection is wrong, naming property, value and cure.
@@ -77,9 +82,13 @@ export interface Cache {
    * Node's request, Hono's context, a `Request`.
    */
   tag(request: object, ...tags: string[]): void;
-  /** Everything the cache does, as it happens. */
+  /**
+   * Everything the cache does, as it happens.
+   *
+   * @example cache.events.on("purge-failed", ({ error }) => console.error(error.message));
+   */
   readonly events: CacheEvents;
-  /** Releases what the store holds open. */
+  /** Releases what the store holds open, and ends the clients it made; a client of yours stays open. Once per cache, at the end. */
   close(): Promise<void>;
 }
 

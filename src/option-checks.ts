@@ -1,7 +1,7 @@
 /** Checks that options share. Each mistake throws, naming option, value and cure. */
 
 import { durationSeconds, type Duration } from "./duration.ts";
-import { invalidOption, unknownOption } from "./errors.ts";
+import { invalidOption } from "./errors.ts";
 import { isFieldName } from "./rfc9111/fields.ts";
 import type { RequestDirectiveMode } from "./types.ts";
 
@@ -53,13 +53,4 @@ export function requireMethods(where: string, value: unknown, names: readonly st
   if (typeof value === "object" && methods !== null && names.every((name) => typeof methods[name] === "function"))
     return;
   throw invalidOption(where, `an object with ${names.join("(), ")}()`, value, cure);
-}
-
-export function refuseUnknown(caller: string, options: unknown, known: Readonly<Record<string, true>>): void {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw invalidOption(caller, "an object of options", options, 'For example { expire: "5m" }.');
-  }
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(known, name)) throw unknownOption(caller, name, Object.keys(known));
-  }
 }

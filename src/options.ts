@@ -3,14 +3,8 @@ import { SESSION_COOKIES } from "./engine/bypass.ts";
 import type { IdentityRules } from "./engine/engine.ts";
 import { invalidOption } from "./errors.ts";
 import type { AnyClass } from "./functions/contract.ts";
-import {
-  directiveMode,
-  isTexts,
-  positiveInteger,
-  refuseUnknown,
-  requireBoolean,
-  requireMethods,
-} from "./option-checks.ts";
+import { refuseUnknown } from "./known-options.ts";
+import { directiveMode, isTexts, positiveInteger, requireBoolean, requireMethods } from "./option-checks.ts";
 import { isFieldName } from "./rfc9111/fields.ts";
 import { memoryStore } from "./stores/memory.ts";
 import type { CacheStore, Logger, RequestDirectiveMode } from "./types.ts";

@@ -1,14 +1,20 @@
 import { routeName } from "./engine/names.ts";
 import type { WriteRules } from "./engine/invalidate.ts";
 import { invalidOption } from "./errors.ts";
-import { isTexts, refuseUnknown, requireBoolean } from "./option-checks.ts";
+import { refuseUnknown } from "./known-options.ts";
+import { isTexts, requireBoolean } from "./option-checks.ts";
 import { normaliseQuery } from "./rfc9111/cache-key.ts";
 import { MAX_TAG_LENGTH, tagName } from "./tags.ts";
 import type { PurgeTarget } from "./types.ts";
 
-/** What to purge; several of these purge all they name. */
+/**
+ * What to purge; several of these purge all they name. A cache has its own: other prefixes are not touched.
+ *
+ * @example
+ * await cache.purge({ tags: ["user:7", "team:2"], prefix: "/reports" });
+ */
 export interface PurgeSelection {
-  /** Responses and function results with this tag. */
+  /** Responses and function results with this tag: 1 to 256 characters. */
   readonly tag?: string;
   readonly tags?: readonly string[];
   /**
@@ -19,10 +25,11 @@ export interface PurgeSelection {
   readonly urls?: readonly string[];
   /** The responses of one route: its `name`, or its pattern on frameworks that tell it (`/users/:id` on Express and Hono). */
   readonly route?: string;
-  /** Responses whose path is this one or below it: `/users` covers `/users/7?x=1` and not `/usersAbc`. */
+  /** Responses whose path is this one or below it, on any host or, as an absolute URL, on one: `/users` covers `/users/7?x=1` and not `/usersAbc`. */
   readonly prefix?: string;
 }
 
+/** How to purge. */
 export interface PurgeOptions {
   /** True keeps what is purged as stale, for `staleWhileRevalidate` and `staleIfError`. Default false. */
   readonly soft?: boolean;

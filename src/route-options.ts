@@ -2,13 +2,13 @@ import { durationSeconds, ONE_YEAR_SECONDS, type Duration } from "./duration.ts"
 import type { CandidateResponse, RouteRules } from "./engine/route.ts";
 import { invalidOption } from "./errors.ts";
 import { canonicalText } from "./functions/canonical-text.ts";
+import { refuseUnknown } from "./known-options.ts";
 import {
   directiveMode,
   fieldNames,
   isTexts,
   optionalSeconds,
   positiveInteger,
-  refuseUnknown,
   requireBoolean,
   requireFunction,
   secondsOrNothing,
@@ -64,7 +64,7 @@ export interface RouteOptions<Request = unknown> {
   readonly cacheGroups?: boolean;
   /** Further statuses to store, for the route's lifetime or one of their own: `[404]`, `{ 404: "1m" }`. */
   readonly statuses?: readonly number[] | Readonly<Record<number, Duration>>;
-  /** What `Cache-Control` of a request may do on this route. */
+  /** What `Cache-Control` of a request may do on this route. Default: the cache's. */
   readonly requestDirectives?: RequestDirectiveMode;
   /** What browsers are told instead of the remaining lifetime: a shorter one, or `"no-cache"` to ask each time. */
   // "no-cache" is a text like any Duration to the compiler, and named for people.
@@ -72,7 +72,7 @@ export interface RouteOptions<Request = unknown> {
   readonly browser?: Duration | "no-cache";
   /** Lifetime for CDNs, sent as `CDN-Cache-Control` (RFC 9213). */
   readonly cdn?: Duration;
-  /** A larger body is served, not stored. Bytes. */
+  /** A larger body is served, not stored. Bytes; default: the cache's. */
   readonly maxBodyBytes?: number;
   /**
    * Targeted fields that come before `Cache-Control`, in this order (RFC 9213): `["shop-cache-control"]`. They are passed

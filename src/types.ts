@@ -44,8 +44,9 @@ export interface StoredResponse {
   readonly requestedAtMs: number;
   /** When its head arrived. */
   readonly receivedAtMs: number;
-  /** RFC 9111 §4.2.3. */
+  /** Age when its head arrived (RFC 9111 §4.2.3). */
   readonly correctedInitialAgeSeconds: number;
+  /** RFC 9111 §4.2.1. */
   readonly freshnessLifetimeSeconds: number;
   /** `"route"`: a developer's lifetime, so we answer as the origin; `"fields"`: the response's own, so we send `Age`. */
   readonly lifetimeFrom: "route" | "fields";
@@ -88,7 +89,13 @@ export type ReuseDecision =
   | { readonly action: "forward"; readonly because: ForwardReason }
   | { readonly action: "gateway-timeout" };
 
-/** How the caller's request directives count. See `docs` on `requestDirectives`. */
+/**
+ * How the `Cache-Control` of a request counts (RFC 9111 §5.2.1).
+ *
+ * - `bypass`: `no-cache` or `no-store` leaves the cache out for this request
+ * - `rfc9111`: `no-cache` revalidates; `max-age`, `min-fresh`, `max-stale` and `only-if-cached` are obeyed
+ * - `ignore`: clients cannot make the handler run
+ */
 export type RequestDirectiveMode = "bypass" | "rfc9111" | "ignore";
 
 /** The end of every path: what happened, in the words of RFC 9211. */
@@ -102,7 +109,7 @@ export interface Outcome {
   readonly stored: boolean;
   /** True when this request waited for another one's response. */
   readonly collapsed: boolean;
-  /** Freshness lifetime left; negative when a stale response was served. */
+  /** Freshness lifetime left, in seconds; negative when a stale response was served (RFC 9211 §2.4). */
   readonly ttlSeconds?: number;
   /** A short token that says why: `set-cookie`, `authorization`, `too-large`, … */
   readonly detail?: string;
@@ -223,9 +230,11 @@ export interface CacheStore {
   open?(report: (event: StoreEvent) => void): void;
   /** False while the store keeps nothing, because it is not connected, say. Left out: it always keeps what it can. */
   isAvailable?(): boolean;
+  /** What is kept under `key`; undefined when there is nothing, it is past its retention or purged, or the store has trouble. */
   get(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined>;
-  /** Keeps `entry` for at most `retainMs`, replacing what was there. */
+  /** Keeps `entry` for at most `retainMs` milliseconds, replacing what was there. */
   put(key: string, entry: StoreEntry, retainMs: number): void | Promise<void>;
+  /** Removes what is under `key`. No purge: one that is being written meanwhile may land after it. */
   delete(key: string): void | Promise<void>;
   /** Where entries can be purged. Left out: the cache keeps a log of its own, which holds in its process only. */
   readonly purges?: PurgeLog;
@@ -235,7 +244,7 @@ export interface CacheStore {
   close?(): void | Promise<void>;
 }
 
-/** Anything with these three; `console` and pino both fit. */
+/** Where log lines go: anything with these three; `console` and pino both fit. */
 export interface Logger {
   debug(message: string): void;
   info(message: string): void;

@@ -43,7 +43,8 @@ export interface Cached<Request, Rest extends unknown[], Result> {
   with(defaults: RouteArgument<Request>): Cached<Request, Rest, Result>;
   /**
    * For routes that write: the handler always runs, and after its 2xx or 3xx what the options name is purged, before the
-   * client has the end of the response.
+   * client has the end of the response. What the store does not acknowledge in time is a `purge-failed` event, and the
+   * response is sent all the same.
    *
    * @example cached.purges({ tags: (request) => [`user:${request.params.id}`] })
    */

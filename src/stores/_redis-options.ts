@@ -121,11 +121,12 @@ export function boundedOption(
 
 const MIN_INTEGRITY_KEY_BYTES = 16;
 
-/** The bytes of the key; undefined when there is none. Never prints it. */
-export function integrityKeyBytes(value: unknown): Uint8Array | undefined {
-  if (value === undefined) return undefined;
+/** The bytes of the key. Never prints it. */
+export function integrityKeyBytes(value: unknown): Uint8Array {
   if (typeof value !== "string" && !(value instanceof Uint8Array)) {
-    throw invalidIntegrityKey(value === null ? "null" : `a value of type ${typeof value}`);
+    throw invalidIntegrityKey(
+      value === null || value === undefined ? String(value) : `a value of type ${typeof value}`,
+    );
   }
   // A copy: bytes somebody writes to later must not turn all entries into misses.
   const bytes = typeof value === "string" ? new TextEncoder().encode(value) : Uint8Array.from(value);

@@ -3,15 +3,17 @@
 import { LRUCache } from "lru-cache";
 
 import { invalidOption } from "../errors.ts";
+import { refuseUnknown } from "../known-options.ts";
 import type { CacheStore, StoreEntry } from "../types.ts";
 import { type InProcessLog, inProcessLog } from "./_in-process-log.ts";
 import { sizeBytes } from "./_size.ts";
 import { compactBytes, isRetention, prefixReader } from "./store.ts";
 
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
+const OPTIONS: Readonly<Record<string, true>> = { maxBytes: true, now: true };
 
 export interface MemoryStoreOptions {
-  /** Most bytes of heap and buffers the entries may take, keys and bookkeeping included. Default 64 MiB. */
+  /** Most bytes of heap and buffers the entries may take, keys and bookkeeping included: a whole number > 0. Default 64 MiB. */
   readonly maxBytes?: number;
   /** Wall clock in milliseconds, for tests. Default `Date.now`. */
   readonly now?: () => number;
@@ -45,8 +47,11 @@ interface Kept {
  *
  * @example
  * const cache = createCache({ store: memoryStore({ maxBytes: 256 * 1024 * 1024 }) });
+ *
+ * @throws `ERR_INVALID_OPTION` when `maxBytes` is no whole number > 0; `ERR_UNKNOWN_OPTION` for an option that does not exist
  */
 export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
+  refuseUnknown("memoryStore()", options, OPTIONS, "{ maxBytes: 256 * 1024 * 1024 }");
   const maxBytes = options.maxBytes === undefined ? DEFAULT_MAX_BYTES : options.maxBytes;
   if (!Number.isSafeInteger(maxBytes) || maxBytes <= 0) {
     throw invalidOption(

@@ -13,6 +13,7 @@
  * an entry and its lease are on the same Cluster slot.
  */
 
+import { refuseUnknown } from "../known-options.ts";
 import { boundedOption, clientSource, integrityKeyBytes } from "./_redis-options.ts";
 import { createRedisStore, type RedisStore } from "./_redis-store.ts";
 
@@ -20,25 +21,29 @@ export type { RedisStore } from "./_redis-store.ts";
 
 interface RedisStoreLimits {
   /**
-   * Longest a request waits for Redis, in milliseconds. After it the request is a miss. Default 100.
+   * Longest a request waits for Redis, in milliseconds. After it the request is a miss. Default 100; 1 to 60,000.
    *
-   * Writes, which no request waits for, have ten times as long.
+   * Writes, which no request waits for, and purges have ten times as long.
    */
   readonly deadlineMs?: number;
-  /** Largest entry that is written or read, its fields included. Default 8 MiB. */
+  /** Largest entry that is written or read, its fields included, in bytes. Default 8 MiB; 1 to 512 MiB. */
   readonly maxEntryBytes?: number;
   /**
-   * Purges the log in Redis keeps, about. Default 10,000, some hundred bytes each.
+   * Purges the log in Redis keeps, about. Default 10,000, some forty bytes each for a purge of one tag; 1 to 1,000,000.
    *
-   * A process that was away for longer than the log reaches back takes all older entries for purged.
+   * A process that starts, or was away for longer than the log reaches back, takes all older entries for purged.
    */
   readonly purgeLogLength?: number;
   /**
    * A secret of at least 16 bytes, the same in all processes: each entry is sealed with HMAC-SHA-256, and one without a
-   * right seal is a miss. For a Redis that others can write to. Default none.
+   * right seal is a miss. For a Redis that others can write to. Default none. Given and `undefined` it throws: a variable that
+   * is not set must not turn the seal off.
    */
-  readonly integrityKey?: string | Uint8Array;
-  /** How long a process that fills a response keeps the others waiting after its last sign of life, in milliseconds. Default 2000. */
+  readonly integrityKey?: string | Uint8Array | undefined;
+  /**
+   * How long a process that fills a response keeps the others waiting after its last sign of life, in milliseconds.
+   * Default 2000; 100 to 60,000.
+   */
   readonly leaseMs?: number;
 }
 
@@ -58,7 +63,10 @@ export type RedisStoreOptions = RedisStoreLimits &
         readonly connect?: never;
       }
     | {
-        /** Makes such a client. Called again when a connection is beyond repair; the store closes what it made. */
+        /**
+         * Makes such a client, or a promise of one; best not yet connected. Called again when a connection is beyond repair,
+         * and must make a new one each time. The store connects and closes what it made.
+         */
         readonly connect: () => unknown;
         readonly url?: never;
         readonly client?: never;
@@ -75,8 +83,19 @@ const DEFAULT_LEASE_MS = 2000;
 const MIN_LEASE_MS = 100;
 const MAX_LEASE_MS = 60_000;
 
+const OPTIONS: Readonly<Record<string, true>> = {
+  url: true,
+  client: true,
+  connect: true,
+  deadlineMs: true,
+  maxEntryBytes: true,
+  purgeLogLength: true,
+  integrityKey: true,
+  leaseMs: true,
+};
+
 /**
- * A store in Redis or Valkey. A hit is one round trip, a stored response one `SET`, and every entry has an expiry.
+ * A store in Redis or Valkey. A hit is one round trip, a stored response one command, and every entry has an expiry.
  *
  * Trouble with Redis never reaches a request: while it is away, slow or frozen the store finds nothing and keeps nothing,
  * and it is used again by itself when it answers. What happens is told as events of the cache.
@@ -86,9 +105,13 @@ const MAX_LEASE_MS = 60_000;
  * redisStore({ client: await createClient({ url }).connect() });       // node-redis
  * redisStore({ client: new Redis(url) });                              // ioredis
  * redisStore({ connect: () => createCluster({ rootNodes }) });        // the store connects it
+ *
+ * @throws `ERR_INVALID_STORE` for no, a wrong or more than one of `url`, `client` and `connect`; `ERR_INVALID_OPTION` for an
+ * option out of range; `ERR_UNKNOWN_OPTION` for one that does not exist
  */
 export function redisStore(options: RedisStoreOptions): RedisStore {
   const { source, redact } = clientSource(options);
+  refuseUnknown("redisStore()", options, OPTIONS);
   const { deadlineMs, maxEntryBytes, purgeLogLength, leaseMs } = options;
   return createRedisStore({
     source,
@@ -97,6 +120,6 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
     maxEntryBytes: boundedOption("maxEntryBytes", maxEntryBytes, DEFAULT_MAX_ENTRY_BYTES, { max: MAX_ENTRY_BYTES }),
     purgeLogLength: boundedOption("purgeLogLength", purgeLogLength, DEFAULT_LOG_LENGTH, { max: MAX_LOG_LENGTH }),
     leaseMs: boundedOption("leaseMs", leaseMs, DEFAULT_LEASE_MS, { min: MIN_LEASE_MS, max: MAX_LEASE_MS }),
-    integrityKey: integrityKeyBytes(options.integrityKey),
+    integrityKey: "integrityKey" in options ? integrityKeyBytes(options.integrityKey) : undefined,
   });
 }

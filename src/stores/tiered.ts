@@ -7,28 +7,35 @@
  */
 
 import { invalidOption, invalidStore } from "../errors.ts";
+import { refuseUnknown } from "../known-options.ts";
 import type { CacheStore, Leases, PurgeLog, StoreEntry, StoreEvent } from "../types.ts";
 import { compactBytes, isRetention, splitKey } from "./store.ts";
 
 export interface TieredOptions {
   /**
-   * Longest time a purge by another process may go unnoticed, in milliseconds. Default 250.
+   * Longest time a purge by another process may go unnoticed, in milliseconds. Default 250; 0 to 60,000.
    *
-   * While there are hits, the purge log is read about once in that time, in the background. 0: each hit asks the shared store
+   * While there are hits, the purge log is read once or twice in that time, in the background. 0: each hit asks the shared store
    * first, so that nothing goes unnoticed; a hit then costs a round trip and still saves fetching the body.
    */
   readonly maxStalenessMs?: number;
   /**
-   * How long hits in memory are used while the shared store does not answer, in milliseconds. Default 10,000 (10 s).
+   * How long hits in memory are used while the shared store does not answer, in milliseconds. Default 10,000 (10 s);
+   * up to a day.
    *
    * It counts from the last time the purge log was read or, if that is later, from when the response was stored. After it a
    * hit is stale: it is revalidated, or serves where a stale response may.
    */
   readonly maxUnverifiedMs?: number;
-  /** Largest body kept in memory, in bytes. Default 256 KiB. Larger ones are in the shared store only. */
+  /** Largest body kept in memory, in bytes. Default 256 KiB, at most 512 MiB. Larger ones are in the shared store only. */
   readonly maxMemoryBodyBytes?: number;
 }
 
+const OPTIONS: Readonly<Record<string, true>> = {
+  maxStalenessMs: true,
+  maxUnverifiedMs: true,
+  maxMemoryBodyBytes: true,
+};
 const DEFAULT_MAX_STALENESS_MS = 250;
 const DEFAULT_MAX_UNVERIFIED_MS = 10_000;
 const DEFAULT_MAX_MEMORY_BODY_BYTES = 256 * 1024;
@@ -47,7 +54,8 @@ const MAX_MEMORY_BODY_BYTES = 512 * 1024 * 1024;
  * const store = tiered(memoryStore({ maxBytes: 128 * 1024 * 1024 }), redisStore({ url: "redis://127.0.0.1:6379" }));
  * const cache = createCache({ store });
  *
- * @throws when `upper` does not answer at once, `lower` keeps no purge log, or an option is out of range
+ * @throws `ERR_INVALID_STORE` when `upper` does not answer at once or `lower` keeps no purge log, `ERR_INVALID_OPTION` when an
+ * option is out of range, `ERR_UNKNOWN_OPTION` when there is none of that name
  */
 export function tiered(upper: CacheStore, lower: CacheStore, options: TieredOptions = {}): CacheStore {
   const { purges } = lower ?? {};
@@ -67,6 +75,7 @@ export function tiered(upper: CacheStore, lower: CacheStore, options: TieredOpti
       "The store in memory comes first: tiered(memoryStore(), redisStore({ url })).",
     );
   }
+  refuseUnknown("tiered()", options, OPTIONS, "{ maxStalenessMs: 100 }");
   return new TieredStore(upper, lower, purges, {
     maxStalenessMs: bounded("maxStalenessMs", options.maxStalenessMs, DEFAULT_MAX_STALENESS_MS, MAX_STALENESS_MS),
     maxUnverifiedMs: bounded("maxUnverifiedMs", options.maxUnverifiedMs, DEFAULT_MAX_UNVERIFIED_MS, MAX_UNVERIFIED_MS),

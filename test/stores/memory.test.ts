@@ -78,6 +78,12 @@ describe("memory store", () => {
     expect(store.get("p a")).toBeUndefined();
   });
 
+  it("refuses an option that does not exist", () => {
+    expect(() => memoryStore({ maxByte: 1000 } as object)).toThrow(
+      expect.objectContaining({ code: "ERR_UNKNOWN_OPTION", message: expect.stringContaining('no option "maxByte"') }),
+    );
+  });
+
   it.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "64mb", null])("refuses maxBytes %s", (maxBytes) => {
     expect(() => memoryStore({ maxBytes: maxBytes as number })).toThrow(
       expect.objectContaining({

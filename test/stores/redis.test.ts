@@ -385,12 +385,13 @@ describe("mistakes are refused at once", () => {
     { integrityKey: new Uint8Array(15), got: "15 bytes" },
     { integrityKey: 7, got: "a value of type number" },
     { integrityKey: null, got: "null" },
+    { integrityKey: undefined, got: "undefined" },
     { integrityKey: {}, got: "a value of type object" },
   ])("an integrity key of $got", ({ integrityKey, got }) => {
     const message = `redisStore({ integrityKey }): expected a text or a Uint8Array of at least 16 bytes, got ${got}.`;
     const expected = { name: "RangeError", code: "ERR_INVALID_OPTION", message: expect.stringContaining(message) };
     try {
-      redisStore({ url, integrityKey: integrityKey as string });
+      redisStore({ url, integrityKey: integrityKey as string | undefined });
       expect.fail("not refused");
     } catch (error) {
       expect(error).toMatchObject(expected);
@@ -400,6 +401,17 @@ describe("mistakes are refused at once", () => {
 
   it.each(["sixteen bytes ok", "ü".repeat(8), new Uint8Array(16)])("but takes the integrity key %s", (integrityKey) => {
     expect(redisStore({ url, integrityKey }).name).toBe("redis");
+  });
+
+  it("an option that does not exist", () => {
+    expect(() => redisStore({ url, deadlineMS: 50 } as { url: string })).toThrow(
+      expect.objectContaining({
+        code: "ERR_UNKNOWN_OPTION",
+        message: expect.stringMatching(
+          /^redisStore\(\): there is no option "deadlineMS"\.\nThe options are url, .*deadlineMs/,
+        ),
+      }),
+    );
   });
 
   it.each(["redis://user:sesame@", "rediss//:sesame@host", "http://user:sesame@host", ":sesame@host:6379"])(

@@ -2,25 +2,23 @@
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { createClient } from "redis";
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { memoryStore } from "../../src/stores/memory.ts";
 import { redisStore } from "../../src/stores/redis.ts";
 import { tiered } from "../../src/stores/tiered.ts";
 import { storeContract } from "../../src/testing.ts";
 import type { CacheStore, PurgeLog, StoreEntry } from "../../src/types.ts";
+import { eachTest } from "../redis/each-test.ts";
 import { startRedis } from "../redis/server.ts";
 import { opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
 import { aProcess, copied, fresh, twoProcesses } from "./tiers.ts";
 
 const url = inject("redisUrl");
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const { cleanups } = eachTest();
 
 const client = createClient({ url });
 beforeAll(() => client.connect());
@@ -44,12 +42,6 @@ storeContract({
     nowMs += ms;
   },
 });
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
 
 describe("a hit in memory", () => {
   it("answers at once, with what was put", async () => {
@@ -299,6 +291,12 @@ describe("tiered(upper, lower, options)", () => {
     const upper = memoryStore();
     tiered(upper, redisStore({ url }));
     expect(upper.entryCount).toBe(0);
+  });
+
+  it("refuses an option that does not exist", () => {
+    expect(() => tiered(memoryStore(), redisStore({ url }), { maxStaleness: 100 } as object)).toThrow(
+      expect.objectContaining({ code: "ERR_UNKNOWN_OPTION", message: expect.stringContaining("maxStalenessMs") }),
+    );
   });
 
   it.each([
