@@ -149,7 +149,8 @@ export function createCache(options: CacheOptions = {}): Cache {
       routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "fields", shortHash)),
     routeOfWrites: (options) => {
       const writes = resolveWrites(options);
-      return { ...routeOf(engine, authority, plainRules), respond: answerWrites(engine, plainRules, writes) };
+      const rules = options.query === undefined ? plainRules : byRoute({ query: options.query });
+      return { ...routeOf(engine, authority, rules), respond: answerWrites(engine, rules, writes) };
     },
     routeOfRefresh: (routeOptions) => {
       const rules = byRoute(routeOptions);

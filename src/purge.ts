@@ -4,6 +4,7 @@ import { invalidOption } from "./errors.ts";
 import { refuseUnknown } from "./known-options.ts";
 import { isTexts, requireBoolean } from "./option-checks.ts";
 import { normaliseQuery } from "./rfc9111/cache-key.ts";
+import type { RouteOptions } from "./route-options.ts";
 import { MAX_TAG_LENGTH, tagName } from "./tags.ts";
 import type { PurgeTarget } from "./types.ts";
 
@@ -19,7 +20,7 @@ export interface PurgeSelection {
   readonly tags?: readonly string[];
   /**
    * The responses of one URL, with all variants: path and query (`/users/7?lang=en`) on any host, or an absolute URL.
-   * The query counts as it does in the key: parameters the route does not have in its key are left out.
+   * The query is that of the key: with the parameters that the route has in its key (its `query`), and no others.
    */
   readonly url?: string;
   readonly urls?: readonly string[];
@@ -37,6 +38,12 @@ export interface PurgeOptions {
 
 /** What a write route purges once its handler has answered with 2xx or 3xx. A function gets the framework's request. */
 export type PurgesOptions<Request = unknown> = PurgeOptions & {
+  /**
+   * As on the route that reads the same URL, so that the write invalidates what is stored of it (RFC 9111 §4.4). The handler
+   * of the write sees all parameters. Default: all are in the key.
+   */
+  readonly query?: RouteOptions["query"];
+} & {
   readonly [Name in keyof PurgeSelection]?:
     | PurgeSelection[Name]
     | ((request: Request) => NonNullable<PurgeSelection[Name]>);
@@ -83,8 +90,8 @@ export function purgeTargets(caller: string, selection: "all" | PurgeSelection):
 /** The rules of a route that writes. What is not a function is checked at once. */
 export function resolveWrites<Request>(options: PurgesOptions<Request>): WriteRules {
   const caller = "cached.purges";
-  refuseUnknown(`${caller}()`, options, { ...PROPERTIES, soft: true });
-  const { soft, ...selection } = options;
+  refuseUnknown(`${caller}()`, options, { ...PROPERTIES, soft: true, query: true });
+  const { soft, query: _, ...selection } = options;
   requireBoolean(`${caller}({ soft })`, soft, "True keeps what is purged as stale.");
   const given = Object.entries(selection as Record<string, unknown>).filter(([, value]) => value !== undefined);
   const fixed = Object.fromEntries(given.filter(([, value]) => typeof value !== "function")) as PurgeSelection;

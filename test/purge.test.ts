@@ -37,7 +37,28 @@ describe("what a write route purges", () => {
     ]);
   });
 
+  it("is also its own URL, by the key of the route that reads it", async () => {
+    const cached = fetchCache(createCache());
+    const query = ["lang"];
+    let version = 1;
+    const read = cached({ expire: "1h", query }, () => new Response(`v${version}`));
+    const seen: string[] = [];
+    const write = cached.purges({ tag: "another", query }, (request: Request) => {
+      seen.push(request.url);
+      version += 1;
+      return new Response();
+    });
+    const url = "http://a.test/s?lang=en&session=9";
+    const text = async (): Promise<string> => (await read(new Request(url))).text();
+    expect([await text(), await text()]).toEqual(["v1", "v1"]);
+    await (await write(new Request(url, { method: "PUT" }))).text();
+    expect(await text()).toBe("v2");
+    expect(seen).toEqual([url]);
+  });
+
   it.each<{ options: object; says: string }>([
+    { options: { query: ["lang"] }, says: "cached.purges(what): expected what to purge" },
+    { options: { tag: "a", query: 7 }, says: "{ query }): expected" },
     { options: {}, says: "cached.purges(what): expected what to purge" },
     { options: { tags: undefined }, says: "cached.purges(what): expected what to purge" },
     { options: { tags: "user:7" }, says: "cached.purges({ tags }): expected a list of texts" },

@@ -30,6 +30,7 @@ const STORE_NAME = "redis";
 const SILENCE_MS = 5000;
 /** For the client that takes the place of one that is dead in part; each further one gets twice the time. */
 const FIRST_PATIENCE_MS = 1000;
+const LAST_PATIENCE_MS = 60_000;
 const FIRST_REBUILD_MS = 250;
 const LAST_REBUILD_MS = 5000;
 const CLOSE_GRACE_MS = 1000;
@@ -125,7 +126,6 @@ export class RedisConnection {
   async #replace(make: () => unknown, patienceMs: number = FIRST_PATIENCE_MS): Promise<void> {
     let replacement: RedisClient | undefined;
     let stopObserving = (): void => {};
-    let timer: ReturnType<typeof setTimeout> | undefined;
     const end = (): boolean => {
       if (this.#dropReplacement !== drop) return false;
       this.#dropReplacement = undefined;
@@ -142,14 +142,22 @@ export class RedisConnection {
     const dropForAnother = (): void => {
       if (!end()) return;
       void replacement?.close(0);
-      void this.#replace(make, Math.min(SILENCE_MS, patienceMs * 2));
+      void this.#replace(make, Math.min(LAST_PATIENCE_MS, patienceMs * 2));
     };
     const adopt = (client: RedisClient): void => {
       if (!end()) return;
       void this.#letGo();
       this.#use(client);
     };
+    let timer: ReturnType<typeof setTimeout>;
+    const waitAtMost = (ms: number): void => {
+      clearTimeout(timer);
+      timer = setTimeout(dropForAnother, ms);
+      timer.unref?.();
+    };
     this.#dropReplacement = drop;
+    // A factory that connects by itself may take longer, or for ever.
+    waitAtMost(Math.max(SILENCE_MS, patienceMs));
     try {
       const client = redisClient(await make());
       if (this.#dropReplacement !== drop) {
@@ -158,9 +166,8 @@ export class RedisConnection {
       }
       if (client === undefined) return drop();
       replacement = client;
-      // It may have begun with the very node that is dead, and wait for it.
-      timer = setTimeout(dropForAnother, patienceMs);
-      timer.unref?.();
+      // It may begin with the very node that is dead, and wait for it.
+      waitAtMost(patienceMs);
       stopObserving = client.observe({ onReady: () => adopt(client), onTrouble: () => {}, onEnd: drop });
       if (client.isReady()) adopt(client);
       else client.connect();
