@@ -5,7 +5,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import { installCompared } from "../compare/install.mjs";
+import { installLocked } from "../../scripts/install-locked.mjs";
 import { claims } from "./claims.mjs";
 import { writeDocs } from "./docs.mjs";
 import { info, withRedis } from "./harness/servers.mjs";
@@ -21,6 +21,7 @@ import { measureStaleness } from "./parts/staleness.mjs";
 
 const SUBJECTS = ["reprise", "bentocache", "apicache"];
 const RESULTS = join(import.meta.dirname, "results.json");
+const COMPARED = join(import.meta.dirname, "../compare");
 const FORMATTER = join(import.meta.dirname, "../../node_modules/oxfmt/bin/oxfmt");
 
 const forEachSubject = async (measure) => {
@@ -97,7 +98,7 @@ async function main() {
 }
 
 async function measure(names) {
-  const compared = installCompared();
+  const compared = installLocked(COMPARED, "what Reprise is compared with");
   const results = { machine: await machine(compared) };
   for (const name of names) {
     const startMs = performance.now();

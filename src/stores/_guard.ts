@@ -12,7 +12,10 @@ import { type Trouble, troubleOf } from "./_error-replies.ts";
 import { Unanswered } from "./_unanswered.ts";
 
 export interface GuardOptions {
-  /** Longest wait for a read. A write, which no response waits for, may take ten times as long. */
+  /**
+   * Longest wait for a read. A write may take ten times as long: no response waits for one but that to an unsafe request,
+   * which waits for its purge.
+   */
   readonly deadlineMs: number;
   /** Most bytes of writes that wait for an answer. */
   readonly maxWritingBytes: number;
@@ -30,14 +33,16 @@ export interface GuardOptions {
   readonly tally?: GuardTally;
 }
 
-/** What waits for an answer. */
-export interface GuardTally {
-  inFlight: number;
+/** Look-ups are left out first: no burst of them takes the place of a purge, a write or the end of a lease. */
+export type Place = "lookUps" | "others";
+
+/** The commands that wait for an answer, abandoned ones included: an abandoned command still costs the client memory. */
+export interface GuardTally extends Record<Place, number> {
   writingBytes: number;
 }
 
-/** The commands that wait for an answer, abandoned ones included: an abandoned command still costs the client memory. */
-const MAX_IN_FLIGHT = 1024;
+/** Others have ten times as long, and come one by one, so they have ten times as many places. */
+const MOST_WAITING: Readonly<Record<Place, number>> = { lookUps: 1024, others: 10_240 };
 /** A client that drops commands when a socket breaks never answers them; after this they count no longer. */
 const FORGET_MS = 60_000;
 const PROBE_EVERY_MS = 500;
@@ -67,7 +72,7 @@ export class Guard {
 
   constructor(options: GuardOptions) {
     this.#options = options;
-    this.#tally = options.tally ?? { inFlight: 0, writingBytes: 0 };
+    this.#tally = options.tally ?? { lookUps: 0, others: 0, writingBytes: 0 };
     this.#reads = new Deadlines(options.deadlineMs);
     this.#writes = new Deadlines(options.deadlineMs * 10);
   }
@@ -83,9 +88,9 @@ export class Guard {
   }
 
   /** The answer of `command`, or undefined when there is none in time. Never rejects. */
-  read<T>(operation: string, command: () => Promise<T>): Promise<T | undefined> {
+  read<T>(operation: string, command: () => Promise<T>, place: Place = "lookUps"): Promise<T | undefined> {
     if (this.#isSuspended) return Promise.resolve(undefined);
-    return this.#run(operation, this.#reads, 0, command, isFailedRead);
+    return this.#run(operation, place, this.#reads, 0, command, isFailedRead);
   }
 
   /** Runs `command`, which sends `bytes` bytes. Never rejects. */
@@ -95,13 +100,14 @@ export class Guard {
       this.#report(operation, storeOverloaded(operation, `${this.#tally.writingBytes} bytes`));
       return;
     }
-    await this.#run(operation, this.#writes, bytes, command, isFailedWrite);
+    await this.#run(operation, "others", this.#writes, bytes, command, isFailedWrite);
   }
 
   /** A new connection: what waits for an answer over the old one counts no longer, and the store is used again. */
   reset(): void {
     this.#connection += 1;
-    this.#tally.inFlight = 0;
+    this.#tally.lookUps = 0;
+    this.#tally.others = 0;
     this.#tally.writingBytes = 0;
     this.#unanswered.clear();
     this.#resume();
@@ -113,18 +119,20 @@ export class Guard {
 
   #run<T>(
     operation: string,
+    place: Place,
     deadlines: Deadlines,
     bytes: number,
     command: () => Promise<T>,
     counts: Counts,
   ): Promise<T | undefined> {
     // A burst on a healthy store is no reason to leave the store out: this does not count for the breaker.
-    if (this.#tally.inFlight >= MAX_IN_FLIGHT) {
-      this.#report(operation, storeOverloaded(operation, `${this.#tally.inFlight} commands`));
+    if (this.#tally[place] >= MOST_WAITING[place]) {
+      const what = place === "lookUps" ? "look-ups" : "commands";
+      this.#report(operation, storeOverloaded(operation, `${this.#tally[place]} ${what}`));
       return Promise.resolve(undefined);
     }
     const connection = this.#connection;
-    const landed = this.#takeOff(bytes);
+    const landed = this.#takeOff(place, bytes);
     const startMs = performance.now();
     return new Promise((resolve) => {
       let answeredLate = (): void => {};
@@ -170,15 +178,15 @@ export class Guard {
   }
 
   /** Counts a command until the returned function is called, or until it was abandoned for long. */
-  #takeOff(bytes: number): () => void {
+  #takeOff(place: Place, bytes: number): () => void {
     const connection = this.#connection;
     let isInFlight = true;
-    this.#tally.inFlight += 1;
+    this.#tally[place] += 1;
     this.#tally.writingBytes += bytes;
     return () => {
       if (!isInFlight || connection !== this.#connection) return;
       isInFlight = false;
-      this.#tally.inFlight -= 1;
+      this.#tally[place] -= 1;
       this.#tally.writingBytes -= bytes;
     };
   }
@@ -218,7 +226,7 @@ export class Guard {
 
   async #probe(): Promise<void> {
     const connection = this.#connection;
-    const answered = await this.#run("probe", this.#reads, 0, this.#probeCommand, isFailedRead);
+    const answered = await this.#run("probe", "others", this.#reads, 0, this.#probeCommand, isFailedRead);
     if (connection !== this.#connection || !this.#isSuspended) return;
     if (answered === true) {
       this.#resume();

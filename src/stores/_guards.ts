@@ -7,7 +7,7 @@
  */
 
 import { CLUSTER_SLOTS, clusterSlot } from "./_cluster-slot.ts";
-import { Guard, type GuardOptions } from "./_guard.ts";
+import { Guard, type GuardOptions, type GuardTally } from "./_guard.ts";
 
 export interface GuardsOptions extends Omit<GuardOptions, "probe" | "tally"> {
   /** A cheap read on the server that `key` is on; undefined while there is no connection. */
@@ -26,7 +26,7 @@ export class Guards {
   readonly #options: GuardsOptions;
   readonly #parts = new Map<number, Part>();
   /** What waits for answers in all parts together. */
-  readonly #tally = { inFlight: 0, writingBytes: 0 };
+  readonly #tally: GuardTally = { lookUps: 0, others: 0, writingBytes: 0 };
   #quietUntilMs = 0;
   #stuckAtMs = -Infinity;
 
@@ -47,19 +47,24 @@ export class Guards {
     return made.guard;
   }
 
-  /** True while all parts are left out. */
+  /** True while all parts that anything was asked of are left out: of the others nothing is known. */
   get isSuspended(): boolean {
     if (!this.#options.isCluster()) return this.#parts.get(WHOLE)?.guard.isSuspended === true;
-    let suspended = 0;
-    for (const [at, { guard }] of this.#parts) if (at !== WHOLE && guard.isSuspended) suspended += 1;
-    return suspended === PARTS;
+    let parts = 0;
+    for (const [at, { guard }] of this.#parts) {
+      if (at === WHOLE) continue;
+      if (!guard.isSuspended) return false;
+      parts += 1;
+    }
+    return parts > 0;
   }
 
   /** A new connection: what waits for an answer over the old one counts no longer, and all parts are used again. */
   reset(): void {
     this.#quietUntilMs = 0;
     for (const { guard } of this.#parts.values()) guard.reset();
-    this.#tally.inFlight = 0;
+    this.#tally.lookUps = 0;
+    this.#tally.others = 0;
     this.#tally.writingBytes = 0;
   }
 

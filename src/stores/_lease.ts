@@ -144,8 +144,10 @@ class LeasesInRedis implements RedisLeases {
     if (client === undefined || guard.isSuspended || guard.isDoubtful || this.#isClosing) return undefined;
     if (performance.now() < this.#noneUntilMs) return undefined;
     const token = randomBytes(TOKEN_BYTES).toString("base64url");
+    let isSent = false;
     let isTooLate = false;
     const isOurs = await guard.read("acquire-lease", async () => {
+      isSent = true;
       const isSet = await setIfPermitted(client, keys.lease, token, leaseMs);
       // Nobody here knows of it any more, and the others should not have to wait until it expires. It is sent past the guard,
       // which may still leave the server out that has just answered.
@@ -155,7 +157,7 @@ class LeasesInRedis implements RedisLeases {
     if (isOurs === undefined) {
       isTooLate = true;
       // It may have been taken, and the answer lost.
-      this.#lose(keys.lease, token);
+      if (isSent) this.#lose(keys.lease, token);
       return undefined;
     }
     if (!isOurs) return "taken";
@@ -175,7 +177,8 @@ class LeasesInRedis implements RedisLeases {
     const guard = this.parts.guardOf(key);
     if (client === undefined || guard.isSuspended) return undefined;
     let answer: unknown;
-    const bytes = args.reduce((sum, arg) => sum + arg.length, 0);
+    // What only extends or ends a lease is small, and is not left out because of larger writes.
+    const bytes = args.reduce((sum, arg) => sum + (typeof arg === "string" ? 0 : arg.byteLength), 0);
     await guard.write(operation, bytes, async () => {
       try {
         answer = await client.evaluate(script, keys, args);

@@ -84,7 +84,7 @@ export class RedisPurgeLog implements PurgeLog {
   }
 
   verify(prefix: string): Promise<boolean> {
-    return this.of(prefix).proveAnew();
+    return this.of(prefix).verify();
   }
 
   /**
@@ -182,13 +182,25 @@ export class PrefixLog {
     return this.prove();
   }
 
+  /** As `proveAnew`, for a hit that waits for it: false when it takes longer than a look-up may. The reading goes on. */
+  verify(): Promise<boolean> {
+    return this.#inTime(this.proveAnew());
+  }
+
+  /** Sent at once, together with what was not acknowledged before: then none of it waits for the rest. */
   async purge(targets: readonly PurgeTarget[], soft: boolean): Promise<PurgeReceipt> {
     const purge: Purge = { soft, targets: targets.map(targetText) };
-    await this.#flush();
     const asked = this.ask();
-    const done = await this.#append([purge]);
+    // Only what was pending when this was called: a receipt must not cover a purge that was made later.
+    const earlier = this.#pending.take();
+    const batch = [...earlier, purge];
+    const done = await this.#append(batch);
     if (typeof done !== "string") {
-      if (!this.#takeOwn(done, [purge])) await this.#catchUp(done.after.text, asked);
+      const isKnown = this.#takeOwn(done, batch);
+      this.#pending.done(earlier);
+      // Others may have purged right before: the generation is to tell of this purge before anybody hears of it.
+      const isProven = isKnown && this.#timeline.covers(done.after.text, true);
+      if (!isProven) await this.#inTime(this.#catchUp(done.after.text, asked));
       return { before: generationAt(done.before), after: generationAt(done.after) };
     }
     this.#pending.add(purge);
@@ -225,9 +237,8 @@ export class PrefixLog {
       const sentAtMs = performance.now();
       const connection = this.#connection;
       const { epoch, id } = this.#timeline.cursor;
-      const reply = await guard.read("read-purges", () =>
-        client.evaluate(VIEW, this.#keys, [epoch, id, String(RECORDS_PER_VIEW)]),
-      );
+      const view = (): Promise<unknown> => client.evaluate(VIEW, this.#keys, [epoch, id, String(RECORDS_PER_VIEW)]);
+      const reply = await guard.read("read-purges", view, "others");
       const parsed = parseView(reply);
       if (parsed === undefined) return false;
       clock.take(parsed.redisMs, sentAtMs, performance.now());
@@ -278,12 +289,13 @@ export class PrefixLog {
     const { logLength } = this.#parts;
     const guard = this.#parts.guardOf(this.endKey);
     const client = this.#parts.client(this.endKey);
-    if (client === undefined) return "it is not connected";
-    if (guard.isSuspended) return "it does not answer";
+    if (guard.isSuspended) return "it was not sent: Redis did not answer before, and is left out until it does";
+    if (client === undefined) return "it was not sent: there is no connection";
     let isLate = false;
     let reply: unknown;
-    let reason = "it did not answer in time";
+    let reason = "it was not sent: too many commands wait for an answer";
     await guard.write("purge", 0, async () => {
+      reason = "it did not answer in time";
       try {
         const args = [String(logLength), newEpoch(), ...recordArguments(purges)];
         const answer = await client.evaluate(PURGE, this.#keys, args);

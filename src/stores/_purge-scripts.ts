@@ -22,8 +22,10 @@ export const RECORDS_PER_VIEW = 1000;
 
 /**
  * `endOfLog()`: what is under the position key, but nothing when the server that has it was started after its last record.
- * A replica that took over was running then, so its log goes on. Where INFO is not permitted the log is taken as it is.
- * Redis tells its start in whole seconds: the end of that second counts.
+ * A replica that took over was mostly running then, so its log goes on. One that was started after the last record has that
+ * record as well, but looks like a server that was restored: the log begins anew, which is safe, and everything is a miss
+ * once. Where INFO is not permitted the log is taken as it is. Redis tells its start in whole seconds: the end of that
+ * second counts.
  */
 const READING = `
 local run, startedMs = '', 0

@@ -23,7 +23,7 @@ interface RedisStoreLimits {
   /**
    * Longest a request waits for Redis, in milliseconds. After it the request is a miss. Default 100; 1 to 60,000.
    *
-   * Writes, which no request waits for, and purges have ten times as long.
+   * Writes, which no request waits for, and purges, for which only writing requests wait, have ten times as long.
    */
   readonly deadlineMs?: number;
   /** Largest entry that is written or read, its fields included, in bytes. Default 8 MiB; 1 to 512 MiB. */

@@ -1,5 +1,7 @@
 /** When the store is left out, when it is asked again, and what counts as which trouble. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { afterEach, describe, expect, it } from "vitest";
 
 import { Breaker } from "../../src/stores/_breaker.ts";
@@ -161,9 +163,7 @@ describe("the guard", () => {
     });
     expect(await guard.read("get", () => late)).toBeUndefined();
     reject(new Error("too late"));
-    await new Promise((resolve) => {
-      setTimeout(resolve, 10);
-    });
+    await pause(10);
   });
 
   it.each(["WRONGTYPE no", "OOM no", "READONLY no", "TRYAGAIN no"])("goes on reading after %s", async (message) => {
@@ -253,6 +253,30 @@ describe("the guard", () => {
     expect(started).toBe(2);
     expect(failures).toEqual(["put ERR_STORE_OVERLOADED"]);
     await Promise.all(writes);
+  });
+
+  it("leaves look-ups out when too many wait, and nothing else because of them", async () => {
+    const { guard, failures } = guarding({ deadlineMs: 200 });
+    let sent = 0;
+    const command = (): Promise<never> => {
+      sent += 1;
+      return silent();
+    };
+    const waiting = Array.from({ length: 1100 }, () => guard.read("get", command));
+    expect(sent).toBe(1024);
+    expect(failures).toEqual(["get ERR_STORE_OVERLOADED"]);
+    waiting.push(guard.read("read-purges", command, "others"));
+    const writing = guard.write("purge", 0, command);
+    expect(sent).toBe(1026);
+    await Promise.all([...waiting, writing]);
+  });
+
+  it("asks whether a store is back, however many commands were abandoned", async () => {
+    const { guard } = guarding({ probe: async () => {} });
+    const waiting = Array.from({ length: 1024 }, () => guard.read("get", silent));
+    await Promise.all(waiting);
+    expect(guard.isSuspended).toBe(true);
+    await until(() => !guard.isSuspended);
   });
 
   it("forgets what waits on an old connection", async () => {

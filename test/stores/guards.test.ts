@@ -93,6 +93,18 @@ describe("guards of a Cluster", () => {
     expect(state.resumed).toBe(1);
   });
 
+  it("are all left out when each part that was asked is, however few they are", async () => {
+    const { guards } = world();
+    expect(guards.isSuspended, "nothing was asked yet").toBe(false);
+    await failFiveTimes(guards, DEAD);
+    expect(guards.isSuspended).toBe(true);
+    // Of this part nothing bad is known.
+    guards.of(ALIVE);
+    expect(guards.isSuspended).toBe(false);
+    await failFiveTimes(guards, ALIVE);
+    expect(guards.isSuspended).toBe(true);
+  });
+
   it("bound the bytes of writes that wait in all parts together", async () => {
     const { guards, failures } = world();
     void guards.of(DEAD).write("put", 800, never);

@@ -1,28 +1,27 @@
 /** Leases in Redis: who fills a key, for how long, and what a holder that lost its lease can still do. Real servers. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { Redis } from "ioredis";
 import { createClient } from "redis";
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { Guard } from "../../src/stores/_guard.ts";
 import { redisLeases } from "../../src/stores/_lease.ts";
 import { redisClient } from "../../src/stores/_redis-client.ts";
 import { redisStore } from "../../src/stores/redis.ts";
 import type { CacheStore, Lease, StoreEvent } from "../../src/types.ts";
+import { eachTest } from "../redis/each-test.ts";
 import { startFaultProxy } from "../redis/fault-proxy.ts";
-import { freePort, type RedisServer, startRedis } from "../redis/server.ts";
+import { freePort } from "../redis/server.ts";
 import { opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
 
 const url = inject("redisUrl");
 const raw = createClient({ url });
-const cleanups: (() => unknown)[] = [];
+const { cleanups, server, ownStore } = eachTest();
 
 beforeAll(() => raw.connect());
 afterAll(() => raw.close());
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
 interface Options {
   readonly leaseMs?: number;
   readonly url?: string;
@@ -32,17 +31,10 @@ interface Options {
 /** One store with a connection of its own, as another process would have it. */
 async function aProcess(options: Options = {}): Promise<CacheStore & { readonly events: readonly StoreEvent[] }> {
   const { leaseMs } = options;
-  const store = redisStore({ url: options.url ?? url, ...(leaseMs !== undefined && { leaseMs }) });
-  cleanups.push(() => store.close?.());
+  const store = ownStore(redisStore({ url: options.url ?? url, ...(leaseMs !== undefined && { leaseMs }) }));
   const events = opened(store);
   await untilCaching(store, options.prefix ?? ownPrefix());
   return Object.assign(store, { events });
-}
-
-async function server(): Promise<RedisServer> {
-  const started = await startRedis();
-  cleanups.push(() => started.kill());
-  return started;
 }
 
 async function acquired(store: CacheStore, key: string): Promise<Lease | "taken" | undefined> {
@@ -59,12 +51,6 @@ async function held(store: CacheStore, key: string): Promise<Lease> {
 
 function leasesOf(prefix: string): Promise<string[]> {
   return raw.keys(`${prefix}:1:*lease:*`);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }
 
 describe("a lease", () => {
@@ -103,8 +89,7 @@ describe("a lease", () => {
 
   it("keeps entries as put() does: with an expiry, and not past its size or without a retention", async () => {
     const prefix = ownPrefix();
-    const store = redisStore({ url, maxEntryBytes: 1000 });
-    cleanups.push(() => store.close?.());
+    const store = ownStore(redisStore({ url, maxEntryBytes: 1000 }));
     opened(store);
     await untilCaching(store, prefix);
     const put = async (name: string, text: string, retainMs: number): Promise<boolean> =>
@@ -190,6 +175,22 @@ describe("a lease", () => {
     expect(await hung.put(textEntry("at last"), 60_000)).toBe(false);
     expect(await raw.exists(`${prefix}:1:e`)).toBe(0);
     await leases.close();
+  });
+
+  it("ends while a burst of look-ups is under way, so that nobody waits until it expires", async () => {
+    const prefix = ownPrefix();
+    const store = ownStore(redisStore({ url, deadlineMs: 2000, leaseMs: 60_000 }));
+    opened(store);
+    await untilCaching(store, prefix);
+    const [filling, failing] = [await held(store, `${prefix} filled`), await held(store, `${prefix} not filled`)];
+    const generation = store.purges?.generation(prefix) ?? "";
+    const lookUps = Array.from({ length: 1500 }, async (_, index) => store.get(`${prefix} ${index}`));
+    failing.release();
+    expect(await filling.put({ ...textEntry("filled"), generation }, 60_000)).toBe(true);
+    await Promise.all(lookUps);
+    expect(await leasesOf(prefix)).toEqual([]);
+    await held(store, `${prefix} filled`);
+    await held(store, `${prefix} not filled`);
   });
 
   it("T55: a lease that expired or was freed by another is not ended by its old holder", async () => {
@@ -293,8 +294,7 @@ describe("leases and trouble", () => {
     expect(await other.put(textEntry("b"), 60_000)).toBe(false);
     other.release();
 
-    const never = redisStore({ url: `redis://127.0.0.1:${await freePort()}` });
-    cleanups.push(() => never.close?.());
+    const never = ownStore(redisStore({ url: `redis://127.0.0.1:${await freePort()}` }));
     opened(never);
     expect(await never.leases?.acquire("p GET /")).toBeUndefined();
   });
@@ -352,8 +352,7 @@ describe("leases and trouble", () => {
     await writer.put("p GET /", textEntry("a"), 60_000);
     await admin.close();
 
-    const reader = redisStore({ url: `redis://reader:secret@127.0.0.1:${redis.port}` });
-    cleanups.push(() => reader.close?.());
+    const reader = ownStore(redisStore({ url: `redis://reader:secret@127.0.0.1:${redis.port}` }));
     opened(reader);
     await until(() => reader.isAvailable?.());
     for (let round = 0; round < 10; round += 1) {

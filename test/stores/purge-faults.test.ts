@@ -1,29 +1,26 @@
 /** Purges while Redis is away, frozen, full, read-only or refusing. Real servers, real signals. */
 
-import type { RedisClientType } from "redis";
-import { afterEach, describe, expect, it } from "vitest";
+import { setTimeout as pause } from "node:timers/promises";
 
+import type { RedisClientType } from "redis";
+import { describe, expect, it } from "vitest";
+
+import { Guard } from "../../src/stores/_guard.ts";
+import { RedisPurgeLog } from "../../src/stores/_purge-log.ts";
+import { RedisClock } from "../../src/stores/_redis-clock.ts";
 import { redisStore } from "../../src/stores/redis.ts";
 import type { RedisStore } from "../../src/stores/_redis-store.ts";
 import type { PurgeTarget } from "../../src/types.ts";
+import { eachTest } from "../redis/each-test.ts";
 import { type FaultProxy, startFaultProxy } from "../redis/fault-proxy.ts";
-import { type RedisServer, startRedis } from "../redis/server.ts";
-import { opened, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
-import { connected, logKeys, pause } from "./log-store.ts";
+import type { RedisServer } from "../redis/server.ts";
+import { adapted, opened, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+import { connected, logKeys } from "./log-store.ts";
 
 const TAG: PurgeTarget = { kind: "name", text: "#a" };
 const NOT_ACKNOWLEDGED = { code: "ERR_PURGE_NOT_ACKNOWLEDGED" };
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function server(options?: Parameters<typeof startRedis>[0]): Promise<RedisServer> {
-  const started = await startRedis(options);
-  cleanups.push(() => started.kill());
-  return started;
-}
+const { cleanups, server, ownStore } = eachTest();
 
 async function adminOf(redis: RedisServer): Promise<RedisClientType> {
   const client = await connected(redis.url);
@@ -39,8 +36,7 @@ async function proxyTo(redis: RedisServer): Promise<FaultProxy> {
 
 /** A store of its own, as in another process, that keeps what it is given. */
 async function process(url: string, prefix = "p"): Promise<RedisStore> {
-  const store = redisStore({ url });
-  cleanups.push(() => store.close?.());
+  const store = ownStore(redisStore({ url }));
   opened(store);
   await untilCaching(store, prefix);
   return store;
@@ -112,10 +108,9 @@ describe("T59: a cut connection", () => {
 
 describe("a purge that Redis does not acknowledge", () => {
   it("says what, why and what to do", async () => {
-    const store = redisStore({ url: "redis://127.0.0.1:1" });
-    cleanups.push(() => store.close?.());
+    const store = ownStore(redisStore({ url: "redis://127.0.0.1:1" }));
     await expect(purge(store)).rejects.toThrow(
-      'purge of 1 target under "p": Redis did not acknowledge it, it is not connected.\nIt holds in this process and is tried again',
+      'purge of 1 target under "p": Redis did not acknowledge it, it was not sent: there is no connection.\nIt holds in this process and is tried again',
     );
   });
 
@@ -130,6 +125,79 @@ describe("a purge that Redis does not acknowledge", () => {
     await until(async () => (await a.get("p k")) === undefined);
     await until(() => b.isAvailable?.() === true);
     expect(await b.get("p k")).toBeUndefined();
+  });
+
+  it("delays none that comes after it: both wait for one answer, and both hold after", async () => {
+    const deadlineMs = 300;
+    const redis = await server();
+    const a = await process(redis.url);
+    const b = ownStore(redisStore({ url: redis.url, deadlineMs }));
+    opened(b);
+    await untilCaching(b, "p");
+    await put(a, "p k");
+    await a.put("p l", { ...textEntry("l"), names: ["#b"], generation: a.purges.generation("p") }, 60_000);
+    redis.freeze();
+    await expect(purge(b)).rejects.toMatchObject(NOT_ACKNOWLEDGED);
+    const tookMs = await timeMs(() =>
+      expect(purge(b, { kind: "name", text: "#b" })).rejects.toThrow(/did not answer in time/),
+    );
+    expect(tookMs).toBeGreaterThan(10 * deadlineMs - 100);
+    expect(tookMs).toBeLessThan(15 * deadlineMs);
+    redis.thaw();
+    await until(async () => (await a.get("p k")) === undefined && (await a.get("p l")) === undefined);
+  });
+
+  it("is in the log when the next one is acknowledged, in one step with it", async () => {
+    const redis = await server();
+    const admin = await adminOf(redis);
+    const a = await process(redis.url);
+    await put(a, "p k");
+    const before = a.purges.generation("p");
+    await admin.configSet("maxmemory", "1");
+    await expect(purge(a)).rejects.toThrow(/OOM/);
+    await expect(purge(a, { kind: "name", text: "#b" }, true)).rejects.toThrow(/OOM/);
+    await admin.configSet("maxmemory", "0");
+    await pause(600);
+    const runs = async (): Promise<number> =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(await admin.info("commandstats"))?.[1]);
+    const runsBefore = await runs();
+    const last: PurgeTarget = { kind: "name", text: "#c" };
+    const receipt = await a.purges.purge("p", [last, last], { soft: false });
+    expect(await runs()).toBe(runsBefore + 1);
+    expect(receipt).toEqual({ before, after: a.purges.generation("p") });
+    const targets = ((await admin.xRange(logKeys("p").log, "-", "+")) ?? []).map(({ message }) => message["t"]);
+    expect(targets.slice(-3)).toEqual(['["n#a"]', '["n#b"]', '["n#c","n#c"]']);
+    expect(await a.get("p k")).toBeUndefined();
+  });
+
+  it("because nothing was sent says so, and why", async () => {
+    const redis = await server();
+    const store = await process(redis.url);
+    redis.freeze();
+    for (let round = 0; round < 5; round += 1) await store.get(`p ${round}`);
+    await expect(purge(store)).rejects.toThrow(/it was not sent: Redis did not answer before, and is left out/);
+    redis.thaw();
+
+    const guard = new Guard({
+      deadlineMs: 1000,
+      maxWritingBytes: 1000,
+      isConnected: () => true,
+      probe: () => undefined,
+      onFailure: () => {},
+      onResumed: () => {},
+      onStuck: () => {},
+      tally: { lookUps: 0, others: 10_240, writingBytes: 0 },
+    });
+    const client = adapted(await adminOf(redis));
+    const log = new RedisPurgeLog({
+      client: () => client,
+      guardOf: () => guard,
+      clock: new RedisClock(Date.now),
+      keysOf: logKeys,
+      deadlineMs: 1000,
+      logLength: 1000,
+    });
+    await expect(log.purge("p", [TAG], { soft: false })).rejects.toThrow(/it was not sent: too many commands wait/);
   });
 
   it("by a full Redis is refused, reads go on, and it holds when there is room", async () => {
@@ -180,6 +248,22 @@ describe("a purge that Redis does not acknowledge", () => {
   });
 });
 
+describe("a burst of look-ups", () => {
+  it("leaves out neither a purge nor a reading of the log", async () => {
+    const redis = await server();
+    const store = ownStore(redisStore({ url: redis.url, deadlineMs: 2000 }));
+    opened(store);
+    await untilCaching(store, "p");
+    await put(store, "p k");
+    const lookUps = Array.from({ length: 1600 }, async (_, index) => store.get(`p ${index}`));
+    const [receipt, isVerified] = await Promise.all([purge(store), store.purges.verify("p")]);
+    expect(receipt).toBeDefined();
+    expect(isVerified).toBe(true);
+    await Promise.all(lookUps);
+    expect(await store.get("p k")).toBeUndefined();
+  });
+});
+
 describe("T65: a user without the permission", () => {
   it.each([
     { what: "to run scripts", rules: ["+@all", "-@scripting"] },
@@ -191,8 +275,7 @@ describe("T65: a user without the permission", () => {
     await admin.sendCommand(["ACL", "SETUSER", "limited", "on", ">sesame", "~*", ...rules]);
     const a = await process(redis.url);
     await put(a, "p k");
-    const limited = redisStore({ url: `redis://limited:sesame@127.0.0.1:${redis.port}` });
-    cleanups.push(() => limited.close?.());
+    const limited = ownStore(redisStore({ url: `redis://limited:sesame@127.0.0.1:${redis.port}` }));
     const events = opened(limited);
     await until(() => limited.isAvailable?.() === true);
     for (let round = 0; round < 3; round += 1) expect(await limited.get("p k")).toBeUndefined();
@@ -217,7 +300,6 @@ describe("another server in place of the first", () => {
 
   it("that was restarted from a snapshot lacks later purges, also when nobody is left who knows of them", async () => {
     const redis = await server({ keepsDirectory: true });
-    cleanups.push(() => redis.stop());
     const admin = await adminOf(redis);
     const [reader, purger] = [await process(redis.url), await process(redis.url)];
     await put(reader, "p k");
@@ -228,8 +310,7 @@ describe("another server in place of the first", () => {
     await purger.close?.();
     await redis.kill();
     await redis.start();
-    const late = redisStore({ url: redis.url });
-    cleanups.push(() => late.close?.());
+    const late = ownStore(redisStore({ url: redis.url }));
     opened(late);
     for (const store of [reader, late]) {
       await until(() => store.isAvailable?.() === true);

@@ -3,14 +3,15 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 import { createClient } from "redis";
-import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
+import { describe, expect, inject, it } from "vitest";
 
 import { type MemoryStore, memoryStore } from "../../src/stores/memory.ts";
 import { redisStore } from "../../src/stores/redis.ts";
 import { tiered, type TieredOptions } from "../../src/stores/tiered.ts";
 import type { CacheStore, PurgeLog, PurgeTarget, StoreEntry } from "../../src/types.ts";
+import { eachTest } from "../redis/each-test.ts";
 import { startFaultProxy } from "../redis/fault-proxy.ts";
-import { type RedisServer, startRedis } from "../redis/server.ts";
+import type { RedisServer } from "../redis/server.ts";
 import { opened, ownPrefix, textEntry, textOf, until } from "../redis/store.ts";
 
 const sharedUrl = inject("redisUrl");
@@ -18,20 +19,7 @@ const ALL: readonly PurgeTarget[] = [{ kind: "all" }];
 /** What a hit may take while Redis does not answer: a deadline of 100 ms and room for a busy machine. */
 const AT_ONCE_MS = 1000;
 
-const cleanups: (() => unknown)[] = [];
-const unhandled: unknown[] = [];
-const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
-
-beforeEach(() => {
-  unhandled.length = 0;
-  process.on("unhandledRejection", onUnhandled);
-});
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-  process.off("unhandledRejection", onUnhandled);
-  expect(unhandled).toEqual([]);
-});
+const { cleanups, server } = eachTest();
 
 /** Each of these has a memory and a connection of its own, as a process of a cluster has. */
 class Process {
@@ -82,12 +70,6 @@ async function aProcess(
   opened(made.store);
   await until(async () => made.purges.verify(prefix));
   return made;
-}
-
-async function server(): Promise<RedisServer> {
-  const started = await startRedis();
-  cleanups.push(() => started.kill());
-  return started;
 }
 
 /** Reads without a break; returns how long after `sinceMs` the last read began that still found `text`. */
@@ -301,6 +283,28 @@ describe("while Redis is away", () => {
     expect(lastGoodMs).toBeGreaterThan(100);
     // By a proof that was asked for before Redis went away.
     expect(lastGoodMs).toBeLessThanOrEqual(700);
+  });
+
+  it("frozen, a purge that was not acknowledged makes no hit wait for it to be repeated", async () => {
+    // A write, which has ten times as long, would take far more than AT_ONCE_MS.
+    const deadlineMs = 300;
+    const redis = await server();
+    const reader = await aProcess({ maxStalenessMs: 50 }, { url: redis.url, prefix: "p", deadlineMs });
+    await reader.fill("a", "a");
+    redis.freeze();
+    await expect(reader.purge([{ kind: "name", text: "#other" }])).rejects.toMatchObject({
+      code: "ERR_PURGE_NOT_ACKNOWLEDGED",
+    });
+    for (let round = 0; round < 3; round += 1) {
+      const startMs = performance.now();
+      expect(await reader.text("a")).toBe("a");
+      expect(performance.now() - startMs).toBeLessThan(AT_ONCE_MS);
+    }
+    redis.thaw();
+    await until(async () => reader.purges.verify("p"));
+    expect(await reader.text("a")).toBe("a");
+    await reader.purge([{ kind: "name", text: "#tag" }]);
+    expect(await reader.text("a")).toBeUndefined();
   });
 
   it("what is stored meanwhile is used as long, and is purged with what is older", async () => {
