@@ -105,7 +105,10 @@ export interface Outcome {
   readonly forwarded?: ForwardReason;
   /** Status of the origin's response, when it was asked and answered. */
   readonly originStatus?: number;
-  /** True when the origin's response was (or, while it streams, will be) stored. */
+  /**
+   * True when the origin's response was handed to the store or, while it streams, is to be. No response waits for the
+   * store's answer: whether it was kept is what the `stored` and `not-stored` events say.
+   */
   readonly stored: boolean;
   /** True when this request waited for another one's response. */
   readonly collapsed: boolean;

@@ -1,3 +1,4 @@
+import { asError } from "../errors.ts";
 import { requestDirectives } from "../rfc9111/directives.ts";
 import { matchesVary } from "../rfc9111/vary.ts";
 import type { ForwardReason, Lease, Outcome } from "../types.ts";
@@ -8,9 +9,10 @@ import { ForwardedRequest } from "./forward.ts";
 import { leadNow, leadOrFollow, type Led, type Wanted } from "./lead.ts";
 import type { Selected } from "./select.ts";
 import { storedReply } from "./serve.ts";
+import { releaseLease } from "./store-guard.ts";
 import type { LiveResponse } from "./stored-entry.ts";
-import { leaveToHandler, report, type Turn } from "./turn.ts";
-import { freshnessOf, isShareable } from "./write.ts";
+import { leaveToHandler, report, reportFault, type Turn } from "./turn.ts";
+import { freshnessOf, isShareable, subjectOf } from "./write.ts";
 
 /** After so many leaders were broken off by their clients, a request no longer waits for another. */
 const MAX_LEADERS = 3;
@@ -46,23 +48,35 @@ export function revalidateInBackground(turn: Turn, need: Need): boolean {
   const run = exchange.forwardInBackground;
   if (run === undefined) return false;
   const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
-  const go = (lease: Lease | undefined): void =>
-    run.call(exchange, forwarded(turn, need, engine.now(), { flight, lease }, undefined));
+  const failed = (error: unknown): void => {
+    engine.report?.({ type: "revalidation-failed", subject: subjectOf(request), error: asError(error) });
+    flight.settle({ type: "unshareable" });
+  };
+  const go = (lease: Lease | undefined): void => {
+    try {
+      run.call(exchange, forwarded(turn, need, engine.now(), { flight, lease }, undefined));
+    } catch (error) {
+      failed(error);
+    }
+  };
   const { leases } = engine.store;
   // The client's answer goes out first: the handler may keep this thread busy.
   if (leases === undefined) setTimeout(() => go(undefined), 0);
   else
-    void leadNow(engine, leases, wanted(turn, need)).then((led) => {
-      if (led !== "taken" && led.type === "fill") return go(led.lease);
-      // Another process renews it, or just did. For a moment nobody here need ask again.
-      setTimeout(() => flight.settle({ type: "aborted" }), TAKEN_PAUSE_MS);
-    });
+    leadNow(engine, leases, wanted(turn, need))
+      .then((led) => {
+        if (led !== "taken" && led.type === "fill") return go(led.lease);
+        // Another process renews it, or just did. For a moment nobody here need ask again.
+        setTimeout(() => flight.settle({ type: "aborted" }), TAKEN_PAUSE_MS);
+      })
+      .catch(failed)
+      .catch((error: unknown) => reportFault(engine, request, error));
   return true;
 }
 
 /** Asks the origin, or waits for one who already does (request collapsing). */
 export function forward(turn: Turn, need: Need, nowMs: number): void {
-  const { engine } = turn;
+  const { engine, request } = turn;
   const { key } = need.selected;
   if (!mayStore(turn) || turn.leaders >= MAX_LEADERS || isApart(engine, need.selected, nowMs)) {
     return goForward(turn, need, nowMs, NOBODY_WAITS);
@@ -72,13 +86,20 @@ export function forward(turn: Turn, need: Need, nowMs: number): void {
   const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
   const { leases } = engine.store;
   if (leases === undefined) return goForward(turn, need, nowMs, { flight, lease: undefined });
-  void leadOrFollow(engine, leases, wanted(turn, need)).then((led) => {
-    try {
-      lead(turn, need, flight, led);
-    } catch (error) {
-      leaveToHandler(turn, error);
-    }
-  });
+  leadOrFollow(engine, leases, wanted(turn, need))
+    .then((led) => lead(turn, need, flight, led))
+    .catch((error: unknown) => giveUp(turn, flight, error))
+    // What is thrown once an answer has begun has nobody to catch it any more, and must not end the process.
+    .catch((error: unknown) => reportFault(engine, request, error));
+}
+
+/** A fault before the origin was asked: nobody waits for this request any longer, and its handler answers. */
+function giveUp(turn: Turn, flight: Flight, error: unknown): void {
+  try {
+    if (!turn.begun) flight.settle({ type: "unshareable" });
+  } finally {
+    leaveToHandler(turn, error);
+  }
 }
 
 function wanted({ primary, request }: Turn, { selected, stale }: Need): Wanted {
@@ -101,9 +122,10 @@ function lead(turn: Turn, need: Need, flight: Flight, led: Led): void {
     case "fill":
       return goForward(turn, need, nowMs, { flight, lease: led.lease });
     case "found": {
-      const { selected } = led;
-      if (selected.key !== need.selected.key) {
-        // Its responses turned out to vary: all look for their own.
+      const { selected, generation } = led;
+      // Its responses turned out to vary, or those who joined since it was looked up may have come after a purge: all look
+      // for their own.
+      if (selected.key !== need.selected.key || generation !== engine.purges.generation(engine.prefix)) {
         flight.settle({ type: "aborted" });
         return again(turn);
       }
@@ -118,7 +140,14 @@ function lead(turn: Turn, need: Need, flight: Flight, led: Led): void {
 }
 
 function goForward(turn: Turn, need: Need, nowMs: number, rights: Rights): void {
-  const fill = forwarded(turn, need, nowMs, rights, turn.exchange);
+  let fill: ForwardedRequest;
+  try {
+    fill = forwarded(turn, need, nowMs, rights, turn.exchange);
+  } catch (error) {
+    // Nobody would hear how it ended.
+    rights.flight?.settle({ type: "unshareable" });
+    throw error;
+  }
   turn.begun = true;
   turn.exchange.forward(fill);
 }
@@ -138,7 +167,7 @@ function forwarded(
   const { engine, route, request, primary } = turn;
   const { because, stale, mayServeOnError, mayServeOnFailure } = need;
   // Past its deadline the handler keeps no other process waiting either. Once something was put, there is no lease to end.
-  if (lease !== undefined) flight?.join(() => lease.release());
+  if (lease !== undefined) flight?.join(() => releaseLease(engine, lease));
   return new ForwardedRequest({
     engine,
     route,

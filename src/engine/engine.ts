@@ -12,6 +12,8 @@ export interface Engine {
   readonly store: CacheStore;
   /** The store's purge log or, where it keeps none, one of this process. */
   readonly purges: PurgeLog;
+  /** The purge log knows of each purge when that resolves: there is nothing to prove. */
+  readonly knowsAllPurges: boolean;
   /** Milliseconds since 1970; read once per request. */
   readonly now: () => number;
   /** Strong content hash as URL-safe text, of `context` and `bytes`. */
@@ -55,7 +57,7 @@ const REMEMBERED_KEYS = 10_000;
 /** What the shell around the engine provides. */
 export interface EngineParts extends Omit<
   Engine,
-  "report" | "flights" | "lookUps" | "hitForMiss" | "searchRules" | "varySpecs"
+  "report" | "knowsAllPurges" | "flights" | "lookUps" | "hitForMiss" | "searchRules" | "varySpecs"
 > {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
@@ -66,6 +68,7 @@ export function createEngine(parts: EngineParts): Engine {
     prefix: parts.prefix,
     store: parts.store,
     purges: parts.purges,
+    knowsAllPurges: parts.purges.verifiedAtMs(parts.prefix) === Infinity,
     now: parts.now,
     contentHash: parts.contentHash,
     responseHeader: parts.responseHeader,

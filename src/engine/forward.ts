@@ -14,17 +14,19 @@ import { purgeUri } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
 import { declaredLength, describesStored, isEndless, upstreamStatus } from "./response-head.ts";
 import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
+import { releaseLease } from "./store-guard.ts";
 import { apartEntry, liveResponse, type LiveResponse } from "./stored-entry.ts";
 import {
   deleteStored,
   freshenedResponse,
   freshnessOf,
   isShareable,
+  putUnderLease,
   storedResponse,
   storeResponse,
   subjectOf,
   withDeclaredVary,
-  type NotKept,
+  type Kept,
 } from "./write.ts";
 
 /** RFC 5861 §4: the only answers of an origin that a stale response may stand in for. */
@@ -143,8 +145,8 @@ export class ForwardedRequest implements Fill {
     if (why !== undefined) return this.#forgo(why);
     const live = this.#build(body);
     if (live === undefined) return this.#forgo("callback-failed");
-    const notKept = this.#store(live);
-    this.#share(live, notKept);
+    const { notKept, isUnpurged } = this.#store(live);
+    this.#share(live, isUnpurged);
     this.#finish(this.#outcome(notKept === undefined, notKept));
   }
 
@@ -196,8 +198,8 @@ export class ForwardedRequest implements Fill {
     const { live, because } = validates(stale.stored, head)
       ? freshenedResponse(this.#plan, stale, head, nowMs)
       : { live: stale, because: "not-validated" };
-    const notStored = because === undefined ? storeResponse(this.#plan, live) : undefined;
-    const notKept = because ?? notStored;
+    const kept = because === undefined ? storeResponse(this.#plan, live) : undefined;
+    const notKept = because ?? kept?.notKept;
     const freshness = freshnessOf(live, nowMs);
     const outcome: Outcome = {
       hit: false,
@@ -210,7 +212,7 @@ export class ForwardedRequest implements Fill {
     };
     this.#answer(storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request));
     if (because !== undefined) this.#evict();
-    if (because === undefined) this.#share(live, notStored);
+    if (kept !== undefined) this.#share(live, kept.isUnpurged);
     else this.#settle({ type: "unshareable" });
     if (notKept !== undefined) this.#reportNotStored(notKept);
     this.#finish(outcome);
@@ -299,13 +301,13 @@ export class ForwardedRequest implements Fill {
     if (why !== undefined) return this.#refuse(head, why);
     const live = this.#build(body);
     if (live === undefined) return this.#refuse(head, "callback-failed");
-    const notKept = this.#store(live);
+    const { notKept, isUnpurged } = this.#store(live);
     const outcome = this.#outcome(notKept === undefined, notKept);
     const freshness = freshnessOf(live, this.#receivedAtMs);
     this.#answer(
       storedReply({ engine, route, stored: live.stored, freshness, nowMs: this.#receivedAtMs, outcome }, request),
     );
-    this.#share(live, notKept);
+    this.#share(live, isUnpurged);
     this.#finish(outcome);
     return ANSWERED;
   }
@@ -348,17 +350,16 @@ export class ForwardedRequest implements Fill {
     return received;
   }
 
-  /** Why the response was not kept, if it was not. */
-  #store(live: LiveResponse): NotKept | undefined {
-    const notKept = storeResponse(this.#plan, this.#combination ?? live);
-    if (notKept !== undefined) this.#reportNotStored(notKept);
-    return notKept;
+  #store(live: LiveResponse): Kept {
+    const kept = storeResponse(this.#plan, this.#combination ?? live);
+    if (kept.notKept !== undefined) this.#reportNotStored(kept.notKept);
+    return kept;
   }
 
   /** Gives the response to those who wait, if they may have it without a validation of their own (RFC 9111 §4). */
-  #share(live: LiveResponse, notKept: NotKept | undefined): void {
+  #share(live: LiveResponse, isUnpurged: boolean): void {
     // Those who came after a purge must not get what was asked for before: one of them asks again, for all.
-    if (notKept === "purged") return this.#settle({ type: "aborted" });
+    if (!isUnpurged) return this.#settle({ type: "aborted" });
     if (live.stored.rangeField !== undefined) return this.#settle({ type: "unshareable" });
     if (!isShareable(live, this.#receivedAtMs)) return this.#keepApart();
     this.#plan.engine.hitForMiss.delete(this.#plan.key);
@@ -367,9 +368,9 @@ export class ForwardedRequest implements Fill {
 
   /** Those who wait ask on their own, and for a while nobody waits for another. */
   #keepApart(): void {
-    const { engine, key } = this.#plan;
+    const { engine, key, lease } = this.#plan;
     engine.hitForMiss.set(key, this.#receivedAtMs + HIT_FOR_MISS_MS);
-    void this.#plan.lease?.put(this.#apart(), HIT_FOR_MISS_MS);
+    if (lease !== undefined) void putUnderLease(engine, lease, this.#apart(), HIT_FOR_MISS_MS);
     this.#settle({ type: "unshareable" });
   }
 
@@ -409,8 +410,8 @@ export class ForwardedRequest implements Fill {
   #finish(outcome: Outcome, error?: Error): void {
     if (this.#finished) return;
     this.#finished = true;
-    this.#plan.lease?.release();
-    const { engine, request, exchange } = this.#plan;
+    const { engine, request, exchange, lease } = this.#plan;
+    if (lease !== undefined) releaseLease(engine, lease);
     if (engine.report === undefined) return;
     if (exchange !== undefined) engine.report({ type: "outcome", method: request.method, url: request.path, outcome });
     else if (!outcome.stored) {

@@ -1,13 +1,14 @@
 import type { CacheRequest, Lease, Leases } from "../types.ts";
 import type { Engine } from "./engine.ts";
 import { select, type Selected } from "./select.ts";
+import { guardStore, releaseLease } from "./store-guard.ts";
 
 /** How a request that wants to fill a key in a shared store comes out. */
 export type Led =
   /** It asks the origin and may store; without a lease where the store cannot say who fills. */
   | { readonly type: "fill"; readonly lease: Lease | undefined }
-  /** Another process has changed what is stored: there is something to look at. */
-  | { readonly type: "found"; readonly selected: Selected }
+  /** Another process has changed what is stored: there is something to look at. `generation`: before it was looked up. */
+  | { readonly type: "found"; readonly selected: Selected; readonly generation: string }
   /** The other process takes too long. */
   | { readonly type: "overdue" };
 
@@ -49,16 +50,23 @@ export async function leadNow(
 ): Promise<Led | "taken"> {
   // Another process may have filled the key between the look-up that led here and this lease, so the look comes second.
   // Both are sent at once: a store that keeps their order needs no second round trip.
-  const acquiring = leases.acquire(key);
+  const generation = engine.purges.generation(engine.prefix);
+  const acquiring = guardStore(engine, "acquire-lease", () => leases.acquire(key));
   const selecting = select(engine, primary, request);
   if (selecting instanceof Promise) selecting.catch(() => {});
   const lease = await acquiring;
   // A store that cannot say who fills is not waited for a second time.
   if (lease === undefined) return { type: "fill", lease };
-  const selected = await selecting;
+  let selected: Selected;
+  try {
+    selected = await selecting;
+  } catch (error) {
+    if (lease !== "taken") releaseLease(engine, lease);
+    throw error;
+  }
   if (selected.key !== key || selected.isApart === true || isNews(selected)) {
-    if (lease !== "taken") lease.release();
-    return { type: "found", selected };
+    if (lease !== "taken") releaseLease(engine, lease);
+    return { type: "found", selected, generation };
   }
   return lease === "taken" ? lease : { type: "fill", lease };
 }

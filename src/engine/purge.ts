@@ -17,8 +17,13 @@ export function purge(engine: Engine, targets: readonly PurgeTarget[], soft: boo
   };
   try {
     const receipt = engine.purges.purge(engine.prefix, targets, { soft });
-    return receipt instanceof Promise ? receipt.then(acknowledged, failed) : acknowledged(receipt);
+    return isThenable(receipt) ? Promise.resolve(receipt).then(acknowledged, failed) : acknowledged(receipt);
   } catch (error) {
     return failed(error);
   }
+}
+
+/** Also true of promises that are not the platform's own. */
+function isThenable(receipt: PurgeReceipt | Promise<PurgeReceipt>): receipt is Promise<PurgeReceipt> {
+  return "then" in receipt;
 }

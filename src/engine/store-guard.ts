@@ -1,5 +1,8 @@
 import { asError } from "../errors.ts";
+import type { Lease } from "../types.ts";
 import type { Engine } from "./engine.ts";
+
+type Operation = "get" | "put" | "delete" | "acquire-lease" | "release-lease";
 
 /**
  * Calls the store so that its trouble never becomes the request's: a throw or a rejection is reported and counts as
@@ -7,7 +10,7 @@ import type { Engine } from "./engine.ts";
  */
 export function guardStore<T>(
   engine: Engine,
-  operation: "get" | "put" | "delete",
+  operation: Operation,
   call: () => T | Promise<T>,
 ): T | undefined | Promise<T | undefined> {
   try {
@@ -19,7 +22,11 @@ export function guardStore<T>(
   }
 }
 
-function reportFailure(engine: Engine, operation: string, error: unknown): undefined {
+export function releaseLease(engine: Engine, lease: Lease): void {
+  void guardStore(engine, "release-lease", () => lease.release());
+}
+
+function reportFailure(engine: Engine, operation: Operation, error: unknown): undefined {
   engine.report?.({ type: "operation-failed", store: engine.store.name, operation, error: asError(error) });
   return undefined;
 }

@@ -160,15 +160,25 @@ export function freshenedResponse(
 }
 
 /** Why a response that may be stored was not. */
-export type NotKept = "purged" | "variant-limit" | "store-unavailable";
+type NotKept = "purged" | "variant-limit" | "store-unavailable";
+
+/** What became of a response that may be stored. */
+export interface Kept {
+  /** Why the store was not given it, if it was not. */
+  readonly notKept: NotKept | undefined;
+  /** False when it was purged, be it softly, since it was asked for: who came after that must not have it as fresh. */
+  readonly isUnpurged: boolean;
+}
 
 /** Hands a response to the store, or says why it is not kept. */
-export function storeResponse(context: WriteContext, live: LiveResponse): NotKept | undefined {
+export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
   const { engine, primary, requestedAtMs } = context;
   const { stored } = live;
   const entry = responseEntry(live, purgeUri(engine, context.route, context.request));
   // What was asked for before a purge may be from before the change it was for.
-  if (engine.purges.judge(engine.prefix, primary, entry) === "purged") return "purged";
+  const verdict = engine.purges.judge(engine.prefix, primary, entry);
+  const isUnpurged = verdict === "valid";
+  if (verdict === "purged") return { notKept: "purged", isUnpurged };
   const retainMs = retainSeconds(stored, context.route.failureGraceSeconds) * 1000;
   let key = primary;
   let record: KeptRecord | undefined;
@@ -178,38 +188,59 @@ export function storeResponse(context: WriteContext, live: LiveResponse): NotKep
     engine.varySpecs.delete(primary);
   } else {
     const variant = rememberVariant(context, stored, requestedAtMs + retainMs);
-    if (variant === undefined) return "variant-limit";
+    if (variant === undefined) return { notKept: "variant-limit", isUnpurged };
     ({ key, record } = variant);
   }
   const lookUps = engine.lookUps.get(primary);
   if (lookUps !== undefined && stored.rangeField === undefined) {
     lookUps.landed = { selected: { key, live, varyMiss: false }, entry };
   }
-  if (engine.store.isAvailable?.() === false) return "store-unavailable";
-  put(context, key, entry, retainMs);
+  if (engine.store.isAvailable?.() === false) return { notKept: "store-unavailable", isUnpurged };
+  let accepted = put(context, key, entry, retainMs);
   // After the variant, which is what one who finds the record looks for.
-  if (record !== undefined) put(context, primary, record.entry, record.retainMs);
+  if (record !== undefined) accepted = put(context, primary, record.entry, record.retainMs) ?? accepted;
+  if (accepted === undefined) reportStored(context, stored, true);
+  else void accepted.then((isAccepted) => reportStored(context, stored, isAccepted));
+  return { notKept: undefined, isUnpurged };
+}
+
+function reportStored({ engine, request }: WriteContext, stored: StoredResponse, isAccepted: boolean): void {
+  const subject = subjectOf(request);
+  if (!isAccepted) return engine.report?.({ type: "not-stored", subject, because: "lease-lost" });
   engine.report?.({
     type: "stored",
-    subject: subjectOf(context.request),
+    subject,
     status: stored.status,
     bodyBytes: stored.body.byteLength,
     freshnessLifetimeSeconds: stored.freshnessLifetimeSeconds,
   });
-  return undefined;
 }
 
-/** Under the key of the lease only its holder may put, and ends it thereby: one who was too slow replaces nothing. */
+/**
+ * Under the key of the lease only its holder may put, and ends it thereby: one who was too slow replaces nothing. Then it
+ * tells whether it did; it never rejects.
+ */
 function put(
   { engine, key: wantedKey, lease, leaseKey }: WriteContext,
   key: string,
   entry: StoreEntry,
   retainMs: number,
-): void {
-  const isLeased = lease !== undefined && key === leaseKey;
-  if (!isLeased) void guardStore(engine, "put", () => engine.store.put(key, entry, retainMs));
+): Promise<boolean> | undefined {
+  if (lease !== undefined && key === leaseKey) return putUnderLease(engine, lease, entry, retainMs);
+  void guardStore(engine, "put", () => engine.store.put(key, entry, retainMs));
   // Others wait for it where it was looked for, and do not know yet that it belongs elsewhere.
-  if (isLeased || (key === wantedKey && key !== leaseKey)) void lease?.put(entry, retainMs);
+  if (lease !== undefined && key === wantedKey) void putUnderLease(engine, lease, entry, retainMs);
+  return undefined;
+}
+
+/** False when nothing was kept. Never rejects. */
+export async function putUnderLease(
+  engine: Engine,
+  lease: Lease,
+  entry: StoreEntry,
+  retainMs: number,
+): Promise<boolean> {
+  return (await guardStore(engine, "put", () => lease.put(entry, retainMs))) === true;
 }
 
 export function deleteStored(engine: Engine, key: string): void {

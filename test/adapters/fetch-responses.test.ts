@@ -1,5 +1,6 @@
 /** Handlers from `Request` to `Response`: what they may return, and what becomes of their streams and signals. */
 
+import { setTimeout as pause } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 
@@ -52,9 +53,7 @@ describe("fetch handlers", () => {
 
       const response = await open(url);
       expect(hitOrMiss(response)).toBe("Miss");
-      await new Promise((resolve) => {
-        setTimeout(resolve, 50);
-      });
+      await pause(50);
       // 64 MiB would be a thousand pieces; what waits for the client is far less.
       expect(pieces).toBeLessThan(1000);
       response.on("error", () => {});

@@ -297,9 +297,3 @@ export function slowestMs(answers: readonly Answer[]): number {
 export function bodiesOf(answers: readonly Answer[]): readonly string[] {
   return [...new Set(answers.map(({ failed, body }) => failed ?? body))];
 }
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}

@@ -1,6 +1,7 @@
 /** The process that asks the origin dies, freezes, is left by its client, or gets no answer, while others wait for it. */
 
 import { request } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -12,7 +13,6 @@ import {
   builtPackage,
   leasesOf,
   makeFleet,
-  pause,
   slowestMs,
   type Worker,
   type WorkerSettings,

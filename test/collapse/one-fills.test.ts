@@ -1,11 +1,13 @@
 /** Of all processes that want the same response, one asks the origin. Real processes, a real Redis. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { command } from "../redis/command.ts";
 import { type RedisServer, startRedis } from "../redis/server.ts";
 import { ownPrefix, until } from "../redis/store.ts";
-import { type Answer, bodiesOf, builtPackage, leasesOf, makeFleet, pause, slowestMs, type Worker } from "./fleet.ts";
+import { type Answer, bodiesOf, builtPackage, leasesOf, makeFleet, slowestMs, type Worker } from "./fleet.ts";
 
 const PROCESSES = 8;
 /** On a busy machine an answer of Redis may take long to be read; a lease is then not had, which is another test. */

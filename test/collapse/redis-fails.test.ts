@@ -1,11 +1,13 @@
 /** Redis goes away while processes wait for each other: nobody waits for what cannot come any more. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import { command } from "../redis/command.ts";
 import { startRedis } from "../redis/server.ts";
 import { ownPrefix } from "../redis/store.ts";
-import { bodiesOf, builtPackage, makeFleet, pause, slowestMs } from "./fleet.ts";
+import { bodiesOf, builtPackage, makeFleet, slowestMs } from "./fleet.ts";
 
 const PROCESSES = 4;
 const REQUESTS = 25;

@@ -7,6 +7,7 @@
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { setTimeout as pause } from "node:timers/promises";
 
 const { folder, redisUrl, prefix, cacheOptions, storeOptions, listens } = JSON.parse(process.argv[2] ?? "{}");
 const load = (path) => import(pathToFileURL(join(folder, path)).href);
@@ -128,9 +129,7 @@ async function obey(message) {
       const endAtMs = performance.now() + message.forMs;
       while (performance.now() < endAtMs) {
         answers.push(await ask(message.path, {}));
-        await new Promise((resolve) => {
-          setTimeout(resolve, message.everyMs);
-        });
+        await pause(message.everyMs);
       }
       return tell({ type: "answers", id: message.id, answers, failures });
     }

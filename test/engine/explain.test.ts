@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { createCache, type Cache, type ExplainOptions, type Explanation } from "../../src/cache.ts";
 import type { CacheOptions } from "../../src/options.ts";
@@ -170,7 +171,7 @@ describe("a request", () => {
     const clock = fakeClock();
     const { explain, ask } = world({ "cache-control": "max-age=60" }, {}, { store: later(clock.now) });
     await ask();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await pause(20);
     expect(await explain(get())).toMatchObject({ action: "reuse", found: { status: 200 } });
   });
 

@@ -95,6 +95,66 @@ describe("two caches that want to fill one key", () => {
     expect(store.leased()).toEqual([]);
   });
 
+  it("T56: give nobody who came after a purge what was looked up before it, while the lease was awaited", async () => {
+    const shared = twoCaches();
+    const { one, two, store } = shared;
+    one.origin.replies("old");
+    const acquire = store.leases.acquire.bind(store.leases);
+    let open = (): void => {};
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    let tries = 0;
+    store.leases.acquire = async (key) => {
+      tries += 1;
+      if (tries === 1) {
+        await one.get("/");
+        return "taken";
+      }
+      // The first request of the other cache, and then the try after the pause.
+      if (tries === 3) await opened;
+      return acquire(key);
+    };
+    const early = two.get("/");
+    await vi.waitFor(() => expect(tries).toBe(3));
+    await untilIdle(shared);
+    await one.cache.purge("all");
+    two.origin.replies("new");
+    const late = two.get("/");
+    await untilIdle(shared);
+    open();
+    expect((await late).body).toBe("new");
+    await early;
+  });
+
+  it.each([
+    { how: "rejects", fails: () => Promise.reject(new Error("no lease today")) },
+    {
+      how: "throws",
+      fails: () => {
+        throw new Error("no lease today");
+      },
+    },
+  ])("go without leases where the store $how when asked for one", async ({ fails }) => {
+    const { one, store } = twoCaches();
+    store.leases.acquire = fails;
+    const answers = await Promise.all([one.get("/"), one.get("/")]);
+    for (const { body } of answers) expect(body).toBe("ok");
+    expect(one.origin.requests).toHaveLength(1);
+    expect(one.trace()).toContain("operation-failed");
+  });
+
+  it("say that nothing was stored when the lease was lost", async () => {
+    const shared = twoCaches();
+    const { one, store } = shared;
+    const hold = one.origin.holds();
+    const slow = one.get("/");
+    await untilIdle(shared);
+    store.expires();
+    hold.release();
+    await slow;
+    await untilIdle(shared);
+    expect(one.trace()).toEqual(["not-stored: lease-lost"]);
+  });
+
   it("ask for no lease on a hit, nor for what will not be stored", async () => {
     const { one, store } = twoCaches({ requestDirectives: "rfc9111" });
     await one.get("/head", {}, "HEAD");

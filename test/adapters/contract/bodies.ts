@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { expect, it } from "vitest";
 
@@ -48,9 +49,7 @@ const BODIES: readonly { name: string; given: Given; bytes: Uint8Array; type?: R
 
 async function* pieces(...texts: readonly string[]): AsyncGenerator<Uint8Array> {
   for (const text of texts) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, 2);
-    });
+    await pause(2);
     yield Buffer.from(text);
   }
 }

@@ -1,4 +1,5 @@
 import { gzipSync } from "node:zlib";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { expect, it, vi } from "vitest";
 
@@ -31,7 +32,7 @@ export function brokenOff(setup: Setup): void {
     async function* source(): AsyncGenerator<Uint8Array> {
       for (const piece of pieces) {
         yield piece;
-        await pause();
+        await pause(5);
         if (isBroken) throw new Error("the disk is gone");
       }
     }
@@ -114,13 +115,7 @@ export function brokenOff(setup: Setup): void {
 
 async function* whole(): AsyncGenerator<Uint8Array> {
   for (const half of HALVES) {
-    await pause();
+    await pause(5);
     yield Buffer.from(half);
   }
-}
-
-function pause(): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, 5);
-  });
 }

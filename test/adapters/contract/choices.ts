@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 
 import { cacheStatusOf, counter, hitOrMiss, type Setup } from "./world.ts";
@@ -200,9 +201,7 @@ export function choices(setup: Setup): void {
 
 async function* thousands(count: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < count; at++) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, 2);
-    });
+    await pause(2);
     yield Buffer.alloc(1000, 120);
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 
 import type { Given } from "./driver.ts";
@@ -91,7 +92,5 @@ async function waiting(setup: Setup, answer: () => Given) {
 
 /** Long enough for requests that are under way to have arrived; whether they wait is what the test is about. */
 function untilArrived(): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, 60);
-  });
+  return pause(60);
 }

@@ -1,5 +1,6 @@
 import { Agent } from "node:http";
 import { connect } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { expect, it, onTestFinished } from "vitest";
 
@@ -53,9 +54,7 @@ export function connections(setup: Setup): void {
 
 async function* twoPieces(): AsyncGenerator<Uint8Array> {
   yield Buffer.from("one,");
-  await new Promise((resolve) => {
-    setTimeout(resolve, 2);
-  });
+  await pause(2);
   yield Buffer.from("two");
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 
 import type { AnyCached, RouteSpec } from "./driver.ts";
@@ -179,7 +180,7 @@ export function purging(setup: Setup): void {
 
     await world.cache.purge({ tag: "a" });
     const joined = world.get("/");
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await pause(50);
     blocked.open();
 
     expect((await first).text).toBe("run 1");
