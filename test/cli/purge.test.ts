@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, inject, it } from "vitest";
 import { hitOrMiss } from "../adapters/contract/world.ts";
 import { send } from "../adapters/contract/http-client.ts";
@@ -32,7 +33,7 @@ it("purges by tag, by URL, by path and all, in a proxy that runs", async () => {
     await filled();
     expect(await reprise("purge", ...redis, ...flags)).toEqual({ code: 0, out: "purged\n", err: "" });
     // Each process of the proxy keeps what it serves most in memory, and looks for purges four times a second.
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await pause(300);
     expect([flags[0], await hits()]).toEqual([flags[0], left]);
   }
 });

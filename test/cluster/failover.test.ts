@@ -1,13 +1,16 @@
 /** A Cluster loses masters under load: no request fails, and every client finds its keys again by itself. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 
 import { redisStore } from "../../src/stores/redis.ts";
 import { DOCUMENTED_CLUSTERS } from "../redis/documented-clients.ts";
 import { type ClusterNode, type RedisCluster, startCluster } from "../redis/cluster.ts";
 import { command } from "../redis/command.ts";
-import { type Answer, type Member, missedForMs, startLoad, startMember } from "../redis/fleet.ts";
-import { ownPrefix } from "../redis/store.ts";
+import { expectNoTrouble, FAULTS, loseWithPurge, report } from "../redis/failover.ts";
+import { type Member, startLoad, startMember } from "../redis/fleet.ts";
+import { watchUnhandled } from "../redis/unhandled.ts";
 
 const ITEMS = 25;
 const EVERY_MS = 40;
@@ -16,29 +19,21 @@ const EVERY_MS = 40;
  * nothing is made anew. The rest is for a busy machine.
  */
 const FOUND_AGAIN_WITHIN_MS = 15_000;
-/**
- * Most wait for the store's deadline of 100 ms at most. A lease whose end was lost with its server is waited for until it
- * expires, 2 s; the rest is for a busy machine.
- */
-const ANSWERED_WITHIN_MS = 3500;
 /** The part of the requests for entries on other masters that may be misses: all are while a client is made anew. */
 const MISSES_ELSEWHERE = 0.15;
 
-const unhandled: unknown[] = [];
-const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
-
 let cluster: RedisCluster;
 let members: Member[] = [];
+let expectNoneUnhandled: () => Promise<void>;
 
 beforeAll(async () => {
-  process.on("unhandledRejection", onUnhandled);
-  process.on("uncaughtException", onUnhandled);
+  expectNoneUnhandled = watchUnhandled();
   cluster = await startCluster();
   const [logMaster] = await cluster.masters();
   members = await Promise.all(
     DOCUMENTED_CLUSTERS.map(async ({ form, connect }) => {
       const store = redisStore({ connect: connect(cluster.addresses) });
-      return startMember({ name: form, store, prefix: await prefixOn(logMaster!) });
+      return startMember({ name: form, store, prefix: await cluster.prefixOn(logMaster!) });
     }),
   );
 });
@@ -46,21 +41,10 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(members.map((member) => member.close()));
   await cluster?.stop();
-  process.off("unhandledRejection", onUnhandled);
-  process.off("uncaughtException", onUnhandled);
-  expect(unhandled).toEqual([]);
+  await expectNoneUnhandled();
 });
 
 beforeEach(() => cluster.untilHealthy());
-
-const FAULTS = [
-  { fault: "killed", strike: (node: ClusterNode) => node.kill(), mend: (node: ClusterNode) => node.start() },
-  {
-    fault: "frozen",
-    strike: async (node: ClusterNode) => node.freeze(),
-    mend: async (node: ClusterNode) => node.thaw(),
-  },
-];
 
 it.each(FAULTS)(
   "T66 a master with entries is $fault: its keys are misses until another one has them, all others stay hits",
@@ -78,7 +62,7 @@ it.each(FAULTS)(
     const answers = await load.stop();
     await mend(victim);
 
-    report(`master of entries ${fault}`, answers, faultAtMs);
+    report(`master of entries ${fault}`, members, answers, faultAtMs);
     expectNoTrouble(answers);
     const missedElsewhere = members.map(({ name }) => {
       const others = answers.filter(
@@ -95,60 +79,19 @@ it.each(FAULTS)(
 
 it.each(FAULTS)(
   "T66 the master of the purge log is $fault: misses only, and a purge made meanwhile holds afterwards",
-  async ({ fault, strike, mend }) => {
+  async (fault) => {
     const load = startLoad(members, ITEMS, EVERY_MS);
     await load.untilAllHit(FOUND_AGAIN_WITHIN_MS);
     const victim = await masterOfLog();
-
-    const faultAtMs = performance.now();
-    await strike(victim);
-    await pause(200);
-    const purges = await Promise.allSettled(
-      members.map((member) => {
-        member.versions.set(7, (member.versions.get(7) ?? 0) + 1);
-        return member.cache.purge({ tag: "item:7" });
-      }),
-    );
-    const purgedAtMs = performance.now();
-    await pause(1000);
-    await load.untilAllHit(FOUND_AGAIN_WITHIN_MS);
-    const answers = await load.stop();
-    await mend(victim);
-
-    report(`master of the purge log ${fault}`, answers, faultAtMs);
-    expectNoTrouble(answers);
-    for (const purge of purges) {
-      expect(purge).toMatchObject({ status: "rejected", reason: { code: "ERR_PURGE_NOT_ACKNOWLEDGED" } });
-    }
-    expect(outdated(answers, purgedAtMs)).toEqual([]);
+    const what = `master of the purge log ${fault.fault}`;
+    await loseWithPurge(fault, { what, server: victim, members, load, foundAgainWithinMs: FOUND_AGAIN_WITHIN_MS });
   },
   60_000,
 );
 
-function expectNoTrouble(answers: readonly Answer[]): void {
-  expect(answers.filter(({ failure }) => failure !== undefined)).toEqual([]);
-  expect(Math.max(...answers.map(({ tookMs }) => tookMs))).toBeLessThan(ANSWERED_WITHIN_MS);
-}
-
-/** The answers with a version of item 7 from before its purge. */
-function outdated(answers: readonly Answer[], purgedAtMs: number): readonly Answer[] {
-  const versions = new Map(members.map(({ name, versions }) => [name, versions.get(7) ?? 0]));
-  return answers.filter(
-    ({ name, item, version, dueAtMs }) => item === 7 && dueAtMs > purgedAtMs && version < versions.get(name)!,
-  );
-}
-
 /** The purge logs of all members are on the slots of one master. */
 function masterOfLog(): Promise<ClusterNode> {
   return cluster.masterOf(`{${members[0]!.prefix}}`);
-}
-
-/** A prefix of its own whose purge log is on `master`. */
-async function prefixOn(master: ClusterNode): Promise<string> {
-  for (;;) {
-    const prefix = ownPrefix();
-    if ((await cluster.masterOf(`{${prefix}}`)) === master) return prefix;
-  }
 }
 
 /** By member: the items whose entries are on another node, and guarded apart from what is on this one. */
@@ -172,16 +115,4 @@ async function itemsNotOn(node: ClusterNode): Promise<ReadonlyMap<string, Readon
 
 async function keysOn(master: ClusterNode): Promise<readonly string[]> {
   return (await command(master.port, "KEYS", "*")) as string[];
-}
-
-function report(what: string, answers: readonly Answer[], faultAtMs: number): void {
-  const figures = members.map(({ name }) => `${name} ${missedForMs(answers, name, faultAtMs)} ms`);
-  const slowestMs = Math.round(Math.max(...answers.map(({ tookMs }) => tookMs)));
-  console.info(`${what}: last miss after ${figures.join(", ")}; slowest of ${answers.length} answers ${slowestMs} ms`);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

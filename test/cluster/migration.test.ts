@@ -1,5 +1,7 @@
 /** Slots move from shard to shard under load: MOVED, ASK and TRYAGAIN reach no reader. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { redisStore } from "../../src/stores/redis.ts";
@@ -148,10 +150,4 @@ async function slotsOfEntries(): Promise<readonly number[]> {
     for (const key of there) slots.add(await cluster.slotOf(key));
   }
   return [...slots].slice(0, MOVED_SLOTS);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

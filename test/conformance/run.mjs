@@ -1,9 +1,10 @@
 /** Runs the public suite for HTTP caches against Reprise: `npm run conformance -- --help`. */
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 
+import { installLocked } from "../../scripts/install-locked.mjs";
 import { docsProblem, writeDocs } from "./docs.mjs";
 import { deviations, expectationsFor } from "./expected.mjs";
-import { installSuite } from "./install.mjs";
 import { runOnce } from "./processes.mjs";
 import { loadSuite, score } from "./suite.mjs";
 
@@ -54,6 +55,12 @@ async function main() {
   const profiles = flags.profile === undefined ? PROFILES : [flags.profile];
   if (flags.id !== undefined) return showTest(suite, profiles[0], flags.id);
   return runSuite(suite, profiles, runs, flags);
+}
+
+/** The folder of the published suite. */
+function installSuite() {
+  installLocked(import.meta.dirname, "the published suite");
+  return join(import.meta.dirname, "node_modules/http-cache-tests");
 }
 
 /** Runs one test and what it sends; its dependencies do not count. */

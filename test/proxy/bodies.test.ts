@@ -2,9 +2,10 @@ import { createHash, randomBytes } from "node:crypto";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { open, read, send } from "../adapters/contract/http-client.ts";
-import { answering, client, exchange, head, pause, proxyFor, rawUpstream, until, upstreamOf } from "./world.ts";
+import { answering, client, exchange, head, proxyFor, rawUpstream, until, upstreamOf } from "./world.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
 import { connect, createServer } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createCache } from "../../src/cache.ts";
 import { send } from "../adapters/contract/http-client.ts";
 import { freePort } from "../redis/server.ts";
-import { answering, client, exchange, head, pause, proxyFor, rawUpstream, until, upstreamOf } from "./world.ts";
+import { answering, client, exchange, head, proxyFor, rawUpstream, until, upstreamOf } from "./world.ts";
 
 const OK = head("HTTP/1.1 200 OK", "Content-Length: 2") + "ok";
 const GET = head("GET / HTTP/1.1", "Host: a", "Connection: close");

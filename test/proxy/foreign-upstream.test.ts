@@ -4,10 +4,11 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { send } from "../adapters/contract/http-client.ts";
 import { freePort } from "../redis/server.ts";
-import { pause, proxyFor, rawUpstream } from "./world.ts";
+import { proxyFor, rawUpstream } from "./world.ts";
 
 const PAGE = "<h1>Grüße</h1>\n".repeat(10_000);
 const LAST_MODIFIED = "Last-Modified: Thu, 01 Jan 2015 00:00:00 GMT\r\n";

@@ -1,6 +1,7 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { read } from "../adapters/contract/http-client.ts";
-import { client, exchange, head, pause, proxyFor, rawUpstream, upstreamOf } from "./world.ts";
+import { client, exchange, head, proxyFor, rawUpstream, upstreamOf } from "./world.ts";
 
 const OK = head("HTTP/1.1 200 OK", "Content-Length: 2", "Cache-Control: max-age=60") + "ok";
 

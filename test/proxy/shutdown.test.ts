@@ -1,5 +1,6 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { client, head, pause, proxyFor, rawUpstream, until, upstreamOf } from "./world.ts";
+import { client, head, proxyFor, rawUpstream, until, upstreamOf } from "./world.ts";
 
 describe("close()", () => {
   it("finishes what is in flight, tells each client to close, and takes no more", async () => {

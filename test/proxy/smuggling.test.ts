@@ -1,5 +1,6 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { client, exchange, head, pause, proxyFor, until, upstreamOf } from "./world.ts";
+import { client, exchange, head, proxyFor, until, upstreamOf } from "./world.ts";
 
 async function answerTo(bytes: string, options: Parameters<typeof proxyFor>[1] = {}) {
   const upstream = await upstreamOf((request, response) => {

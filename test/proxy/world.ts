@@ -2,6 +2,7 @@
 
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { onTestFinished } from "vitest";
 
@@ -98,10 +99,4 @@ export async function until(condition: () => unknown, withinMs = 10_000): Promis
     if (Date.now() > giveUpAtMs) throw new Error(`Not within ${withinMs} ms: ${condition.toString()}`);
     await pause(5);
   }
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

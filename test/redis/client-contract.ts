@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { type RedisClient, redisClient, redisScript } from "../../src/stores/_redis-client.ts";
+import { type RedisClient, redisScript } from "../../src/stores/_redis-client.ts";
 import type { MadeClient } from "./clients.ts";
-import { ownPrefix, until } from "./store.ts";
+import { adapted, ownPrefix, until } from "./store.ts";
 
 export interface ClientContractOptions {
   readonly form: string;
@@ -26,9 +26,7 @@ export function clientContract({ form, make, flushScripts }: ClientContractOptio
     let stopObserving: () => void;
     beforeAll(async () => {
       made = await make();
-      const known = redisClient(made.client);
-      if (known === undefined) throw new Error(`${form} is not known.`);
-      client = known;
+      client = adapted(made.client);
       stopObserving = client.observe({ onReady: () => {}, onTrouble: () => {}, onEnd: () => {} });
       await until(() => client.isReady());
     });

@@ -3,7 +3,7 @@
 import { clusterSlot } from "../../src/stores/_cluster-slot.ts";
 import { command, type Reply } from "./command.ts";
 import { freePort, type RedisServer, startRedis } from "./server.ts";
-import { until } from "./store.ts";
+import { ownPrefix, until } from "./store.ts";
 
 const MASTERS = 3;
 const NODES = 6;
@@ -28,6 +28,8 @@ export interface RedisCluster {
   masters(): Promise<readonly ClusterNode[]>;
   /** True when the range of slots that a store guards as one with the slot of `key` is on one master as a whole. */
   isGuardedAlone(key: string): Promise<boolean>;
+  /** A prefix no other test uses, whose purge log is on `master` now. */
+  prefixOn(master: ClusterNode): Promise<string>;
   /** The replicas of a node, up or not. */
   replicasOf(master: ClusterNode): Promise<readonly ClusterNode[]>;
   /** Opens the move of a slot: clients meet MOVED, ASK and TRYAGAIN until it is finished. */
@@ -169,6 +171,13 @@ class Cluster implements RedisCluster {
   async isGuardedAlone(key: string): Promise<boolean> {
     const firstSlot = clusterSlot(key) - (clusterSlot(key) % GUARDED_SLOTS);
     return (await this.masterOf(firstSlot)) === (await this.masterOf(firstSlot + GUARDED_SLOTS - 1));
+  }
+
+  async prefixOn(master: ClusterNode): Promise<string> {
+    for (;;) {
+      const prefix = ownPrefix();
+      if ((await this.masterOf(`{${prefix}}`)) === master) return prefix;
+    }
   }
 
   async replicasOf(master: ClusterNode): Promise<readonly ClusterNode[]> {

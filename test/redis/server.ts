@@ -6,6 +6,7 @@ import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } 
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 
 export interface RedisServer {
   readonly url: string;
@@ -164,9 +165,7 @@ async function answering(port: number, child: ChildProcess): Promise<void> {
   while (!(await answersPing(port))) {
     if (child.exitCode !== null) throw new Error(`The Redis server for tests ended with code ${child.exitCode}.`);
     if (Date.now() > giveUpAtMs) throw new Error(`The Redis server for tests did not answer on port ${port}.`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
+    await pause(20);
   }
 }
 

@@ -1,7 +1,9 @@
 /** What the tests of the Redis store share: an opened store, its events, and a wait for something to become true. */
 
 import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 
+import { type RedisClient, redisClient } from "../../src/stores/_redis-client.ts";
 import type { CacheStore, StoreEntry, StoreEvent } from "../../src/types.ts";
 
 /** A prefix no other test uses: the shared Redis is never flushed. */
@@ -16,15 +18,24 @@ export function opened(store: CacheStore): StoreEvent[] {
   return events;
 }
 
+/** The store's view of a client. */
+export function adapted(client: unknown): RedisClient {
+  const found = redisClient(client);
+  if (found === undefined) throw new Error("The store knows no such client.");
+  return found;
+}
+
 /** Waits until `condition` holds; fails after `withinMs`. */
 export async function until(condition: () => unknown, withinMs = 10_000): Promise<void> {
   const giveUpAtMs = Date.now() + withinMs;
   while (!(await condition())) {
     if (Date.now() > giveUpAtMs) throw new Error(`Not within ${withinMs} ms: ${condition.toString()}`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 10);
-    });
+    await pause(10);
   }
+}
+
+export function typesOf(events: readonly StoreEvent[]): string[] {
+  return events.map(({ type }) => type);
 }
 
 /** Waits until the store keeps what it is given. */

@@ -4,14 +4,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { createClient } from "redis";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { redisStore } from "../../src/stores/redis.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { tiered } from "../../src/stores/tiered.ts";
 import { SINGLE_NODE_FORMS } from "../redis/clients.ts";
 import { DOCUMENTED_CLUSTERS } from "../redis/documented-clients.ts";
-import { type RedisServer, startRedis } from "../redis/server.ts";
+import { eachTest } from "../redis/each-test.ts";
+import type { RedisServer } from "../redis/server.ts";
 import { until } from "../redis/store.ts";
 import { startWorld, type World } from "./world.ts";
 
@@ -19,15 +20,10 @@ const PAGE = readFileSync(join(import.meta.dirname, "../../docs/redis-acl.md"), 
 const [DOCUMENTED = "", FOR_CLUSTER = ""] = [...PAGE.matchAll(/^user shop .*$/gm)].map(([line]) => line);
 const PASSWORD = "a-long-random-password";
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const { cleanups, server, ownClient } = eachTest();
 
-async function server(aclLine: string): Promise<RedisServer> {
-  const started = await startRedis({ acl: ["user default on nopass ~* &* +@all", aclLine] });
-  cleanups.push(() => started.stop());
-  return started;
+function serverWith(aclLine: string): Promise<RedisServer> {
+  return server({ acl: ["user default on nopass ~* &* +@all", aclLine] });
 }
 
 async function adminOf({ url }: RedisServer) {
@@ -90,14 +86,10 @@ describe("the documented user", () => {
   });
 
   it.each(SINGLE_NODE_FORMS)("can do everything over $form, and needs each command", async ({ make }) => {
-    const redis = await server(DOCUMENTED);
+    const redis = await serverWith(DOCUMENTED);
     const admin = await adminOf(redis);
     await admin.configResetStat();
-    const connect = async (): Promise<object> => {
-      const { client, end } = await make(`redis://shop:${PASSWORD}@127.0.0.1:${redis.port}`);
-      cleanups.push(end);
-      return client;
-    };
+    const connect = (): Promise<object> => ownClient(make(`redis://shop:${PASSWORD}@127.0.0.1:${redis.port}`));
     const worlds = await everyFeature(connect);
     const { called, refused } = await activity(admin);
     expect(refused.filter((object) => !NOT_OURS.test(object))).toEqual([]);
@@ -107,8 +99,7 @@ describe("the documented user", () => {
   });
 
   it.each(DOCUMENTED_CLUSTERS)("for a Cluster can do everything over $form", async ({ connect }) => {
-    const redis = await startRedis({ config: ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"] });
-    cleanups.push(() => redis.stop());
+    const redis = await server({ config: ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"] });
     const admin = await adminOf(redis);
     await admin.sendCommand(["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     await until(async () => (await admin.sendCommand<string>(["CLUSTER", "INFO"])).includes("cluster_state:ok"));
@@ -124,7 +115,7 @@ describe("the documented user", () => {
   });
 
   it("T61 reaches nothing of a neighbour in the same Redis", async () => {
-    const redis = await server(DOCUMENTED);
+    const redis = await serverWith(DOCUMENTED);
     const admin = await adminOf(redis);
     const client = createClient({ url: `redis://shop:${PASSWORD}@127.0.0.1:${redis.port}` });
     client.on("error", () => {});
@@ -150,12 +141,11 @@ describe.each(SINGLE_NODE_FORMS)("a user who lacks permissions ($form)", ({ make
   ])(
     "$lacks: said within 5 s, requests are served, a purge rejects, and it works once granted",
     async ({ without }) => {
-      const redis = await server(
+      const redis = await serverWith(
         without.reduce((line, name) => line.replace(` +${name} `, " "), `${DOCUMENTED} `).trim(),
       );
       const admin = await adminOf(redis);
-      const { client, end } = await make(`redis://shop:${PASSWORD}@127.0.0.1:${redis.port}`);
-      cleanups.push(end);
+      const client = await ownClient(make(`redis://shop:${PASSWORD}@127.0.0.1:${redis.port}`));
       const world = await startWorld({ store: redisStore({ client }), prefix: "shop" });
       const said = (): unknown =>
         world.events.find(

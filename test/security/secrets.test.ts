@@ -3,13 +3,14 @@
 import { inspect } from "node:util";
 
 import { createClient } from "redis";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { createCache } from "../../src/cache.ts";
 import { fetchCache } from "../../src/adapters/fetch.ts";
 import { redisStore } from "../../src/stores/redis.ts";
 import { type ClientForm, SINGLE_NODE_FORMS } from "../redis/clients.ts";
-import { freePort, type RedisServer, startRedis } from "../redis/server.ts";
+import { eachTest } from "../redis/each-test.ts";
+import { freePort } from "../redis/server.ts";
 import { until } from "../redis/store.ts";
 import { intruder } from "./world.ts";
 
@@ -17,16 +18,7 @@ import { intruder } from "./world.ts";
 const PASSWORD = "sesame@open:/#?";
 const SECRET = /sesame/i;
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function server(options: Parameters<typeof startRedis>[0]): Promise<RedisServer> {
-  const started = await startRedis(options);
-  cleanups.push(() => started.stop());
-  return started;
-}
+const { cleanups, server, ownClient } = eachTest();
 
 function urlOf(port: number, host = "127.0.0.1", user = ""): string {
   return `redis://${user}:${encodeURIComponent(PASSWORD)}@${host}:${port}`;
@@ -85,11 +77,7 @@ const ways: readonly { readonly way: string; readonly options: (url: string) => 
 ];
 
 function connected(make: ClientForm["make"], url: string): () => Promise<object> {
-  return async () => {
-    const { client, end } = await make(url);
-    cleanups.push(end);
-    return client;
-  };
+  return () => ownClient(make(url));
 }
 
 describe.each(ways)("nothing that is said holds the password ($way)", ({ options }) => {

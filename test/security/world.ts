@@ -3,6 +3,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { crc32 } from "node:zlib";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { createClient, RESP_TYPES } from "redis";
 import { onTestFinished } from "vitest";
@@ -64,7 +65,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   let calls = 0;
   const body = async (): Promise<string> => {
     const text = `handler ${(calls += 1)}`;
-    if (takesMs > 0) await new Promise((resolve) => setTimeout(resolve, takesMs));
+    if (takesMs > 0) await pause(takesMs);
     return text;
   };
   const ask =

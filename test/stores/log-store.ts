@@ -3,10 +3,10 @@
 import { createClient, type RedisClientType } from "redis";
 import { afterAll, afterEach, beforeAll } from "vitest";
 
-import { type RedisClient, redisClient } from "../../src/stores/_redis-client.ts";
+import type { RedisClient } from "../../src/stores/_redis-client.ts";
 import { createRedisStore, type RedisStore, type RedisStoreSettings } from "../../src/stores/_redis-store.ts";
 import type { PurgeTarget, StoreEntry } from "../../src/types.ts";
-import { textOf } from "../redis/store.ts";
+import { adapted, textOf } from "../redis/store.ts";
 
 export type LogStoreSettings = Partial<Omit<RedisStoreSettings, "source">>;
 
@@ -26,13 +26,6 @@ export function storeOver(client: RedisClient, settings: LogStoreSettings = {}):
   return store;
 }
 
-/** The store's view of a client. */
-export function adapted(client: unknown): RedisClient {
-  const found = redisClient(client);
-  if (found === undefined) throw new Error("no client");
-  return found;
-}
-
 export async function connected(url: string): Promise<RedisClientType> {
   const client: RedisClientType = createClient({ url, disableOfflineQueue: true, socket: { reconnectStrategy: 20 } });
   client.on("error", () => {});
@@ -43,12 +36,6 @@ export async function connected(url: string): Promise<RedisClientType> {
 /** The keys of the purge log of a prefix. */
 export function logKeys(prefix: string): { readonly log: string; readonly end: string } {
   return { log: `${prefix}:1:{${prefix}}:log`, end: `${prefix}:1:{${prefix}}:pos` };
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }
 
 export const HARD: { readonly soft: boolean } = { soft: false };

@@ -6,6 +6,8 @@
  * Protocols with one mistake run the same history: each has to be caught.
  */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { Redis } from "ioredis";
 import type { RedisClientType } from "redis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -15,8 +17,8 @@ import type { RedisClient } from "../../src/stores/_redis-client.ts";
 import type { RedisStore } from "../../src/stores/_redis-store.ts";
 import type { StoreEntry } from "../../src/types.ts";
 import { type RedisServer, startRedis } from "../redis/server.ts";
-import { ownPrefix } from "../redis/store.ts";
-import { adapted, connected, logKeys, pause, storeOver } from "./log-store.ts";
+import { adapted, ownPrefix } from "../redis/store.ts";
+import { connected, logKeys, storeOver } from "./log-store.ts";
 
 const STORES = 4;
 const READERS_PER_STORE = 24;

@@ -1,12 +1,14 @@
 /** The purge log of the Redis store when records or answers are lost or late. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { describe, expect, inject, it } from "vitest";
 
 import { VIEW } from "../../src/stores/_purge-scripts.ts";
 import type { RedisClient } from "../../src/stores/_redis-client.ts";
 import type { PurgeTarget } from "../../src/types.ts";
 import { ownPrefix, textOf, until } from "../redis/store.ts";
-import { entry, fill, HARD, logKeys, pause, processes, TAG } from "./log-store.ts";
+import { entry, fill, HARD, logKeys, processes, TAG } from "./log-store.ts";
 
 const { admin, client, over, process } = processes(inject("redisUrl"));
 

@@ -1,14 +1,16 @@
 /** Each family's Cluster client does the same things to a Cluster, through its failovers too. */
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { setTimeout as pause } from "node:timers/promises";
 
-import { type RedisClient, redisClient } from "../../src/stores/_redis-client.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
 import { redisStore } from "../../src/stores/redis.ts";
 import { clientContract } from "../redis/client-contract.ts";
-import { CLUSTER_FORMS, type ClusterForm } from "../redis/cluster-clients.ts";
+import { CLUSTER_FORMS } from "../redis/cluster-clients.ts";
 import { type ClusterNode, type RedisCluster, startCluster } from "../redis/cluster.ts";
 import { command, errorCounts } from "../redis/command.ts";
-import { opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+import { eachTest } from "../redis/each-test.ts";
+import { adapted, opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
 
 let cluster: RedisCluster;
 beforeAll(async () => {
@@ -16,19 +18,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => cluster?.stop());
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function connected(form: ClusterForm, readsReplicas: boolean): Promise<RedisClient> {
-  const made = await form.make(cluster.addresses, readsReplicas);
-  cleanups.push(made.end);
-  const client = redisClient(made.client);
-  if (client === undefined) throw new Error(`${form.form} is not known.`);
-  await until(() => client.isReady());
-  return client;
-}
+const { cleanups, ownClient, ownStore } = eachTest();
 
 for (const { form, make } of CLUSTER_FORMS) {
   clientContract({
@@ -50,9 +40,10 @@ async function cutOff(replica: ClusterNode): Promise<void> {
   });
 }
 
-describe.each(CLUSTER_FORMS)("a pair ($form)", (form) => {
+describe.each(CLUSTER_FORMS)("a pair ($form)", ({ make }) => {
   it("T64: spans two slots in two commands, and its second comes from a master also for a client that reads replicas", async () => {
-    const client = await connected(form, true);
+    const client = adapted(await ownClient(make(cluster.addresses, true)));
+    await until(() => client.isReady());
     const [first, second] = [`${ownPrefix()}:entry`, `${ownPrefix()}:position`];
     const textOfSecond = async (): Promise<string> => textFrom((await client.getPair(first, second))[1]);
     await client.set(second, Buffer.from("old"), 60_000);
@@ -81,19 +72,14 @@ const REBUILDING = CLUSTER_FORMS.filter(({ form }) => /node-redis|ioredis 6|glid
 describe.each(REBUILDING)("a frozen master ($form)", ({ make }) => {
   it("costs the keys it has, until its replica took over and the store has a new client", async () => {
     let clients = 0;
-    const store = redisStore({
-      deadlineMs: 200,
-      connect: async () => {
-        clients += 1;
-        const { client, end } = await make(cluster.addresses);
-        cleanups.push(end);
-        return client;
-      },
-    });
-    cleanups.push(() => store.close?.());
+    const connect = (): Promise<object> => {
+      clients += 1;
+      return ownClient(make(cluster.addresses));
+    };
+    const store = ownStore(redisStore({ deadlineMs: 200, connect }));
     opened(store);
     const [logMaster, ...others] = await cluster.masters();
-    const prefix = await prefixOn(logMaster!);
+    const prefix = await cluster.prefixOn(logMaster!);
     await untilCaching(store, prefix);
     const keys = Array.from({ length: 30 }, (_, index) => `${prefix} ${index}`);
     for (const key of keys) await store.put(key, textEntry(key), 60_000);
@@ -125,14 +111,6 @@ describe.each(REBUILDING)("a frozen master ($form)", ({ make }) => {
   }, 60_000);
 });
 
-/** A prefix of its own whose purge log is on `master`. */
-async function prefixOn(master: ClusterNode): Promise<string> {
-  for (;;) {
-    const prefix = ownPrefix();
-    if ((await cluster.masterOf(`{${prefix}}`)) === master) return prefix;
-  }
-}
-
 /** How many keys are on `master`, or guarded together with such. */
 async function lostWith(master: ClusterNode, prefix: string): Promise<number> {
   let lost = 0;
@@ -146,10 +124,4 @@ async function lostWith(master: ClusterNode, prefix: string): Promise<number> {
 
 function textFrom(bytes: Uint8Array | null): string {
   return Buffer.from(bytes ?? []).toString();
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

@@ -1,48 +1,24 @@
 /** T66: Redis down never makes a request hang, whichever client is in use. Real servers, real signals. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { Cluster, Redis } from "ioredis";
 import { createClient, createClientPool, createCluster, createSentinel } from "redis";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
+import { RedisConnection } from "../../src/stores/_redis-connection.ts";
 import { redisStore } from "../../src/stores/redis.ts";
 import type { CacheStore, StoreEvent } from "../../src/types.ts";
 import { SINGLE_NODE_FORMS } from "../redis/clients.ts";
 import { command } from "../redis/command.ts";
-import { freePort, type RedisServer, startRedis } from "../redis/server.ts";
-import { opened, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+import { eachTest } from "../redis/each-test.ts";
+import { freePort, type RedisServer } from "../redis/server.ts";
+import { opened, textEntry, textOf, typesOf, until, untilCaching } from "../redis/store.ts";
 
 /** What a get may take while Redis does not answer: the deadline of 100 ms and room for a busy machine. */
 const AT_ONCE_MS = 1000;
 
-const cleanups: (() => unknown)[] = [];
-const unhandled: unknown[] = [];
-const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
-
-beforeEach(() => {
-  unhandled.length = 0;
-  process.on("unhandledRejection", onUnhandled);
-  process.on("uncaughtException", onUnhandled);
-});
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-  await pause(20);
-  process.off("unhandledRejection", onUnhandled);
-  process.off("uncaughtException", onUnhandled);
-  expect(unhandled).toEqual([]);
-});
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
-
-async function server(options?: Parameters<typeof startRedis>[0]): Promise<RedisServer> {
-  const started = await startRedis(options);
-  cleanups.push(() => started.stop());
-  return started;
-}
+const { cleanups, server, ownClient, ownStore } = eachTest();
 
 /** Gets one after the other for `forMs`; none may take long. */
 async function getsAtOnce(store: CacheStore, forMs: number): Promise<readonly (string | undefined)[]> {
@@ -62,10 +38,7 @@ async function getsAtOnce(store: CacheStore, forMs: number): Promise<readonly (s
 describe.each(SINGLE_NODE_FORMS)("T66: Redis down never makes a request hang ($form)", ({ make }) => {
   /** A store over a client of the user's, which caches. */
   async function caching(redis: RedisServer): Promise<{ store: CacheStore; events: StoreEvent[] }> {
-    const { client, end } = await make(redis.url);
-    cleanups.push(end);
-    const store = redisStore({ client });
-    cleanups.push(() => store.close?.());
+    const store = ownStore(redisStore({ client: await ownClient(make(redis.url)) }));
     const events = opened(store);
     await untilCaching(store, "p");
     await store.put("p a", textEntry("a"), 60_000);
@@ -105,14 +78,7 @@ describe.each(SINGLE_NODE_FORMS)("T66: Redis down never makes a request hang ($f
 
 describe.each(SINGLE_NODE_FORMS)("a start without Redis is told once, within 5 s ($form)", ({ make }) => {
   async function failure(url: string): Promise<{ store: CacheStore; error: Error; events: readonly StoreEvent[] }> {
-    const store = redisStore({
-      connect: async () => {
-        const { client, end } = await make(url);
-        cleanups.push(end);
-        return client;
-      },
-    });
-    cleanups.push(() => store.close?.());
+    const store = ownStore(redisStore({ connect: () => ownClient(make(url)) }));
     const events = opened(store);
     expect(store.get("p a")).toBeUndefined();
     await until(() => events.length >= 2, 5500);
@@ -191,8 +157,7 @@ function urlOf(port: number): string {
 describe.each(UNCONNECTED)("connect that returns a client before it is connected ($form)", ({ form, make }) => {
   it("says once, within 5 s, that there is no server, and caches when there is", async () => {
     const port = await freePort();
-    const store = redisStore({ connect: () => make(port) });
-    cleanups.push(() => store.close?.());
+    const store = ownStore(redisStore({ connect: () => make(port) }));
     const events = opened(store);
     await until(() => events.length >= 2, 5500);
     expect(events[1]).toMatchObject({ type: "connection-failed" });
@@ -213,14 +178,71 @@ it("connect that waits for its client in vain is told how to know why", async ()
   const redis = await server({ password: "right" });
   const client = createClient({ url: `redis://:sesame@127.0.0.1:${redis.port}` });
   cleanups.push(() => client.destroy());
-  const store = redisStore({ connect: () => client.on("error", () => {}).connect() });
-  cleanups.push(() => store.close?.());
+  const store = ownStore(redisStore({ connect: () => client.on("error", () => {}).connect() }));
   const events = opened(store);
   await until(() => events.length >= 2, 6000);
   expect(events[1]).toMatchObject({
     type: "connection-failed",
     error: { message: expect.stringContaining("return it before it is connected") },
   });
+});
+
+describe("connect, asked for a client that takes the place of one on a frozen server", () => {
+  /** What `connect` makes, in turn: on a server that answers, on one that is frozen, and then on one that answers. */
+  async function inTurn() {
+    const [first, second, third] = [await server(), await server(), await server()];
+    second.freeze();
+    const made: string[] = [];
+    const connect = (): object => {
+      const { url } = [first, second][made.length] ?? third;
+      made.push(url);
+      return createClient({ url });
+    };
+    return { first, second, third, made, connect };
+  }
+
+  it("is asked again when the next one is on a frozen server too, and the store caches over the one after that", async () => {
+    const { first, second, third, made, connect } = await inTurn();
+    const store = ownStore(redisStore({ connect }));
+    const events = opened(store);
+    await untilCaching(store, "p");
+    expect(made).toEqual([first.url]);
+
+    first.freeze();
+    await untilCaching(store, "p", 30_000);
+    expect(made.slice(0, 3)).toEqual([first.url, second.url, third.url]);
+    expect(await command(third.port, "DBSIZE")).toBeGreaterThan(0);
+    expect(events.at(-1)).toMatchObject({ type: "connected", address: third.url });
+
+    // The one given up is gone, and not merely forgotten.
+    second.thaw();
+    const connections = async (): Promise<number> =>
+      String(await command(second.port, "CLIENT", "LIST"))
+        .trim()
+        .split("\n").length;
+    await until(async () => (await connections()) === 1);
+  }, 60_000);
+
+  it("is asked again without another command to say that the first is dead", async () => {
+    const { first, second, third, made, connect } = await inTurn();
+    const events: StoreEvent[] = [];
+    // Without a store above it, whose probes would ask for a new client as well.
+    const connection = new RedisConnection({
+      source: { kind: "made", option: "connect", make: connect, address: "redis" },
+      report: (event) => events.push(event),
+      onReady: () => {},
+      redact: (text) => text,
+    });
+    cleanups.push(() => connection.close());
+    connection.open();
+    await until(() => connection.isConnected);
+
+    first.freeze();
+    connection.rebuild();
+    await until(() => connection.isConnected && connection.address === third.url, 30_000);
+    expect(made.slice(0, 3)).toEqual([first.url, second.url, third.url]);
+    expect(typesOf(events)).toEqual(["connecting", "connected", "connection-failed", "connected"]);
+  }, 60_000);
 });
 
 async function setUser(redis: RedisServer, name: string, password: string): Promise<void> {

@@ -1,14 +1,14 @@
 /** Each family's client that finds its server through Sentinels, through their failovers too. */
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { redisClient } from "../../src/stores/_redis-client.ts";
 import { redisStore } from "../../src/stores/redis.ts";
 import { clientContract } from "../redis/client-contract.ts";
 import { SENTINEL_FORMS } from "../redis/cluster-clients.ts";
 import { command, commandCounts } from "../redis/command.ts";
+import { eachTest } from "../redis/each-test.ts";
 import { type SentinelGroup, startSentinel } from "../redis/sentinel.ts";
-import { opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+import { adapted, opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
 
 let group: SentinelGroup;
 beforeAll(async () => {
@@ -16,10 +16,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => group?.stop());
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const { cleanups, ownClient, ownStore } = eachTest();
 
 for (const { form, make } of SENTINEL_FORMS) {
   clientContract({
@@ -30,9 +27,7 @@ for (const { form, make } of SENTINEL_FORMS) {
 }
 
 it("a pair comes from the primary although node-redis reads from replicas", async () => {
-  const made = await SENTINEL_FORMS[0]!.make(group.addresses, group.masterName, true);
-  cleanups.push(made.end);
-  const client = redisClient(made.client)!;
+  const client = adapted(await ownClient(SENTINEL_FORMS[0]!.make(group.addresses, group.masterName, true)));
   await until(() => client.isReady());
   const primary = await group.primary();
   const replicas = group.nodes.filter(({ port }) => port !== primary.port);
@@ -51,14 +46,8 @@ const FAILING_OVER = SENTINEL_FORMS.filter(({ form }) => /node-redis|ioredis 6/.
 
 describe.each(FAILING_OVER)("a frozen primary ($form)", ({ make }) => {
   it("costs misses, until the store has a client of the next one", async () => {
-    const store = redisStore({
-      connect: async () => {
-        const { client, end } = await make(group.addresses, group.masterName);
-        cleanups.push(end);
-        return client;
-      },
-    });
-    cleanups.push(() => store.close?.());
+    const connect = (): Promise<object> => ownClient(make(group.addresses, group.masterName));
+    const store = ownStore(redisStore({ connect }));
     opened(store);
     const prefix = ownPrefix();
     await untilCaching(store, prefix);

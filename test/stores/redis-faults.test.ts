@@ -1,63 +1,27 @@
 /** The Redis store while Redis is away, frozen, killed, refusing or full. Real servers, real signals. */
 
-import { connect as tcpConnect, createServer, type Server, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { Redis } from "ioredis";
 import { createClient } from "redis";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { redisStore } from "../../src/stores/redis.ts";
-import type { CacheStore, StoreEvent } from "../../src/types.ts";
-import { freePort, type RedisServer, startRedis } from "../redis/server.ts";
-import { opened, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+import type { CacheStore } from "../../src/types.ts";
+import { eachTest } from "../redis/each-test.ts";
+import { freePort } from "../redis/server.ts";
+import { opened, textEntry, textOf, typesOf, until, untilCaching } from "../redis/store.ts";
 
 /** What a get may take while Redis does not answer: the deadline of 100 ms and room for a busy machine. */
 const AT_ONCE_MS = 1000;
 
-const cleanups: (() => unknown)[] = [];
-const unhandled: unknown[] = [];
-const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
-
-beforeEach(() => {
-  unhandled.length = 0;
-  process.on("unhandledRejection", onUnhandled);
-  process.on("uncaughtException", onUnhandled);
-});
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-  await pause(20);
-  process.off("unhandledRejection", onUnhandled);
-  process.off("uncaughtException", onUnhandled);
-  expect(unhandled).toEqual([]);
-});
-
-async function server(options?: Parameters<typeof startRedis>[0]): Promise<RedisServer> {
-  const started = await startRedis(options);
-  cleanups.push(() => started.kill());
-  return started;
-}
-
-function made(store: CacheStore): CacheStore {
-  cleanups.push(() => store.close?.());
-  return store;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
+const { cleanups, server, ownStore } = eachTest();
 
 /** The result of a get and how long it took. */
 async function timedGet(store: CacheStore, key: string): Promise<{ text: string | undefined; ms: number }> {
   const startMs = performance.now();
   const text = textOf(await store.get(key));
   return { text, ms: performance.now() - startMs };
-}
-
-function typesOf(events: readonly StoreEvent[]): string[] {
-  return events.map(({ type }) => type);
 }
 
 const ways: { way: string; make: (url: string) => CacheStore }[] = [
@@ -86,7 +50,7 @@ const ways: { way: string; make: (url: string) => CacheStore }[] = [
 describe.each(ways)("Redis store over $way", ({ make }) => {
   it("answers at once while Redis was never there, says so once, and begins to cache when it comes", async () => {
     const port = await freePort();
-    const store = made(make(`redis://127.0.0.1:${port}`));
+    const store = ownStore(make(`redis://127.0.0.1:${port}`));
     const events = opened(store);
     for (let round = 0; round < 50; round += 1) {
       expect(store.get("p a")).toBeUndefined();
@@ -103,7 +67,7 @@ describe.each(ways)("Redis store over $way", ({ make }) => {
 
   it("survives kill -9 and caches again when Redis is back on its port", async () => {
     const first = await server();
-    const store = made(make(first.url));
+    const store = ownStore(make(first.url));
     const events = opened(store);
     await untilCaching(store, "p");
     await store.put("p a", textEntry("a"), 60_000);
@@ -128,7 +92,7 @@ describe.each(ways)("Redis store over $way", ({ make }) => {
 
   it("answers within the deadline while Redis is frozen, and uses nothing that comes too late", async () => {
     const redis = await server();
-    const store = made(make(redis.url));
+    const store = ownStore(make(redis.url));
     const events = opened(store);
     await untilCaching(store, "p");
     await store.put("p a", textEntry("a"), 60_000);
@@ -156,7 +120,7 @@ describe.each(ways)("Redis store over $way", ({ make }) => {
 
   it("reports a wrong password once, within seconds, and never prints it", async () => {
     const redis = await server({ password: "right" });
-    const store = made(make(`redis://:sesame-wrong@127.0.0.1:${redis.port}`));
+    const store = ownStore(make(`redis://:sesame-wrong@127.0.0.1:${redis.port}`));
     const events = opened(store);
     await until(() => events.some(({ type }) => type === "connection-failed"), 7000);
     expect(store.get("p a")).toBeUndefined();
@@ -171,128 +135,11 @@ describe.each(ways)("Redis store over $way", ({ make }) => {
 });
 
 describe("Redis store", () => {
-  it("names the reason and the address in the report", async () => {
-    const redis = await server({ password: "right" });
-    const store = made(redisStore({ url: `redis://:sesame@127.0.0.1:${redis.port}/3` }));
-    const events = opened(store);
-    await until(() => events.length === 2);
-    const address = `redis://127.0.0.1:${redis.port}/3`;
-    expect(events[1]).toMatchObject({
-      type: "connection-failed",
-      address,
-      error: { code: "ERR_STORE_UNREACHABLE", message: expect.stringContaining(`${address}: WRONGPASS`) },
-    });
-  });
-
-  it("connects with the right password, however it is written", async () => {
-    const redis = await server({ password: "p@ss:w/rd %" });
-    const store = made(redisStore({ url: redis.url }));
-    const events = opened(store);
-    await untilCaching(store, "p");
-    expect(JSON.stringify(events)).not.toMatch(/p@ss|p%40ss/);
-  });
-
-  it("makes a new connection when the old one is up and dead", async () => {
-    const redis = await server();
-    const proxy = await tcpProxy(redis.port);
-    const store = made(redisStore({ url: `redis://127.0.0.1:${proxy.port}` }));
-    const events = opened(store);
-    await untilCaching(store, "p");
-    await store.put("p a", textEntry("a"), 60_000);
-
-    proxy.deafen();
-    for (let round = 0; round < 6; round += 1) await store.get("p a");
-    await untilCaching(store, "p", 15_000);
-    expect(textOf(await store.get("p a"))).toBe("a");
-    expect(proxy.accepted()).toBeGreaterThan(1);
-    expect(typesOf(events).at(-1)).toBe("connected");
-  });
-
-  it("tries again when a server accepts and never speaks", async () => {
-    const redis = await server();
-    const proxy = await tcpProxy(redis.port);
-    proxy.deafen({ fromTheStart: true });
-    const store = made(redisStore({ url: `redis://127.0.0.1:${proxy.port}` }));
-    const events = opened(store);
-    await until(() => events.some(({ type }) => type === "connection-failed"), 7000);
-    expect(events[1]).toMatchObject({ error: { message: expect.stringContaining("no answer within 5 s") } });
-    proxy.hear();
-    await untilCaching(store, "p", 15_000);
-  });
-
-  it("makes a client anew when connect's was closed for good", async () => {
-    const redis = await server();
-    const clients: { destroy(): void }[] = [];
-    const store = made(
-      redisStore({
-        connect: async () => {
-          const client = await createClient({ url: redis.url, socket: { reconnectStrategy: false } }).connect();
-          clients.push(client);
-          return client;
-        },
-      }),
-    );
-    opened(store);
-    await untilCaching(store, "p");
-    clients[0]?.destroy();
-    expect(store.get("p a")).toBeUndefined();
-    await untilCaching(store, "p");
-    expect(clients).toHaveLength(2);
-  });
-
-  it("calls connect again after it failed", async () => {
-    const redis = await server();
-    let calls = 0;
-    const store = made(
-      redisStore({
-        connect: () => {
-          calls += 1;
-          if (calls < 3) throw new Error(`attempt ${calls}`);
-          return createClient({ url: redis.url });
-        },
-      }),
-    );
-    const events = opened(store);
-    await untilCaching(store, "p");
-    expect(calls).toBe(3);
-    expect(typesOf(events)).toEqual(["connecting", "connection-failed", "connected"]);
-    expect(events[1]).toMatchObject({ error: { message: "redis: attempt 1" } });
-  });
-
-  it("says what connect returned when it is no client, and does not ask again", async () => {
-    let calls = 0;
-    const store = made(
-      redisStore({
-        connect: () => {
-          calls += 1;
-          return { not: "a client" };
-        },
-      }),
-    );
-    const events = opened(store);
-    await until(() => events.length === 2);
-    await pause(600);
-    expect(calls).toBe(1);
-    expect(events[1]).toMatchObject({
-      error: { message: expect.stringContaining("redisStore({ connect }): expected a client") },
-    });
-  });
-
-  it("says so when a user's client was never connected", async () => {
-    const store = made(redisStore({ client: createClient({ url: "redis://127.0.0.1:1" }) }));
-    const events = opened(store);
-    await until(() => events.length === 2, 7000);
-    expect(events[1]).toMatchObject({
-      type: "connection-failed",
-      error: { message: expect.stringContaining("is its connect() called?") },
-    });
-  });
-
   it("goes on reading while a full Redis refuses every write", async () => {
     const redis = await server();
     const admin = await createClient({ url: redis.url }).connect();
     cleanups.push(() => admin.destroy());
-    const store = made(redisStore({ url: redis.url }));
+    const store = ownStore(redisStore({ url: redis.url }));
     const events = opened(store);
     await untilCaching(store, "p");
     await store.put("p a", textEntry("a"), 60_000);
@@ -313,7 +160,7 @@ describe("Redis store", () => {
     const admin = await createClient({ url: redis.url }).connect();
     cleanups.push(() => admin.destroy());
     await admin.sendCommand(["ACL", "SETUSER", "cache", "on", ">sesame", "~only:*", "+@all"]);
-    const store = made(redisStore({ url: `redis://cache:sesame@127.0.0.1:${redis.port}` }));
+    const store = ownStore(redisStore({ url: `redis://cache:sesame@127.0.0.1:${redis.port}` }));
     opened(store);
     await untilCaching(store, "only");
     await store.put("only a", textEntry("a"), 60_000);
@@ -326,7 +173,7 @@ describe("Redis store", () => {
 
   it("bounds what waits for a frozen Redis", async () => {
     const redis = await server();
-    const store = made(redisStore({ url: redis.url, maxEntryBytes: 1024 * 1024 }));
+    const store = ownStore(redisStore({ url: redis.url, maxEntryBytes: 1024 * 1024 }));
     const events = opened(store);
     await untilCaching(store, "p");
     redis.freeze();
@@ -344,7 +191,7 @@ describe("Redis store", () => {
 
   it("a burst of reads larger than the bound leaves a healthy Redis in use", async () => {
     const redis = await server();
-    const store = made(redisStore({ url: redis.url, deadlineMs: 5000 }));
+    const store = ownStore(redisStore({ url: redis.url, deadlineMs: 5000 }));
     opened(store);
     await untilCaching(store, "p");
     const keys = Array.from({ length: 3000 }, (_, index) => `p ${index}`);
@@ -355,100 +202,4 @@ describe("Redis store", () => {
     expect(found.filter((entry) => textOf(entry) === "a").length).toBe(1024);
     expect(textOf(await store.get("p 2999"))).toBe("a");
   });
-
-  it("leaves no connection behind when it closes while it connects", async () => {
-    const redis = await server();
-    const admin = await createClient({ url: redis.url }).connect();
-    cleanups.push(() => admin.destroy());
-    const connections = async (): Promise<number> =>
-      (await admin.sendCommand<string>(["CLIENT", "LIST"])).trim().split("\n").length;
-    for (const make of [
-      () => redisStore({ url: redis.url }),
-      () => redisStore({ connect: () => new Redis(redis.url) }),
-    ]) {
-      for (let ticks = 0; ticks < 30; ticks += 1) {
-        const store = make();
-        opened(store);
-        for (let tick = 0; tick < ticks; tick += 1) await Promise.resolve();
-        if (ticks % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
-        await store.close?.();
-      }
-    }
-    await pause(100);
-    expect(await connections()).toBe(1);
-  });
-
-  it("closes while Redis is frozen, while it is away, and twice", async () => {
-    const redis = await server();
-    const frozen = redisStore({ url: redis.url });
-    opened(frozen);
-    await untilCaching(frozen, "p");
-    redis.freeze();
-    const get = frozen.get("p a");
-    await frozen.close?.();
-    expect(await get).toBeUndefined();
-    await frozen.close?.();
-    redis.thaw();
-
-    const away = redisStore({ url: `redis://127.0.0.1:${await freePort()}` });
-    const events = opened(away);
-    await until(() => events.length === 2);
-    await away.close?.();
-    expect(away.get("p a")).toBeUndefined();
-    expect(events).toHaveLength(2);
-  });
 });
-
-/** A proxy that can keep its connections and pass nothing on any more. */
-async function tcpProxy(target: number): Promise<{
-  port: number;
-  accepted(): number;
-  /** What is connected now, or is connected until `hear`, gets no answers. */
-  deafen(options?: { fromTheStart: boolean }): void;
-  hear(): void;
-}> {
-  const pairs = new Set<{ near: Socket; far: Socket }>();
-  let accepted = 0;
-  let isDeaf = false;
-  const proxy: Server = createServer((near) => {
-    accepted += 1;
-    near.on("error", () => {});
-    if (isDeaf) {
-      near.resume();
-      return;
-    }
-    const far = tcpConnect(target, "127.0.0.1");
-    far.on("error", () => near.destroy());
-    near.on("close", () => far.destroy());
-    far.on("close", () => near.destroy());
-    near.pipe(far);
-    far.pipe(near);
-    pairs.add({ near, far });
-  });
-  const sockets = new Set<Socket>();
-  proxy.on("connection", (socket) => sockets.add(socket));
-  const port = await freePort();
-  await new Promise<void>((resolve) => {
-    proxy.listen(port, "127.0.0.1", resolve);
-  });
-  cleanups.push(() => {
-    for (const socket of sockets) socket.destroy();
-    proxy.close();
-  });
-  return {
-    port,
-    accepted: () => accepted,
-    deafen: (options) => {
-      isDeaf = options?.fromTheStart === true;
-      for (const { near, far } of pairs) {
-        near.unpipe(far);
-        far.unpipe(near);
-        near.resume();
-        far.resume();
-      }
-    },
-    hear: () => {
-      isDeaf = false;
-    },
-  };
-}

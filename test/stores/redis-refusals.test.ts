@@ -1,28 +1,21 @@
 /** The Redis store over servers that answer, and say no: each refusal a real one. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { createClient } from "redis";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { redisStore } from "../../src/stores/redis.ts";
 import type { CacheStore, StoreEvent } from "../../src/types.ts";
 import { command } from "../redis/command.ts";
-import { freePort, type RedisServer, type RedisServerOptions, startRedis } from "../redis/server.ts";
+import { eachTest } from "../redis/each-test.ts";
+import { freePort } from "../redis/server.ts";
 import { opened, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function server(options?: RedisServerOptions): Promise<RedisServer> {
-  const started = await startRedis(options);
-  cleanups.push(() => started.stop());
-  return started;
-}
+const { server, ownStore } = eachTest();
 
 function openedStore(options: Parameters<typeof redisStore>[0]): { store: CacheStore; events: StoreEvent[] } {
-  const store = redisStore(options);
-  cleanups.push(() => store.close?.());
+  const store = ownStore(redisStore(options));
   return { store, events: opened(store) };
 }
 
@@ -91,9 +84,7 @@ describe("a server that refuses to write is read", () => {
     const syncingAtOnce = { config: ["--repl-diskless-sync-delay", "0"] };
     const [first, second] = [await server(syncingAtOnce), await server(syncingAtOnce)];
     // A log whose last record is from the second in which a server was started counts as one from a snapshot.
-    await new Promise((resolve) => {
-      setTimeout(resolve, 1100);
-    });
+    await pause(1100);
     let urls = [first.url];
     const { store, events } = openedStore({ connect: () => createClient({ url: urls[0]! }) });
     await untilCaching(store, "p");
@@ -119,9 +110,7 @@ describe("a user without permissions", () => {
     await untilLeftOut(store);
     expect(lastFailure(events)).toContain("NOPERM");
     await command(redis.port, "CONFIG", "RESETSTAT");
-    await new Promise((resolve) => {
-      setTimeout(resolve, 2500);
-    });
+    await pause(2500);
     const refused = String(await command(redis.port, "INFO", "commandstats"));
     expect(Number(/cmdstat_get:.*rejected_calls=(\d+)/.exec(refused)?.[1] ?? 0)).toBeLessThan(2);
     await command(redis.port, "ACL", "SETUSER", "cache", "+@read");

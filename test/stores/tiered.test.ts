@@ -13,12 +13,11 @@ import { tiered } from "../../src/stores/tiered.ts";
 import { storeContract } from "../../src/testing.ts";
 import type { CacheStore, PurgeLog, StoreEntry } from "../../src/types.ts";
 import { eachTest } from "../redis/each-test.ts";
-import { startRedis } from "../redis/server.ts";
 import { opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
 import { aProcess, copied, fresh, twoProcesses } from "./tiers.ts";
 
 const url = inject("redisUrl");
-const { cleanups } = eachTest();
+const { cleanups, server } = eachTest();
 
 const client = createClient({ url });
 beforeAll(() => client.connect());
@@ -67,8 +66,7 @@ describe("a hit in memory", () => {
   });
 
   it("costs Redis nothing but one look at the purge log now and then", async () => {
-    const redis = await startRedis();
-    cleanups.push(() => redis.kill());
+    const redis = await server();
     const admin = createClient({ url: redis.url });
     await admin.connect();
     cleanups.push(() => admin.destroy());

@@ -5,6 +5,7 @@
  */
 import { createServer } from "node:http";
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { skewClock } from "./clock.mjs";
 import { makeRoutes } from "./routes.mjs";
@@ -99,9 +100,7 @@ async function storm({ perSecond, seconds }) {
   while (underWay.length < perSecond * seconds) {
     const due = Math.min(perSecond * seconds, ((performance.now() - startMs) / 1000) * perSecond);
     while (underWay.length < due) underWay.push(purge({ tag: `storm-${underWay.length}` }));
-    await new Promise((resolve) => {
-      setTimeout(resolve, 5);
-    });
+    await pause(5);
   }
   const results = await Promise.all(underWay);
   return {

@@ -11,6 +11,15 @@ const DELAYS = [
   { delayMs: 150, jitterMs: 50, isBelow: false },
 ];
 
+/** An application with hits, whose Redis is on the other side of a proxy. */
+async function behindProxy(world) {
+  const redis = await world.redis();
+  const proxy = await world.proxy(redis.port);
+  const application = await world.application({ url: proxy.url });
+  await world.warm(application);
+  return { proxy, application };
+}
+
 export const slow = {
   number: 4,
   title: "Slow Redis",
@@ -18,10 +27,7 @@ export const slow = {
   expects:
     "Below the deadline a hit pays one round trip; above it Redis is left out, and not taken up and dropped all the time.",
   async run(world) {
-    const redis = await world.redis();
-    const proxy = await world.proxy(redis.port);
-    const application = await world.application({ url: proxy.url });
-    await world.warm(application);
+    const { proxy, application } = await behindProxy(world);
     const applications = [application];
 
     for (const { delayMs, jitterMs, isBelow } of DELAYS) {
@@ -53,10 +59,7 @@ export const cut = {
   does: "The connection is reset 1 KB into a reply of 300 KB, again and again.",
   expects: "A miss without a long wait; never a damaged body.",
   async run(world) {
-    const redis = await world.redis();
-    const proxy = await world.proxy(redis.port);
-    const application = await world.application({ url: proxy.url });
-    await world.warm(application);
+    const { proxy, application } = await behindProxy(world);
     const path = "/fresh/large?bytes=300000";
     await world.untilHit(application, { path });
 
@@ -94,10 +97,7 @@ export const silent = {
   does: "Packets pass in neither direction and nothing is closed; new connections get no answer either.",
   expects: "As a frozen Redis; and the store makes a new client, because an old connection may never come back.",
   async run(world) {
-    const redis = await world.redis();
-    const proxy = await world.proxy(redis.port);
-    const application = await world.application({ url: proxy.url });
-    await world.warm(application);
+    const { proxy, application } = await behindProxy(world);
     const applications = [application];
 
     const before = proxy.counters.connections;
@@ -128,10 +128,7 @@ export const narrow = {
   does: "64 KB/s between application and Redis while a stored response of 1 MiB is asked for each second.",
   expects: "Small requests wait for the large reply no longer than the deadline of each of their round trips.",
   async run(world) {
-    const redis = await world.redis();
-    const proxy = await world.proxy(redis.port);
-    const application = await world.application({ url: proxy.url });
-    await world.warm(application);
+    const { proxy, application } = await behindProxy(world);
     const path = "/fresh/large?bytes=1000000";
     await world.untilHit(application, { path });
 
