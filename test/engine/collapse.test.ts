@@ -430,3 +430,16 @@ describe("those who wait for a response that cannot be shared", () => {
     expect(asked).toEqual(["first", "throws", "last"]);
   });
 });
+
+it("overlapping requests ask again when what they wait for was purged softly, and is kept as stale (T56)", async () => {
+  const { cache, origin, get, settled } = harness();
+  const first = origin.holds();
+  const leader = get("/");
+  await settled();
+  await cache.purge("all", { soft: true });
+  const answers = many(3, () => get("/"));
+  await settled();
+  first.release();
+  await Promise.all([leader, ...answers]);
+  expect(origin.requests).toHaveLength(2);
+});
