@@ -7,17 +7,13 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 
 import compression from "compression";
-import express5, { type Express, type RequestHandler, type Response } from "express";
+import express5, { type RequestHandler, type Response } from "express";
 import express4 from "express4";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { expressCache } from "../../src/adapters/express.ts";
+import { serveExpress } from "./contract/express-driver.ts";
 import { linesOf } from "./contract/http-client.ts";
-import { listen } from "./contract/listen.ts";
-import type { StoreKind } from "./contract/stores.ts";
-import { cacheStatusOf, hitOrMiss, onEachStore, startWorld, type World } from "./contract/world.ts";
-
-type Cached = ReturnType<typeof expressCache>;
+import { cacheStatusOf, hitOrMiss, onEachStore } from "./contract/world.ts";
 
 describe.each([
   { name: "Express 5", express: express5 },
@@ -30,13 +26,7 @@ describe.each([
   });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  const serve = (kind: StoreKind, build: (app: Express, cached: Cached) => void): Promise<World> =>
-    startWorld(kind, {}, (cache) => {
-      const app = express();
-      app.set("env", "test");
-      build(app, expressCache(cache));
-      return listen(app);
-    });
+  const serve = serveExpress.bind(undefined, express);
 
   onEachStore("ioredis", (kind) => {
     it("headers of outer middleware are those of this request, on a hit as on a miss", async () => {

@@ -1,25 +1,13 @@
 /** Stale responses on Express: what runs again in the background, and what does not. */
 
-import express5, { type Express, type Request, type RequestHandler } from "express";
+import express5, { type Request, type RequestHandler } from "express";
 import express4 from "express4";
 import { describe, expect, it } from "vitest";
 
-import { expressCache } from "../../src/adapters/express.ts";
-import { open } from "./contract/http-client.ts";
-import { listen } from "./contract/listen.ts";
-import type { StoreKind } from "./contract/stores.ts";
-import {
-  cacheStatusOf,
-  gate,
-  hitOrMiss,
-  onEachStore,
-  startWorld,
-  until,
-  untilStored,
-  type World,
-} from "./contract/world.ts";
+import { serveExpress } from "./contract/express-driver.ts";
+import { leavesWithStale } from "./contract/stale.ts";
+import { cacheStatusOf, gate, hitOrMiss, onEachStore, until, untilStored } from "./contract/world.ts";
 
-type Cached = ReturnType<typeof expressCache>;
 type WithUser = Request & { user?: string };
 
 const STALE = { expire: 10, staleWhileRevalidate: 60 } as const;
@@ -28,13 +16,7 @@ describe.each([
   { name: "Express 5", express: express5 },
   { name: "Express 4", express: express4 },
 ])("$name", ({ express }) => {
-  const serve = (kind: StoreKind, build: (app: Express, cached: Cached) => void): Promise<World> =>
-    startWorld(kind, {}, (cache) => {
-      const app = express();
-      app.set("env", "test");
-      build(app, expressCache(cache));
-      return listen(app);
-    });
+  const serve = serveExpress.bind(undefined, express);
 
   onEachStore("node-redis", (kind) => {
     it("the second run has the params, locals, user and app of the request that found the response stale", async () => {
@@ -95,16 +77,7 @@ describe.each([
           });
         });
       });
-      await world.get("/");
-      world.advance(15);
-
-      const stale = await open(`${world.url}/`);
-      stale.on("error", () => {});
-      stale.destroy();
-      await until(() => run === 2);
-      renewal.open();
-      await untilStored(world, 2);
-      expect((await world.get("/")).text).toBe("v2");
+      await leavesWithStale(world, { isUnderWay: () => run === 2, open: renewal.open });
     });
 
     it.each<{ way: string; fail: RequestHandler }>([

@@ -15,6 +15,7 @@ import { describe, expect, it } from "vitest";
 import { honoCache } from "../../src/adapters/hono.ts";
 import { firstPiece, linesOf, open, read } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";
+import { leavesWithStale } from "./contract/stale.ts";
 import type { StoreKind } from "./contract/stores.ts";
 import {
   cacheStatusOf,
@@ -291,16 +292,7 @@ describe("Hono", () => {
           return context.text("v2");
         });
       });
-      await world.get("/");
-      world.advance(15);
-
-      const stale = await open(`${world.url}/`);
-      stale.on("error", () => {});
-      stale.destroy();
-      await until(() => run === 2);
-      renewal.open();
-      await untilStored(world, 2);
-      expect((await world.get("/")).text).toBe("v2");
+      await leavesWithStale(world, { isUnderWay: () => run === 2, open: renewal.open });
     });
 
     it("streamText streams, and streamSSE is neither delayed nor stored", async () => {

@@ -3,6 +3,7 @@ import { wrapFunction } from "../../src/functions/wrap.ts";
 import { withPurgeLog } from "../../src/stores/_in-process-log.ts";
 import type { CacheStore, PurgeLog } from "../../src/types.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
+import { watchUnhandled } from "../redis/unhandled.ts";
 import { gate, harness, remoteStore, settled, type Gate } from "./harness.ts";
 
 const STORES = [
@@ -178,13 +179,10 @@ describe("purge of a store that does not acknowledge it", () => {
   it("does not end the process when nobody awaits it", async () => {
     const { context, trace } = harness({ store: failing });
     const rates = wrapFunction(context, "rates", () => 1);
-    const unhandled: unknown[] = [];
-    const listener = (error: unknown): void => void unhandled.push(error);
-    process.on("unhandledRejection", listener);
+    const expectNoneUnhandled = watchUnhandled();
     void rates.purge();
     await settled();
-    process.off("unhandledRejection", listener);
-    expect(unhandled).toEqual([]);
+    await expectNoneUnhandled();
     expect(trace()).toEqual(["store-failed"]);
   });
 });

@@ -12,7 +12,7 @@ import { tiered } from "../../src/stores/tiered.ts";
 import { SINGLE_NODE_FORMS } from "../redis/clients.ts";
 import { DOCUMENTED_CLUSTERS } from "../redis/documented-clients.ts";
 import { eachTest } from "../redis/each-test.ts";
-import type { RedisServer } from "../redis/server.ts";
+import { freePort, type RedisServer } from "../redis/server.ts";
 import { until } from "../redis/store.ts";
 import { startWorld, type World } from "./world.ts";
 
@@ -99,7 +99,9 @@ describe("the documented user", () => {
   });
 
   it.each(DOCUMENTED_CLUSTERS)("for a Cluster can do everything over $form", async ({ connect }) => {
-    const redis = await server({ config: ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"] });
+    const busPort = String(await freePort());
+    const cluster = ["--cluster-enabled", "yes", "--cluster-port", busPort, "--cluster-announce-ip", "127.0.0.1"];
+    const redis = await server({ config: cluster });
     const admin = await adminOf(redis);
     await admin.sendCommand(["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     await until(async () => (await admin.sendCommand<string>(["CLUSTER", "INFO"])).includes("cluster_state:ok"));

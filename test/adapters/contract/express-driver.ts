@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 
-import express5, { type NextFunction, type Request, type RequestHandler, type Response } from "express";
+import express5, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from "express";
 import express4 from "express4";
 
 import { expressCache } from "../../../src/adapters/express.ts";
@@ -14,6 +14,24 @@ import {
   type Seen,
 } from "./driver.ts";
 import { listen } from "./listen.ts";
+import type { StoreKind } from "./stores.ts";
+import { startWorld, type World } from "./world.ts";
+
+type Cached = ReturnType<typeof expressCache>;
+
+/** An application of that version of Express, which the test builds, over a store of that kind. */
+export function serveExpress(
+  express: typeof express5,
+  kind: StoreKind,
+  build: (app: Express, cached: Cached) => void,
+): Promise<World> {
+  return startWorld(kind, {}, (cache) => {
+    const app = express();
+    app.set("env", "test");
+    build(app, expressCache(cache));
+    return listen(app);
+  });
+}
 
 export const express5Driver: Driver = expressDriver("Express 5", express5);
 export const express4Driver: Driver = expressDriver("Express 4", express4);

@@ -1,6 +1,24 @@
 import { expect, it } from "vitest";
 
-import { cacheStatusOf, gate, hitOrMiss, type Setup, until, untilStored } from "./world.ts";
+import { open } from "./http-client.ts";
+import { cacheStatusOf, gate, hitOrMiss, type Setup, until, untilStored, type World } from "./world.ts";
+
+/** `/` is "v1" for ten seconds. Who is given it stale leaves while its renewal waits; the "v2" of that is stored nevertheless. */
+export async function leavesWithStale(
+  world: World,
+  renewal: { readonly isUnderWay: () => boolean; readonly open: () => void },
+): Promise<void> {
+  await world.get("/");
+  world.advance(15);
+
+  const stale = await open(`${world.url}/`);
+  stale.on("error", () => {});
+  stale.destroy();
+  await until(renewal.isUnderWay);
+  renewal.open();
+  await untilStored(world, 2);
+  expect((await world.get("/")).text).toBe("v2");
+}
 
 /** Stale responses: while they are renewed, and instead of an error. */
 export function staleResponses(setup: Setup): void {
