@@ -4,7 +4,6 @@ import { randomBytes } from "node:crypto";
 
 import { asError, purgeNotAcknowledged } from "../errors.ts";
 import type { PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../types.ts";
-import { Deadlines } from "./_deadlines.ts";
 import type { Guard } from "./_guard.ts";
 import { PendingPurges } from "./_pending-purges.ts";
 import {
@@ -50,19 +49,17 @@ const MAX_READINGS = 2000;
 
 export class RedisPurgeLog implements PurgeLog {
   readonly #parts: PurgeLogParts;
-  readonly #proofs: Deadlines;
   readonly #prefixes = new Map<string, PrefixLog>();
 
   constructor(parts: PurgeLogParts) {
     this.#parts = parts;
-    this.#proofs = new Deadlines(parts.deadlineMs);
   }
 
   /** The log of one prefix. */
   of(prefix: string): PrefixLog {
     const known = this.#prefixes.get(prefix);
     if (known !== undefined) return known;
-    const made = new PrefixLog(this.#parts, prefix, this.#proofs);
+    const made = new PrefixLog(this.#parts, prefix);
     this.#prefixes.set(prefix, made);
     return made;
   }
@@ -102,7 +99,6 @@ export class PrefixLog {
   readonly #parts: PurgeLogParts;
   readonly #prefix: string;
   readonly #keys: readonly [end: string, log: string];
-  readonly #proofs: Deadlines;
   readonly #timeline: Timeline;
   readonly #pending: PendingPurges;
   /** Counts the changes of the proven end. */
@@ -115,13 +111,12 @@ export class PrefixLog {
   #reading: Promise<boolean> | undefined;
   #flushing: Promise<boolean> | undefined;
 
-  constructor(parts: PurgeLogParts, prefix: string, proofs: Deadlines) {
+  constructor(parts: PurgeLogParts, prefix: string) {
     const { log, end } = parts.keysOf(prefix);
     this.endKey = end;
     this.#parts = parts;
     this.#prefix = prefix;
     this.#keys = [end, log];
-    this.#proofs = proofs;
     this.#timeline = parts.timeline?.() ?? new Timeline();
     this.#pending = new PendingPurges(parts.clock);
   }
@@ -160,9 +155,14 @@ export class PrefixLog {
   /** True when every purge up to the end that was read is known, so that the entry read along with it can be judged. */
   isProvenBy(endBytes: Uint8Array | null, asked: Asked): boolean | Promise<boolean> {
     const text = endBytes === null ? "" : Buffer.from(endBytes).toString("latin1");
-    if (this.#provenOver !== this.#connection) return this.#inTime(this.proveAnew());
-    if (this.#pending.isDue) return this.#inTime(this.#flush().then(() => this.#catchUp(text, asked)));
-    if (!this.#timeline.covers(text, asked.moves !== this.#moves)) return this.#inTime(this.#catchUp(text, asked));
+    if (this.#provenOver !== this.#connection) return this.#inTime(this.proveAnew(), asked.atMs);
+    if (this.#pending.isDue)
+      return this.#inTime(
+        this.#flush().then(() => this.#catchUp(text, asked)),
+        asked.atMs,
+      );
+    if (!this.#timeline.covers(text, asked.moves !== this.#moves))
+      return this.#inTime(this.#catchUp(text, asked), asked.atMs);
     if (text === this.#timeline.proven?.text) this.#verifiedAtMs = Math.max(this.#verifiedAtMs, asked.atMs);
     if (this.#parts.clock.isDue) void this.prove();
     return true;
@@ -213,11 +213,17 @@ export class PrefixLog {
     if (this.#wasProven || !this.#pending.isEmpty) void this.proveAnew();
   }
 
-  /** Waits for a proof as long as a request waits for Redis. */
-  #inTime(proof: Promise<boolean>): Promise<boolean> {
+  /** Waits for a proof as long as a look-up that began at `sinceMs` waits for Redis; the reading goes on behind. */
+  #inTime(proof: Promise<boolean>, sinceMs: number = performance.now()): Promise<boolean> {
     return new Promise((resolve) => {
-      const deadline = this.#proofs.start(() => resolve(false));
-      void proof.then((isProven) => deadline.meet() && resolve(isProven));
+      const leftMs = sinceMs + this.#parts.deadlineMs - performance.now();
+      // Replies that arrived while the event loop was busy are read before setImmediate runs: they are in time.
+      const timer = setTimeout(() => setImmediate(() => resolve(false)), Math.max(0, leftMs));
+      timer.unref?.();
+      void proof.then((isProven) => {
+        clearTimeout(timer);
+        resolve(isProven);
+      });
     });
   }
 

@@ -58,6 +58,21 @@ async function timeMs(run: () => Promise<unknown>): Promise<number> {
   return performance.now() - startMs;
 }
 
+it("a look-up and the reading of the log that it calls for have one deadline together", async () => {
+  const redis = await server();
+  const proxy = await proxyTo(redis);
+  const a = await process(redis.url);
+  const b = ownStore(redisStore({ url: proxy.url, deadlineMs: 1000 }));
+  opened(b);
+  await untilCaching(b, "p");
+  await put(b, "p k");
+  await purge(a, { kind: "name", text: "#another" });
+  proxy.delay(700);
+  expect(await b.get("p k")).toBeUndefined();
+  // The reading went on, and the next one finds the log as it is known.
+  await until(async () => textOf(await b.get("p k")) === "old");
+});
+
 describe("T59: a cut connection", () => {
   it("hides no purge: what was purged elsewhere meanwhile is a miss from the first read on", async () => {
     const redis = await server();
