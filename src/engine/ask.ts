@@ -82,7 +82,7 @@ export function forward(turn: Turn, need: Need, nowMs: number): void {
     return goForward(turn, need, nowMs, NOBODY_WAITS);
   }
   const leading = engine.flights.get(key);
-  if (leading !== undefined) return leading.join((end) => land(turn, need, end));
+  if (leading !== undefined) return leading.join((end) => land(turn, need, leading, end));
   const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
   const { leases } = engine.store;
   if (leases === undefined) return goForward(turn, need, nowMs, { flight, lease: undefined });
@@ -193,19 +193,21 @@ function forwarded(
 }
 
 /** The request this one waited for has ended. */
-function land(turn: Turn, need: Need, end: FlightEnd): void {
+function land(turn: Turn, need: Need, flight: Flight, end: FlightEnd): void {
   try {
-    goOn(turn, need, end);
+    goOn(turn, need, flight, end);
   } catch (error) {
     leaveToHandler(turn, error);
   }
 }
 
-function goOn(turn: Turn, need: Need, end: FlightEnd): void {
+function goOn(turn: Turn, need: Need, flight: Flight, end: FlightEnd): void {
   const nowMs = turn.engine.now();
   switch (end.type) {
     case "stored":
       if (!matchesVary(end.live.stored.varyFields, turn.request.fields, turn.engine.languages)) return again(turn);
+      // One of those who wait asks again, for all of them: that is after they all came.
+      if (!isKnownUnpurged(turn, flight)) return again(turn);
       return share(turn, need, end.live, { originStatus: end.live.stored.status }, nowMs);
     case "aborted":
       return again(turn);
@@ -218,6 +220,14 @@ function goOn(turn: Turn, need: Need, end: FlightEnd): void {
     case "unshareable":
       return alone(turn, need, nowMs);
   }
+}
+
+/**
+ * True when no purge from before this request can have been meant for what `flight` brought. Whoever settles a flight judges
+ * by the purges known here; while the store does not answer there can be others, but none from before both.
+ */
+function isKnownUnpurged({ engine, sinceMs }: Turn, flight: Flight): boolean {
+  return flight.beganAtMs >= sinceMs || engine.purges.verifiedAtMs(engine.prefix) >= sinceMs;
 }
 
 /** Answers with what another request brought. */

@@ -19,6 +19,8 @@ type Waiter = (end: FlightEnd) => void;
  * A flight past its deadline stops collecting: its waiters go their own way and the key is free, whatever becomes of it.
  */
 export class Flight {
+  /** On the clock of `performance.now()`; the origin is asked after it. */
+  readonly beganAtMs: number = performance.now();
   readonly #flights: Map<string, Flight>;
   readonly #key: string;
   #waiters: Waiter[] = [];

@@ -40,7 +40,9 @@ export function respond(engine: Engine, route: RouteRules, request: CacheRequest
     detail = "callback-failed";
   }
   if (primary === undefined) return bypass(engine, request, exchange, detail);
-  lookUp({ engine, route, request, exchange, primary, startOver: lookUp, leaders: 0, begun: false });
+  // Where every purge is known at once there is nothing to compare it with.
+  const sinceMs = engine.knowsAllPurges ? 0 : performance.now();
+  lookUp({ engine, route, request, exchange, primary, sinceMs, startOver: lookUp, leaders: 0, begun: false });
 }
 
 /** Answers one request to a route that writes: by its handler always, and a success purges. */
@@ -80,13 +82,12 @@ function passWatched(
 /** Finds what is stored, then decides: in the same tick where the store answers at once. */
 function lookUp(turn: Turn): void {
   const { engine } = turn;
-  const sinceMs = engine.knowsAllPurges ? -Infinity : performance.now();
   const found = select(engine, turn.primary, turn.request);
   const selected =
     turn.route.storing.allowPartial === true ? chain(found, (whole) => withPart(engine, turn.request, whole)) : found;
   // The clock is read when the answer is there: a slow store must not make a response look younger.
   if (!(selected instanceof Promise)) return decide(turn, selected, engine.now());
-  const { primary, request } = turn;
+  const { primary, request, sinceMs } = turn;
   const lookUps = beginLookUp(engine, primary);
   selected
     .then((found) => decide(turn, endLookUp(engine, primary, request, lookUps, found, sinceMs), engine.now()))

@@ -41,9 +41,9 @@ export function beginLookUp(engine: Engine, primary: string): LookUps {
 }
 
 /**
- * The answer of a look-up that took its time, begun at `sinceMs` of `performance.now()`. What was stored while it was under
- * way counts: else all who looked before the first response was there would ask the origin, one after the other. But only
- * if no purge from before the look-up can have been meant for it.
+ * The answer of a look-up that took its time, for a request that came at `sinceMs`. What was stored while it was under way
+ * counts: else all who looked before the first response was there would ask the origin, one after the other. But only if no
+ * purge from before the request can have been meant for it.
  */
 export function endLookUp(
   engine: Engine,

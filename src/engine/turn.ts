@@ -14,9 +14,11 @@ export interface Turn {
   readonly request: CacheRequest;
   readonly exchange: Exchange;
   readonly primary: string;
+  /** When it came, on the clock of `performance.now()`: a purge acknowledged before that must hold for its answer. */
+  readonly sinceMs: number;
   /** Looks up and decides once more. */
   readonly startOver: (turn: Turn) => void;
-  /** How many requests it waited for that were broken off. */
+  /** How many requests it waited for in vain. */
   leaders: number;
   /** True once the client's answer, or the handler's run, has begun. */
   begun: boolean;

@@ -163,7 +163,7 @@ export class PrefixLog {
       );
     if (!this.#timeline.covers(text, asked.moves !== this.#moves))
       return this.#inTime(this.#catchUp(text, asked), asked.atMs);
-    if (text === this.#timeline.proven?.text) this.#verifiedAtMs = Math.max(this.#verifiedAtMs, asked.atMs);
+    this.#verifiedAtMs = Math.max(this.#verifiedAtMs, asked.atMs);
     if (this.#parts.clock.isDue) void this.prove();
     return true;
   }
@@ -228,9 +228,11 @@ export class PrefixLog {
   }
 
   /** A reading that began before the end was read may not know it yet; one that began after it does. */
-  async #catchUp(text: string, { moves }: Asked): Promise<boolean> {
+  async #catchUp(text: string, { atMs, moves }: Asked): Promise<boolean> {
     await this.#reading;
-    return this.#timeline.covers(text, moves !== this.#moves) || this.prove();
+    if (!this.#timeline.covers(text, moves !== this.#moves)) return this.prove();
+    this.#verifiedAtMs = Math.max(this.#verifiedAtMs, atMs);
+    return true;
   }
 
   async #read(): Promise<boolean> {

@@ -78,6 +78,29 @@ describe("two caches that want to fill one key", () => {
     expect((await slow).body).toBe("newer");
   });
 
+  it("T56: while the store does not answer, share only what was asked for after they came", async () => {
+    const shared = twoCaches();
+    const { one, store } = shared;
+    store.isCutOff = true;
+    one.origin.replies(() => new Response(`version ${one.origin.requests.length}`));
+    const before = one.origin.holds();
+    const early = [one.get("/"), one.get("/")];
+    await untilIdle(shared);
+    expect(before.waiting).toBe(1);
+    // Here another process may purge, of which this one hears nothing.
+    const late = [one.get("/"), one.get("/"), one.get("/")];
+    await untilIdle(shared);
+    expect(before.waiting).toBe(1);
+    before.release();
+    const after = one.origin.holds();
+    await untilIdle(shared);
+    expect(after.waiting).toBe(1);
+    after.release();
+    expect((await Promise.all(early)).map(({ body }) => body)).toEqual(["version 1", "version 1"]);
+    for (const { body } of await Promise.all(late)) expect(body).toBe("version 2");
+    expect(one.origin.requests).toHaveLength(2);
+  });
+
   it("renew a stale response once: the second sees that it was renewed since it looked", async () => {
     const shared = twoCaches({ route: { expire: 10, staleWhileRevalidate: "1h" } });
     const { one, two, store } = shared;

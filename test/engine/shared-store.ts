@@ -1,7 +1,7 @@
 /** One store for several caches of a test, as processes share one: it has leases, and it answers later. */
 
 import { memoryStore } from "../../src/stores/memory.ts";
-import type { CacheStore, Lease, Leases, StoreEntry } from "../../src/types.ts";
+import type { CacheStore, Lease, Leases, PurgeLog, StoreEntry } from "../../src/types.ts";
 
 export interface SharedStore extends CacheStore {
   readonly leases: Leases;
@@ -17,6 +17,8 @@ export interface SharedStore extends CacheStore {
   knowsNothing(): void;
   /** Ends all leases behind the backs of their holders, as an expiry does. */
   expires(): void;
+  /** While it is true nothing is found, nobody can be told who has a lease, and nothing is heard of purges. */
+  isCutOff: boolean;
   /** Called once, when the answer to a look-up is on its way. */
   beforeAnswer: (() => Promise<unknown>) | undefined;
   /** What look-ups and leases wait for. */
@@ -32,6 +34,16 @@ export function sharedStore(now: () => number): SharedStore {
   const trace: string[] = [];
   let state: "open" | "taken" | "unknown" = "open";
   let tries = 0;
+  let verifiedAtMs = -1;
+
+  // Each look-up proves the log, as in a store that has it elsewhere.
+  const purges: PurgeLog = {
+    generation: (prefix) => kept.purges.generation(prefix),
+    judge: (prefix, key, entry) => kept.purges.judge(prefix, key, entry),
+    purge: (prefix, targets, options) => kept.purges.purge(prefix, targets, options),
+    verify: (prefix) => kept.purges.verify(prefix),
+    verifiedAtMs: () => verifiedAtMs,
+  };
 
   const give = (key: string): Lease => {
     const isHeld = (): boolean => holders.get(key) === lease;
@@ -58,7 +70,7 @@ export function sharedStore(now: () => number): SharedStore {
 
   const store: SharedStore = {
     name: "shared",
-    purges: kept.purges,
+    purges,
     trace,
     leased: () => [...holders.keys()].map(nameOf),
     tries: () => tries,
@@ -69,6 +81,7 @@ export function sharedStore(now: () => number): SharedStore {
       state = "unknown";
     },
     expires: () => holders.clear(),
+    isCutOff: false,
     beforeAnswer: undefined,
     answersAfter: () =>
       new Promise((resolve) => {
@@ -76,7 +89,10 @@ export function sharedStore(now: () => number): SharedStore {
       }),
     onGet: (entry) => entry,
     async get(key) {
+      const askedAtMs = performance.now();
       await store.answersAfter();
+      if (store.isCutOff) return undefined;
+      verifiedAtMs = Math.max(verifiedAtMs, askedAtMs);
       const found = kept.get(key);
       const { beforeAnswer } = store;
       store.beforeAnswer = undefined;
@@ -95,7 +111,7 @@ export function sharedStore(now: () => number): SharedStore {
       async acquire(key) {
         tries += 1;
         await store.answersAfter();
-        if (state === "unknown") return undefined;
+        if (store.isCutOff || state === "unknown") return undefined;
         if (state === "taken" || holders.has(key)) return "taken";
         trace.push(`lease ${nameOf(key)}`);
         return give(key);
