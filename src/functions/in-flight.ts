@@ -11,6 +11,8 @@ export type FlightEnd =
 
 /** One call that others wait for. Past its deadline it stops collecting, whatever becomes of it. */
 export class Flight {
+  /** On the clock of `performance.now()`; the function is called after it. */
+  readonly beganAtMs: number = performance.now();
   readonly ended: Promise<FlightEnd>;
   /** What those who wait get at the deadline. */
   atDeadline: FlightEnd = { type: "alone" };

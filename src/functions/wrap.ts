@@ -67,6 +67,8 @@ interface Call<Args> {
   readonly self: unknown;
   readonly args: Args;
   readonly key: string;
+  /** When it was made, on the clock of `performance.now()`: a purge acknowledged before that must hold for its result. */
+  readonly sinceMs: number;
 }
 
 /** A result: the function's own object for the caller it ran for and, if it may be shared, what copies are made from. */
@@ -99,14 +101,8 @@ class FunctionCalls<Args extends unknown[], Result> {
   call(self: unknown, args: Args): Promise<unknown> {
     try {
       if (this.#rules.when?.(...args) === false) return Promise.resolve(this.#fn.apply(self, args));
-      const call = { self, args, key: callKey(this.#rules.keyRules, args) };
-      const state = this.#inFlight.state(call.key);
-      if (state?.flight !== undefined) return this.#wait(call, state.flight);
-      const entry = this.#onItsWay(call, state?.beingStored) ?? this.#read(call.key);
-      if (entry instanceof Promise) return this.#lookUp(call, entry);
-      const stored = readValue(entry);
-      if (this.#reuses(call, stored)) return Promise.resolve(stored.value);
-      return this.#fill(call, this.#inFlight.takeOff(call.key), stored);
+      const call = { self, args, key: callKey(this.#rules.keyRules, args), sinceMs: performance.now() };
+      return this.#answer(call);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -126,8 +122,18 @@ class FunctionCalls<Args extends unknown[], Result> {
 
   /** Those who call meanwhile get the old result; it is replaced, not purged. */
   async refresh(args: Args): Promise<unknown> {
-    const call = { self: undefined, args, key: callKey(this.#rules.keyRules, args) };
+    const call = { self: undefined, args, key: callKey(this.#rules.keyRules, args), sinceMs: performance.now() };
     return (await this.#runOnce(call)).value;
+  }
+
+  #answer(call: Call<Args>): Promise<unknown> {
+    const state = this.#inFlight.state(call.key);
+    if (state?.flight !== undefined) return this.#wait(call, state.flight);
+    const entry = this.#onItsWay(call, state?.beingStored) ?? this.#read(call.key);
+    if (entry instanceof Promise) return this.#lookUp(call, entry);
+    const stored = readValue(entry);
+    if (this.#reuses(call, stored)) return Promise.resolve(stored.value);
+    return this.#fill(call, this.#inFlight.takeOff(call.key), stored);
   }
 
   /** The first of several overlapping calls asks the store for all of them. */
@@ -175,7 +181,10 @@ class FunctionCalls<Args extends unknown[], Result> {
   async #wait(call: Call<Args>, flight: Flight): Promise<unknown> {
     const end = await flight.ended;
     if (end.type === "failed") throw end.error;
-    if (end.type === "value") return end.copy();
+    if (end.type === "value") {
+      // Another process may have purged after the flight began and before this call: one of those who wait looks, for all.
+      return flight.beganAtMs >= call.sinceMs || this.#knowsPurgesBefore(call) ? end.copy() : this.#answer(call);
+    }
     return (await this.#runOnce(call)).value;
   }
 
@@ -284,9 +293,14 @@ class FunctionCalls<Args extends unknown[], Result> {
     return purges.judge(prefix, call.key, entry) === "purged";
   }
 
-  /** An entry that was handed to the store and may not be there yet. */
+  #knowsPurgesBefore({ sinceMs }: Call<Args>): boolean {
+    const { prefix, purges } = this.#context;
+    return purges.verifiedAtMs(prefix) >= sinceMs;
+  }
+
+  /** An entry that was handed to the store and may not be there yet; the store itself is asked where it could be purged. */
   #onItsWay(call: Call<Args>, entry: StoreEntry | undefined): StoreEntry | undefined {
-    return entry === undefined || this.#isPurged(call, entry) ? undefined : entry;
+    return entry === undefined || !this.#knowsPurgesBefore(call) || this.#isPurged(call, entry) ? undefined : entry;
   }
 
   /** Hands a result to the store, without waiting for it. */

@@ -123,6 +123,80 @@ describe("purge by tag", () => {
   });
 });
 
+describe("purge by another process", () => {
+  it("T56: beats a run that began before it: who comes after shares what is asked for next", async () => {
+    const elsewhere = purgedElsewhere();
+    const { context } = harness({ store: () => elsewhere.store });
+    const gates: Gate<string>[] = [];
+    const rates = wrapFunction(context, "rates", () => {
+      const run = gate<string>();
+      gates.push(run);
+      return run.promise;
+    });
+    const before = rates();
+    await settled();
+    elsewhere.purge();
+    const after = [rates(), rates(), rates()];
+    await settled();
+    gates[0]!.open("old");
+    expect(await before).toBe("old");
+    await settled();
+    expect(gates).toHaveLength(2);
+    gates[1]!.open("new");
+    expect(await Promise.all(after)).toEqual(["new", "new", "new"]);
+  });
+
+  it("that did not happen costs those who wait one look-up together", async () => {
+    const { store } = purgedElsewhere();
+    const { context } = harness({ store: () => store });
+    const run = gate<string>();
+    let runs = 0;
+    const rates = wrapFunction(context, "rates", () => {
+      runs += 1;
+      return run.promise;
+    });
+    const first = rates();
+    await settled();
+    const others = Array.from({ length: 100 }, () => rates());
+    run.open("one");
+    expect(await first).toBe("one");
+    expect(await Promise.all(others)).toEqual(Array.from({ length: 100 }, () => "one"));
+    expect(runs).toBe(1);
+    expect(store.looks).toBe(2);
+  });
+});
+
+interface SharedWithOthers extends CacheStore {
+  looks: number;
+}
+
+/** A store that hears of the purges of another process when it is asked. */
+function purgedElsewhere(): { readonly store: SharedWithOthers; readonly purge: () => void } {
+  const inner = remoteStore(Date.now);
+  const log = withPurgeLog(memoryStore()).purges;
+  let verifiedAtMs = -1;
+  let isPurged = false;
+  const store: SharedWithOthers = {
+    ...inner,
+    looks: 0,
+    purges: {
+      generation: (prefix) => log.generation(prefix),
+      judge: (prefix, key, entry) => log.judge(prefix, key, entry),
+      purge: (prefix, targets, options) => log.purge(prefix, targets, options),
+      verify: (prefix) => log.verify(prefix),
+      verifiedAtMs: () => verifiedAtMs,
+    },
+    async get(key) {
+      store.looks += 1;
+      const askedAtMs = performance.now();
+      const found = await inner.get(key);
+      verifiedAtMs = askedAtMs;
+      return isPurged ? undefined : found;
+    },
+  };
+  return { store, purge: () => (isPurged = true) };
+}
+
 describe("refresh", () => {
   it("runs the function now and stores its result for the next caller", async () => {
     const { context } = harness();
