@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { FunctionCacheContext } from "../../src/functions/contract.ts";
 import { wrapFunction } from "../../src/functions/wrap.ts";
 import { withPurgeLog } from "../../src/stores/_in-process-log.ts";
 import type { CacheStore, PurgeLog } from "../../src/types.ts";
@@ -10,6 +11,17 @@ const STORES = [
   { kind: "a store that answers at once", store: undefined },
   { kind: "a store that answers later", store: remoteStore },
 ];
+
+/** A function with a tag, each run of which ends when its gate is opened. */
+function gatedRates(context: FunctionCacheContext) {
+  const gates: Gate<string>[] = [];
+  const run = (): Promise<string> => {
+    const opened = gate<string>();
+    gates.push(opened);
+    return opened.promise;
+  };
+  return { gates, rates: wrapFunction(context, "rates", run, { tags: ["rates"] }) };
+}
 
 describe.each(STORES)("purge of one call over $kind", ({ store }) => {
   const cache = (): ReturnType<typeof harness> => harness(store === undefined ? {} : { store });
@@ -28,12 +40,7 @@ describe.each(STORES)("purge of one call over $kind", ({ store }) => {
 
   it("beats a run that began before it, and nobody who comes after joins that run", async () => {
     const { context, trace } = cache();
-    const gates: Gate<string>[] = [];
-    const rates = wrapFunction(context, "rates", () => {
-      const run = gate<string>();
-      gates.push(run);
-      return run.promise;
-    });
+    const { rates, gates } = gatedRates(context);
     const before = rates();
     await settled();
     await rates.purge();
@@ -100,17 +107,7 @@ describe("purge and a write that arrives after it", () => {
 describe("purge by tag", () => {
   it("beats a run that began before it, and nobody who comes after is given its result", async () => {
     const { context } = harness();
-    const gates: Gate<string>[] = [];
-    const rates = wrapFunction(
-      context,
-      "rates",
-      () => {
-        const run = gate<string>();
-        gates.push(run);
-        return run.promise;
-      },
-      { tags: ["rates"] },
-    );
+    const { rates, gates } = gatedRates(context);
     const before = rates();
     await settled();
     await context.purges.purge("test", [{ kind: "name", text: "#rates" }], { soft: false });
@@ -127,12 +124,7 @@ describe("purge by another process", () => {
   it("T56: beats a run that began before it: who comes after shares what is asked for next", async () => {
     const elsewhere = purgedElsewhere();
     const { context } = harness({ store: () => elsewhere.store });
-    const gates: Gate<string>[] = [];
-    const rates = wrapFunction(context, "rates", () => {
-      const run = gate<string>();
-      gates.push(run);
-      return run.promise;
-    });
+    const { rates, gates } = gatedRates(context);
     const before = rates();
     await settled();
     elsewhere.purge();
