@@ -12,8 +12,8 @@ export type Trouble = "no-answer" | "unavailable" | "demoted" | "forbidden" | "r
 /** `WRONGTYPE …`, `OOM …`. Clients spell the class of such errors differently, and the message alike. */
 const ERROR_REPLY = /^([A-Z][A-Z0-9]+) /;
 
-/** How Redis 7.0 says inside a script what it calls NOPERM outside. */
-const IN_SCRIPT = /user executing the script can't (?:run|access)/i;
+/** How Redis 7.0, and then Redis 7.2 and Valkey, say inside a script what they call NOPERM outside. */
+const IN_SCRIPT = /user executing the script can't (?:run|access)|ACL failure in script/i;
 
 const OF_CODE: Readonly<Record<string, Trouble>> = {
   LOADING: "unavailable",

@@ -151,7 +151,9 @@ describe.each(SINGLE_NODE_FORMS)("a user who lacks permissions ($form)", ({ make
       const world = await startWorld({ store: redisStore({ client }), prefix: "shop" });
       const said = (): unknown =>
         world.events.find(
-          (event) => event.type === "operation-failed" && /NOPERM|can't run this command/.test(event.error.message),
+          (event) =>
+            event.type === "operation-failed" &&
+            /NOPERM|can't run this command|ACL failure in script/.test(event.error.message),
         );
       await until(async () => {
         expect(await world.get("/page")).toMatchObject({ status: 200, body: `handler ${world.calls}` });

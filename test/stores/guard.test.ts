@@ -18,6 +18,11 @@ describe("what an error of a client says about the server", () => {
     { message: "CLUSTERDOWN Hash slot not served", trouble: "unavailable" },
     { message: "NOAUTH Authentication required.", trouble: "forbidden" },
     { message: "NOPERM this user has no permissions to run the 'get' command", trouble: "forbidden" },
+    { message: "ERR The user executing the script can't run this command or subcommand", trouble: "forbidden" },
+    {
+      message: "ERR ACL failure in script: User app has no permissions to run the 'xadd' command",
+      trouble: "forbidden",
+    },
     { message: "WRONGPASS invalid username-password pair", trouble: "forbidden" },
     { message: "OOM command not allowed when used memory > 'maxmemory'.", trouble: "refused" },
     { message: "READONLY You can't write against a read only replica.", trouble: "demoted" },
