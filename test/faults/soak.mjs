@@ -111,7 +111,8 @@ async function soak(world, minutes, client) {
   console.log(`requests          ${world.requests}, of which ${history.reads} checked reads with ${history.hits} hits`);
   console.log(`purges            ${history.acknowledgedPurges} acknowledged, ${history.refusedPurges} refused`);
   console.log(
-    `memory            ${leak.grownMib} MiB more in the last third than in the first, slope ${round(leak.mibPerHour, 1)} MiB an hour`,
+    `memory            ${leak.grownMib} MiB more in the last third than in the first of the process that grew most; ` +
+      `${round(leak.mibPerHour, 1)} MiB an hour in the one that ran longest (${round(leak.longestMinutes, 0)} minutes)`,
   );
   console.log(`handles           ${leak.grownHandles} more than at the start`);
   const failed = world.expectations.filter(({ isMet }) => !isMet);

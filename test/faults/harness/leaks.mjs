@@ -20,13 +20,18 @@ export function leakCheck(applications) {
 
   return {
     sample,
-    /** Of the process that grew most, among those with enough samples to say so. */
+    /**
+     * Of the process that grew most, among those with enough samples to say so. A slope says something only over a long
+     * time, so it is that of the process that ran longest.
+     */
     summary() {
       const grown = [...samples.values()].filter((list) => list.length >= 6).map(growth);
+      const [longest = { minutes: 0, mibPerHour: 0 }] = grown.toSorted((a, b) => b.minutes - a.minutes);
       return {
         grownMib: Number(Math.max(0, ...grown.map(({ mib }) => mib)).toFixed(1)),
-        mibPerHour: Math.max(0, ...grown.map(({ mibPerHour }) => mibPerHour)),
         grownHandles: Math.max(0, ...grown.map(({ handles }) => handles)),
+        longestMinutes: longest.minutes,
+        mibPerHour: longest.mibPerHour,
       };
     },
   };
@@ -41,6 +46,7 @@ function growth(list) {
   const hours = (median(last, "atMs") - median(first, "atMs")) / 3_600_000;
   return {
     mib: bytes / MIB,
+    minutes: (list.at(-1).atMs - list[0].atMs) / 60_000,
     mibPerHour: bytes / MIB / hours,
     handles: median(last, "handles") - median(first, "handles"),
   };
