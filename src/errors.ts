@@ -82,6 +82,14 @@ export function storeOperationFailed(operation: string, reason: string): CodedEr
   return coded(new Error(`${operation}: ${reason}`), "ERR_STORE_OPERATION");
 }
 
+/** What is under a key is nothing that this process can use. `entry`: its hash, which tells nothing of the request. */
+export function storeEntryUnreadable(entry: string): CodedError {
+  const message =
+    `get: the entry ${entry} is damaged, from somebody else, or sealed with another integrityKey: it counts as a miss.\n` +
+    "Give all processes the same integrityKey, or none.";
+  return coded(new Error(message), "ERR_STORE_ENTRY_UNREADABLE");
+}
+
 /** A purge may not hold in other processes, because the store did not say that it has it. */
 export function purgeNotAcknowledged(prefix: string, targets: number, reason: string): CodedError {
   const message =

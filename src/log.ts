@@ -20,7 +20,7 @@ export function logEvent(logger: Logger, event: CacheEvent): void {
     case "revalidation-failed":
       return logger.warn(`could not revalidate ${event.subject}: ${event.error.message}`);
     case "callback-failed":
-      return logger.warn(`${event.callback} threw for ${event.subject}, which is not cached: ${event.error.message}`);
+      return logger.warn(`${event.callback} threw for ${event.subject}, ${effectOf(event)}: ${event.error.message}`);
     case "purged":
       return logger.info(`purged ${event.targets.map(targetText).join(", ")}${event.soft ? " (soft)" : ""}`);
     case "purge-failed":
@@ -31,11 +31,15 @@ export function logEvent(logger: Logger, event: CacheEvent): void {
       return logger.info(`connected to ${event.store} at ${event.address}`);
     case "connection-failed":
       return logger.warn(
-        `no connection to ${event.store} at ${event.address}, nothing is cached meanwhile: ${reason(event)}`,
+        `no connection to ${event.store} at ${event.address}, which is left out meanwhile: ${reason(event)}`,
       );
     case "operation-failed":
       return logger.warn(`${event.store} ${event.operation} failed: ${event.error.message}`);
   }
+}
+
+function effectOf({ callback }: Extract<CacheEvent, { type: "callback-failed" }>): string {
+  return callback === "purges" ? "which purges only its own URL" : "which is not cached";
 }
 
 function targetText(target: PurgeTarget): string {

@@ -96,6 +96,9 @@ const CACHE_OPTIONS: Readonly<Record<keyof CacheOptions, true>> = {
 /** Checks the options of a cache; every mistake throws here and names option, value and cure. */
 export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions {
   const where = (option: string): string => `createCache({ ${option} })`;
+  if (typeof (options as Partial<CacheStore> | undefined)?.get === "function") {
+    throw invalidOption("createCache(options)", "an object of options", options, "Pass a store as { store }.");
+  }
   refuseUnknown("createCache()", options, CACHE_OPTIONS);
   const prefix = options.prefix ?? "reprise";
   if (typeof prefix !== "string" || !/^[\w.-]{1,64}$/.test(prefix)) {

@@ -19,7 +19,7 @@ export interface PurgeSelection {
   readonly tag?: string;
   readonly tags?: readonly string[];
   /**
-   * The responses of one URL, with all variants: path and query (`/users/7?lang=en`) on any host, or an absolute URL.
+   * The responses of one URL, with all variants of `Vary`: path and query (`/users/7?lang=en`) on any host, or an absolute URL.
    * The query is that of the key: with the parameters that the route has in its key (its `query`), and no others.
    */
   readonly url?: string;
@@ -70,7 +70,7 @@ export function purgeTargets(caller: string, selection: "all" | PurgeSelection):
   if (typeof selection !== "object" || selection === null || Array.isArray(selection)) {
     throw invalidOption(`${caller}(what)`, "what to purge", selection, EXAMPLE);
   }
-  refuseUnknown(caller, selection, PROPERTIES);
+  refuseUnknown(caller, selection, PROPERTIES, EXAMPLE);
   const { tag, tags = [], url, urls = [], route, prefix } = selection;
   const targets = [
     ...texts(`${caller}({ tags })`, tags).map((each) => tagTarget(`${caller}({ tags })`, each)),
@@ -81,22 +81,20 @@ export function purgeTargets(caller: string, selection: "all" | PurgeSelection):
     ...(prefix === undefined ? [] : [prefixTarget(`${caller}({ prefix })`, prefix)]),
   ];
   // An empty list is what a program computed; nothing at all is a mistake.
-  if (Object.values(selection).every((value) => value === undefined)) {
-    throw invalidOption(`${caller}(what)`, "what to purge", selection, EXAMPLE);
-  }
+  if (Object.values(selection).every((value) => value === undefined)) throw nothingToPurge(caller, selection);
   return targets;
 }
 
 /** The rules of a route that writes. What is not a function is checked at once. */
 export function resolveWrites<Request>(options: PurgesOptions<Request>): WriteRules {
   const caller = "cached.purges";
-  refuseUnknown(`${caller}()`, options, { ...PROPERTIES, soft: true, query: true });
+  refuseUnknown(`${caller}()`, options, { ...PROPERTIES, soft: true, query: true }, '{ tag: "users" }');
   const { soft, query: _, ...selection } = options;
   requireBoolean(`${caller}({ soft })`, soft, "True keeps what is purged as stale.");
   const given = Object.entries(selection as Record<string, unknown>).filter(([, value]) => value !== undefined);
   const fixed = Object.fromEntries(given.filter(([, value]) => typeof value !== "function")) as PurgeSelection;
   const computed = given.filter((entry): entry is [string, Compute] => typeof entry[1] === "function");
-  if (given.length === 0) throw invalidOption(`${caller}(what)`, "what to purge", options, EXAMPLE);
+  if (given.length === 0) throw nothingToPurge(caller, selection);
   const always = Object.keys(fixed).length === 0 ? [] : purgeTargets(caller, fixed);
   return {
     soft: soft === true,
@@ -107,6 +105,17 @@ export function resolveWrites<Request>(options: PurgesOptions<Request>): WriteRu
       return [...always, ...purgeTargets(caller, now)];
     },
   };
+}
+
+/** A property that is undefined mostly comes from a variable that is. */
+function nothingToPurge(caller: string, selection: object): Error {
+  const [name] = Object.keys(selection);
+  return invalidOption(
+    `${caller}(${name === undefined ? "what" : `{ ${name} }`})`,
+    "what to purge",
+    undefined,
+    EXAMPLE,
+  );
 }
 
 type Compute = (request: unknown) => unknown;
@@ -135,6 +144,9 @@ function urlTargets(where: string, url: unknown): readonly PurgeTarget[] {
 
 function prefixTarget(where: string, prefix: unknown): PurgeTarget {
   const { origin, path } = splitUrl(where, prefix);
+  if (path.endsWith("/*")) {
+    throw invalidOption(where, "a path without a wildcard", prefix, "A prefix covers its path and all below it.");
+  }
   if (path.includes("?")) {
     throw invalidOption(where, "a path without a query", prefix, "A prefix covers its paths with every query.");
   }
@@ -157,5 +169,10 @@ function splitUrl(where: string, url: unknown): { readonly origin: string; reado
       'For example "/users/7" or "https://api.example/users/7".',
     );
   }
-  return { origin: match?.[1]?.toLowerCase() ?? "", path };
+  return { origin: match?.[1]?.toLowerCase() ?? "", path: percentEncoded(path) };
+}
+
+/** As it is in a request, where a path has no other characters. What is encoded already stays as it is. */
+function percentEncoded(path: string): string {
+  return path.replace(/\p{Surrogate}/gu, "\ufffd").replace(/[^\x21-\x7e]+/g, encodeURIComponent);
 }

@@ -147,9 +147,6 @@ export function readProxyCommand(line: ParsedLine): ProxyCommand {
   refuseCircle(upstream, listen, value("cert") === undefined ? "http:" : "https:");
   const redis = value("redis");
   const memory = value("memory");
-  if (redis !== undefined && memory !== undefined) {
-    throw usageError(`${redis.where} and ${memory.where} exclude each other: responses are kept in one place`);
-  }
   const cert = value("cert");
   const key = value("key");
   const ca = value("upstream-ca");

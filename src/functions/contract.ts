@@ -49,6 +49,7 @@ export type FunctionEvent =
  * - `tags`: the `tags` function threw or gave something else than texts
  * - `purged`: the call was purged while it ran
  * - `superseded`: a call that began later has stored its result already
+ * - `store-unavailable`: the store keeps nothing at the moment
  * - `arguments-changed`: an argument was changed between the call and the run of the function
  */
 export type NotStoredReason =
@@ -58,6 +59,7 @@ export type NotStoredReason =
   | "tags"
   | "purged"
   | "superseded"
+  | "store-unavailable"
   | "arguments-changed";
 
 /**
@@ -99,8 +101,9 @@ export interface CachedFunction<Args extends unknown[], Result> {
    */
   purge(...args: Args): Promise<void>;
   /**
-   * Runs the function now, stores its result in place of the old one and returns it. What it throws is thrown; the old
-   * result stays.
+   * Runs the function now, purges the old result in every process that shares the store, stores the new one and returns it.
+   * What the function throws is thrown, and the old result stays. Where the store does not acknowledge the purge, the new
+   * result is returned and not stored.
    */
   refresh(...args: Args): Promise<Result>;
   /** The key of the call with these arguments, readable: `myapi-cache Users.getUser(7)`. */

@@ -1,6 +1,6 @@
 import { asError, duplicateFunctionName } from "../errors.ts";
 import { tagName } from "../tags.ts";
-import type { StoreEntry } from "../types.ts";
+import type { PurgeReceipt, StoreEntry } from "../types.ts";
 import { callKey } from "./call-key.ts";
 import type {
   CachedFunction,
@@ -75,6 +75,8 @@ interface Call<Args> {
 interface Filled {
   readonly value: unknown;
   readonly encoded: EncodedValue | undefined;
+  /** What may be stored of it. */
+  readonly entry?: StoreEntry;
 }
 
 class FunctionCalls<Args extends unknown[], Result> {
@@ -111,19 +113,30 @@ class FunctionCalls<Args extends unknown[], Result> {
   async purge(args: Args): Promise<void> {
     const key = callKey(this.#rules.keyRules, args);
     this.#inFlight.purge(key);
+    await this.#purgeKey(key);
+  }
+
+  async #purgeKey(key: string): Promise<PurgeReceipt> {
     const { prefix, purges } = this.#context;
     try {
-      await purges.purge(prefix, [{ kind: "key", text: key }], { soft: false });
+      return await purges.purge(prefix, [{ kind: "key", text: key }], { soft: false });
     } catch (error) {
       this.#report({ type: "store-failed", operation: "purge", key, error: asError(error) });
       throw error;
     }
   }
 
-  /** Those who call meanwhile get the old result; it is replaced, not purged. */
+  /** Those who call meanwhile get the old result. */
   async refresh(args: Args): Promise<unknown> {
     const call = { self: undefined, args, key: callKey(this.#rules.keyRules, args), sinceMs: performance.now() };
-    return (await this.#runOnce(call)).value;
+    const run = this.#inFlight.begin(call.key);
+    try {
+      const { value, entry } = await this.#result(call);
+      if (entry !== undefined) await this.#replace(call, run, entry);
+      return value;
+    } finally {
+      this.#inFlight.end(run);
+    }
   }
 
   #answer(call: Call<Args>): Promise<unknown> {
@@ -211,12 +224,19 @@ class FunctionCalls<Args extends unknown[], Result> {
 
   /** Calls the function, and stores its result if that may be kept. */
   async #run(call: Call<Args>, run: Run): Promise<Filled> {
+    const filled = await this.#result(call);
+    if (filled.entry !== undefined) this.#store(call, run, filled.entry);
+    return filled;
+  }
+
+  /** Calls the function, and makes of its result what may be stored. */
+  async #result(call: Call<Args>): Promise<Filled> {
     // While the store was asked the caller may have changed an object it passed: the result would belong to another key.
     const isUnchanged = this.#hasKeyStill(call);
     const tags = isUnchanged ? this.#tags(call) : undefined;
     const requestedAtMs = this.#context.now();
     const generation = this.#context.purges.generation(this.#context.prefix);
-    const value = await this.#result(call);
+    const value = await this.#value(call);
     if (!isUnchanged) this.#reportNotStored(call, "arguments-changed");
     if (!isUnchanged || !this.#isWanted(call, value)) return { value, encoded: undefined };
     const encoded = this.#encode(call, value);
@@ -227,11 +247,10 @@ class FunctionCalls<Args extends unknown[], Result> {
       this.#reportNotStored(call, "purged");
       return { value, encoded: undefined };
     }
-    this.#store(call, run, entry);
-    return { value, encoded };
+    return { value, encoded, entry };
   }
 
-  async #result(call: Call<Args>): Promise<Awaited<Result>> {
+  async #value(call: Call<Args>): Promise<Awaited<Result>> {
     try {
       return await this.#fn.apply(call.self, call.args);
     } catch (error) {
@@ -303,10 +322,25 @@ class FunctionCalls<Args extends unknown[], Result> {
     return entry === undefined || !this.#knowsPurgesBefore(call) || this.#isPurged(call, entry) ? undefined : entry;
   }
 
+  /** Stores a result in place of the old one, which other processes may have in memory. */
+  async #replace(call: Call<Args>, run: Run, entry: StoreEntry): Promise<void> {
+    const { prefix, purges } = this.#context;
+    const known = purges.generation(prefix);
+    try {
+      const { before, after } = await this.#purgeKey(call.key);
+      // With a purge in between that was not known, the result may be from before that.
+      if (before === known) this.#store(call, run, { ...entry, generation: after });
+      else this.#reportNotStored(call, "purged");
+    } catch {
+      // Reported; the purge is tried again.
+    }
+  }
+
   /** Hands a result to the store, without waiting for it. */
   #store(call: Call<Args>, run: Run, entry: StoreEntry): void {
     const outdated = this.#inFlight.outdated(run);
     if (outdated !== undefined) return this.#reportNotStored(call, outdated);
+    if (this.#context.store.isAvailable?.() === false) return this.#reportNotStored(call, "store-unavailable");
     const { freshnessLifetimeSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = this.#rules;
     const retainMs = (freshnessLifetimeSeconds + Math.max(staleWhileRevalidateSeconds, staleIfErrorSeconds)) * 1_000;
     const { key } = call;

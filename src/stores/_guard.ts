@@ -97,7 +97,7 @@ export class Guard {
   async write(operation: string, bytes: number, command: () => Promise<unknown>): Promise<void> {
     if (this.#isSuspended) return;
     if (this.#tally.writingBytes > 0 && this.#tally.writingBytes + bytes > this.#options.maxWritingBytes) {
-      this.#report(operation, storeOverloaded(operation, `${this.#tally.writingBytes} bytes`));
+      this.report(operation, storeOverloaded(operation, `${this.#tally.writingBytes} bytes`));
       return;
     }
     await this.#run(operation, "others", this.#writes, bytes, command, isFailedWrite);
@@ -128,7 +128,7 @@ export class Guard {
     // A burst on a healthy store is no reason to leave the store out: this does not count for the breaker.
     if (this.#tally[place] >= MOST_WAITING[place]) {
       const what = place === "lookUps" ? "look-ups" : "commands";
-      this.#report(operation, storeOverloaded(operation, `${this.#tally[place]} ${what}`));
+      this.report(operation, storeOverloaded(operation, `${this.#tally[place]} ${what}`));
       return Promise.resolve(undefined);
     }
     const connection = this.#connection;
@@ -168,7 +168,7 @@ export class Guard {
           if (connection !== this.#connection) return;
           const failed = storeOperationFailed(operation, error.message || error.name);
           if (counts(trouble)) this.#failed(operation, failed, trouble, startMs);
-          else this.#report(operation, failed);
+          else this.report(operation, failed);
           if (trouble !== "no-answer" && trouble !== "demoted") return;
           this.#unanswered.add(performance.now());
           this.#lookForSilence();
@@ -196,7 +196,7 @@ export class Guard {
     if (this.#isSuspended || !this.#options.isConnected()) return;
     const tooMany = this.#breaker.failed(startMs, performance.now());
     if (tooMany === undefined) {
-      this.#report(operation, error);
+      this.report(operation, error);
       return;
     }
     this.#isSuspended = true;
@@ -210,7 +210,8 @@ export class Guard {
     if (this.#unanswered.isTimeForANewClient(performance.now())) this.#options.onStuck();
   }
 
-  #report(operation: string, error: Error): void {
+  /** Tells what went wrong, unless something was told in the last ten seconds. */
+  report(operation: string, error: Error): void {
     const nowMs = performance.now();
     if (nowMs < this.#quietUntilMs) return;
     this.#quietUntilMs = nowMs + REPORT_EVERY_MS;

@@ -25,6 +25,8 @@ import type { RedisClock } from "./_redis-clock.ts";
 export interface PurgeLogParts {
   /** The client, if a command on `key` would be sent at once. */
   readonly client: (key: string) => RedisClient | undefined;
+  /** Waits for the first connection, at most so long. */
+  readonly firstConnection: (ms: number) => Promise<void>;
   /** The guard around commands on `key`. */
   readonly guardOf: (key: string) => Guard;
   readonly clock: RedisClock;
@@ -190,6 +192,8 @@ export class PrefixLog {
   /** Sent at once, together with what was not acknowledged before: then none of it waits for the rest. */
   async purge(targets: readonly PurgeTarget[], soft: boolean): Promise<PurgeReceipt> {
     const purge: Purge = { soft, targets: targets.map(targetText) };
+    // A program may begin with a purge.
+    await this.#parts.firstConnection(this.#parts.deadlineMs * 10);
     const asked = this.ask();
     // Only what was pending when this was called: a receipt must not cover a purge that was made later.
     const earlier = this.#pending.take();

@@ -46,6 +46,8 @@ export class RedisConnection {
   #rebuildMs = FIRST_REBUILD_MS;
   #rebuildTimer: ReturnType<typeof setTimeout> | undefined;
   #silenceTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Who waits for the first connection. */
+  #waiting: (() => void)[] = [];
   /** Gives up the client that is to take the place of the present one, while there is such a client. */
   #dropReplacement: (() => void) | undefined;
 
@@ -65,6 +67,18 @@ export class RedisConnection {
   get address(): string {
     const { source } = this.#options;
     return source.kind === "given" ? source.client.address : (this.#client?.address ?? source.address);
+  }
+
+  /** Waits for the first connection: until it is up or has failed, and at most `ms`. */
+  firstConnection(ms: number): Promise<void> {
+    if (this.#state !== "connecting") return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#waiting.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   open(): void {
@@ -90,6 +104,7 @@ export class RedisConnection {
   async close(): Promise<void> {
     if (this.#state === "closed") return;
     this.#state = "closed";
+    this.#endWait();
     this.#dropReplacement?.();
     await this.#letGo();
   }
@@ -215,6 +230,7 @@ export class RedisConnection {
     this.#rebuildMs = FIRST_REBUILD_MS;
     this.#state = "connected";
     this.#options.onReady();
+    this.#endWait();
     this.#options.report({ type: "connected", store: STORE_NAME, address: this.address });
   }
 
@@ -222,8 +238,13 @@ export class RedisConnection {
   #lost(reason: string): void {
     if (this.#state === "failed" || this.#state === "closed") return;
     this.#state = "failed";
+    this.#endWait();
     const error = storeUnreachable(this.address, this.#options.redact(reason));
     this.#options.report({ type: "connection-failed", store: STORE_NAME, address: this.address, error });
+  }
+
+  #endWait(): void {
+    for (const done of this.#waiting.splice(0)) done();
   }
 
   #listenForSilence(): void {

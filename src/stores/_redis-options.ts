@@ -11,20 +11,26 @@ export interface RedisClientOptions {
   readonly connect?: (() => unknown) | undefined;
 }
 
+const ONE_OF_THREE = "exactly one of url, client and connect";
+const EXAMPLE = 'For example redisStore({ url: "redis://127.0.0.1:6379" }).';
+
+/** Throws for a URL or nothing in place of the options. */
+export function refuseNoOptions(options: unknown): void {
+  if (typeof options === "object" && options !== null) return;
+  const shown = typeof options === "string" ? withoutCredentials(options) : options;
+  throw invalidStore("redisStore(options)", `an object with ${ONE_OF_THREE}`, shown, EXAMPLE);
+}
+
 /** Where the client comes from, and what to keep out of texts. */
 export function clientSource(options: RedisClientOptions): {
   readonly source: ClientSource;
   readonly redact: (text: string) => string;
 } {
-  const given = (["url", "client", "connect"] as const).filter((name) => options !== undefined && name in options);
+  const given = (["url", "client", "connect"] as const).filter((name) => name in options);
   const option = given[0];
   if (option === undefined || given.length > 1) {
-    throw invalidStore(
-      "redisStore(options)",
-      "exactly one of url, client and connect",
-      given.length === 0 ? undefined : given.join(" and "),
-      'For example redisStore({ url: "redis://127.0.0.1:6379" }).',
-    );
+    const got = given.length === 0 ? undefined : given.join(" and ");
+    throw invalidStore("redisStore(options)", ONE_OF_THREE, got, EXAMPLE);
   }
   switch (option) {
     case "url":
@@ -48,7 +54,7 @@ function urlSource(url: unknown): { readonly source: ClientSource; readonly reda
       "redisStore({ url })",
       'a URL such as "redis://127.0.0.1:6379" or "rediss://…"',
       typeof url === "string" ? withoutCredentials(url) : url,
-      "If it comes from the environment, is the variable set?",
+      urlCure(url),
     );
   }
   if (/@/.test(parsed.pathname + parsed.search + parsed.hash)) {
@@ -64,6 +70,11 @@ function urlSource(url: unknown): { readonly source: ClientSource; readonly reda
     source: { kind: "made", option: "url", make: () => clientForUrl(url), address: urlAddress(url) },
     redact: (text) => secrets.reduce((redacted, secret) => redacted.replaceAll(secret, "***"), withoutUserInfo(text)),
   };
+}
+
+function urlCure(url: unknown): string {
+  if (typeof url !== "string" || url === "") return "If it comes from the environment, is the variable set?";
+  return /^rediss?:\/\//i.test(url) ? "Check its host and its port." : "It must begin with redis:// or rediss://.";
 }
 
 /** Enough of a text that is no Redis URL to recognise it by, and nothing that may be a password. */

@@ -2,6 +2,7 @@
 
 import { hash } from "node:crypto";
 
+import { storeEntryUnreadable } from "../errors.ts";
 import type { CacheStore, Leases, PurgeLog, PurgeReceipt, PurgeTarget, StoreEntry, StoreEvent } from "../types.ts";
 import { type DecodedEntry, decodeEntry, encodeEntry } from "./_codec.ts";
 import type { Guard } from "./_guard.ts";
@@ -90,6 +91,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
   const clock = new RedisClock(settings.now ?? Date.now);
   const purges: RedisPurgeLog = new RedisPurgeLog({
     client: usable,
+    firstConnection: (ms) => connection.firstConnection(ms),
     guardOf,
     clock,
     keysOf: logKeys,
@@ -130,7 +132,9 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     const isProven = await log.isProvenBy(end, asked);
     if (!isProven || bytes === null || bytes.byteLength > maxEntryBytes) return undefined;
     const decoded = decodeEntry(key, bytes, integrityKey);
-    return decoded === undefined ? undefined : judged(log, key, decoded);
+    if (decoded !== undefined) return judged(log, key, decoded);
+    guardOf(entryKey).report("get", storeEntryUnreadable(entryKey.slice(entryKey.lastIndexOf("{"))));
+    return undefined;
   }
 
   /** An entry and the end of its log. On a Cluster each has a guard of its own, and nothing is asked if either is left out. */

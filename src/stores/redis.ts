@@ -14,7 +14,7 @@
  */
 
 import { refuseUnknown } from "../known-options.ts";
-import { boundedOption, clientSource, integrityKeyBytes } from "./_redis-options.ts";
+import { boundedOption, clientSource, integrityKeyBytes, refuseNoOptions } from "./_redis-options.ts";
 import { createRedisStore, type RedisStore } from "./_redis-store.ts";
 
 export type { RedisStore } from "./_redis-store.ts";
@@ -110,8 +110,9 @@ const OPTIONS: Readonly<Record<string, true>> = {
  * option out of range; `ERR_UNKNOWN_OPTION` for one that does not exist
  */
 export function redisStore(options: RedisStoreOptions): RedisStore {
-  const { source, redact } = clientSource(options);
+  refuseNoOptions(options);
   refuseUnknown("redisStore()", options, OPTIONS);
+  const { source, redact } = clientSource(options);
   const { deadlineMs, maxEntryBytes, purgeLogLength, leaseMs } = options;
   return createRedisStore({
     source,

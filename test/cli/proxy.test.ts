@@ -78,7 +78,7 @@ describe("reprise proxy", () => {
 
   it("shares responses through Redis", async () => {
     const upstream = await cacheable();
-    const flags = ["--redis", inject("redisUrl"), "--prefix", ownPrefix()];
+    const flags = ["--redis", inject("redisUrl"), "--prefix", ownPrefix(), "--memory", "1MiB"];
     const [one, two] = [await startProxy(upstream.url, ...flags), await startProxy(upstream.url, ...flags)];
     expect(one.run.out).toContain("(profile proxy, Redis)");
     const headers = { host: "shared.example" };

@@ -114,10 +114,6 @@ describe("a command line that cannot mean anything: one line, exit code 2", () =
     ],
     [["proxy", UP, "--prefix", "a b"], '--prefix: expected 1 to 64 letters, digits, _ . or -, got "a b"'],
     [["proxy", UP, "--cert", "x.pem"], "a certificate and its key belong together: give both --cert and --key"],
-    [
-      ["proxy", UP, "--redis", "redis://127.0.0.1", "--memory", "1MiB"],
-      "--redis and --memory exclude each other: responses are kept in one place",
-    ],
   ])("reprise %j", async (args, line) => {
     expect(await said(...args)).toEqual({ code: 2, out: "", err: `reprise: ${line}\n` });
   });

@@ -4,7 +4,9 @@ import { expect, inject, it, onTestFinished } from "vitest";
 
 import { createCache } from "../../src/cache.ts";
 import type { CachedFunction } from "../../src/functions/contract.ts";
+import { memoryStore } from "../../src/stores/memory.ts";
 import { redisStore } from "../../src/stores/redis.ts";
+import { tiered } from "../../src/stores/tiered.ts";
 import { ownPrefix, until } from "../redis/store.ts";
 import { gate, type Gate } from "./harness.ts";
 
@@ -12,12 +14,13 @@ type Rates = CachedFunction<[currency: string], string>;
 type FetchRates = (currency: string) => string | Promise<string>;
 
 /** `rates` in a process of its own, which follows the purge log. */
-async function ratesOf(prefix: string, fetchRates: FetchRates): Promise<Rates> {
+async function ratesOf(prefix: string, fetchRates: FetchRates, isTiered = false): Promise<Rates> {
   // A busy machine must not turn a hit into a miss.
-  const store = redisStore({ url: inject("redisUrl"), deadlineMs: 5000 });
+  const redis = redisStore({ url: inject("redisUrl"), deadlineMs: 5000 });
+  const store = isTiered ? tiered(memoryStore(), redis, { maxStalenessMs: 0 }) : redis;
   const cache = createCache({ store, prefix });
   onTestFinished(() => cache.close());
-  await until(() => store.purges.verify(prefix));
+  await until(() => redis.purges.verify(prefix));
   return cache.wrap("rates", fetchRates, { expire: "10m" });
 }
 
@@ -69,4 +72,20 @@ it("T56: a call after a purge elsewhere gets nothing that was running before it,
   runs[1]!.open("new");
   expect(await after).toBe("new");
   expect(["by two", "new"]).toContain(await two("EUR"));
+});
+
+it("a refresh reaches what another process has in memory, and is there for the next caller", async () => {
+  const prefix = ownPrefix();
+  let runs = 0;
+  const fetchRates: FetchRates = () => `run ${++runs}`;
+  const [one, two] = [await ratesOf(prefix, fetchRates, true), await ratesOf(prefix, fetchRates, true)];
+  expect(await one("EUR")).toBe("run 1");
+  await until(async () => (await two("EUR")) === "run 1" || runs > 1);
+  for (let refreshes = 1; refreshes <= 10; refreshes += 1) {
+    const fresh = await one.refresh("EUR");
+    expect(fresh).toBe(`run ${runs}`);
+    await until(async () => (await two("EUR")) === fresh);
+    expect(await one("EUR")).toBe(fresh);
+    expect(fresh).toBe(`run ${runs}`);
+  }
 });

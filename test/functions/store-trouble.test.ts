@@ -70,3 +70,9 @@ describe("a store that is slow to write", () => {
     expect(await find()).toEqual({ run: 1 });
   });
 });
+
+it("a store that keeps nothing at the moment is told as such", async () => {
+  const { context, trace } = harness({ store: (now) => ({ ...memoryStore({ now }), isAvailable: () => false }) });
+  await wrapFunction(context, "find", () => 1)();
+  expect(trace()).toEqual(["not-stored: store-unavailable"]);
+});

@@ -13,7 +13,7 @@ import type { RedisStore } from "../../src/stores/_redis-store.ts";
 import type { PurgeTarget } from "../../src/types.ts";
 import { eachTest } from "../redis/each-test.ts";
 import { type FaultProxy, startFaultProxy } from "../redis/fault-proxy.ts";
-import type { RedisServer } from "../redis/server.ts";
+import { freePort, type RedisServer } from "../redis/server.ts";
 import { adapted, opened, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
 import { connected, logKeys } from "./log-store.ts";
 
@@ -129,6 +129,19 @@ describe("a purge that Redis does not acknowledge", () => {
     );
   });
 
+  it("waits for the first connection, as long as for an answer", async () => {
+    const redis = await server();
+    const store = ownStore(redisStore({ url: redis.url, deadlineMs: 1000 }));
+    opened(store);
+    await expect(purge(store)).resolves.toMatchObject({ after: expect.stringMatching(/^\w+:\d+-\d+$/) });
+
+    const away = ownStore(redisStore({ url: `redis://127.0.0.1:${await freePort()}`, deadlineMs: 10_000 }));
+    opened(away);
+    const startMs = performance.now();
+    await expect(purge(away)).rejects.toMatchObject(NOT_ACKNOWLEDGED);
+    expect(performance.now() - startMs).toBeLessThan(5000);
+  });
+
   it("is refused within ten deadlines while Redis is frozen, and holds after", async () => {
     const redis = await server();
     const [a, b] = [await process(redis.url), await process(redis.url)];
@@ -206,6 +219,7 @@ describe("a purge that Redis does not acknowledge", () => {
     const client = adapted(await adminOf(redis));
     const log = new RedisPurgeLog({
       client: () => client,
+      firstConnection: () => Promise.resolve(),
       guardOf: () => guard,
       clock: new RedisClock(Date.now),
       keysOf: logKeys,

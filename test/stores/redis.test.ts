@@ -336,14 +336,17 @@ describe("mistakes are refused at once", () => {
   const where = (option: string): string => `redisStore({ ${option} })`;
   it.each([
     { options: {}, says: "exactly one of url, client and connect, got undefined" },
-    { options: undefined, says: "exactly one of url, client and connect, got undefined" },
+    { options: undefined, says: "an object with exactly one of url, client and connect, got undefined" },
+    { options: "redis://u:secret@h", says: "redisStore(options): expected an object with exactly one of url, client" },
+    { options: "redis://u:secret@h", says: 'got "…@h"' },
     { options: { url, client: {} }, says: 'exactly one of url, client and connect, got "url and client"' },
     {
       options: { url: undefined },
       says: `${where("url")}: expected a URL such as "redis://127.0.0.1:6379" or "rediss://…", got undefined`,
     },
-    { options: { url: "" }, says: 'got ""' },
-    { options: { url: "localhost:6379" }, says: 'got "localhost:6379"' },
+    { options: { url: "" }, says: "is the variable set?" },
+    { options: { url: "localhost:6379" }, says: 'got "localhost:6379".\nIt must begin with redis:// or rediss://.' },
+    { options: { url: "redis://localhost:99999" }, says: "Check its host and its port." },
     { options: { url: "http://127.0.0.1" }, says: 'got "http://127.0.0.1"' },
     {
       options: { client: undefined },
