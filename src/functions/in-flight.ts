@@ -2,8 +2,8 @@ import type { StoreEntry } from "../types.ts";
 
 /** How a flight ended for those who waited for it. */
 export type FlightEnd =
-  /** A value to make a copy of. */
-  | { readonly type: "value"; readonly copy: () => unknown }
+  /** A value to make a copy of. `entry`: what it was found in, if it was, to be judged by the purges since. */
+  | { readonly type: "value"; readonly copy: () => unknown; readonly entry?: StoreEntry }
   /** The function threw: so does every caller of this flight. */
   | { readonly type: "failed"; readonly error: unknown }
   /** Not shareable, or too late: everybody calls the function on their own, at once. */

@@ -3,6 +3,7 @@ import { describeValue, invalidOption, unknownOption } from "../errors.ts";
 import { KEY_NAME } from "./canonical-text.ts";
 import type { CallKeyRules } from "./call-key.ts";
 import type { AnyClass, FunctionCacheContext, FunctionOptions } from "./contract.ts";
+import { MAX_TAG_LENGTH, MAX_TAGS } from "../tags.ts";
 import { invalidFunction, invalidFunctionName } from "../errors.ts";
 
 /** The resolved options of one function: every default filled in, every value checked and copied. */
@@ -62,9 +63,10 @@ export function resolveFunctionOptions<Args extends readonly unknown[], Result>(
 
 /** The tags, or an error that says what is wrong with them. */
 function checkedTags(tags: unknown, where: string): readonly string[] {
-  const isTag = (tag: unknown): boolean => typeof tag === "string" && tag !== "";
-  if (Array.isArray(tags) && tags.every(isTag)) return [...new Set(tags as string[])];
-  throw invalidOption(where, "an array of texts that are not empty", tags, "Tags are what you purge by later.");
+  const isTag = (tag: unknown): boolean => typeof tag === "string" && tag !== "" && tag.length <= MAX_TAG_LENGTH;
+  if (Array.isArray(tags) && tags.length <= MAX_TAGS && tags.every(isTag)) return [...new Set(tags as string[])];
+  const expected = `an array of texts, at most ${MAX_TAGS} of 1 to ${MAX_TAG_LENGTH} characters each`;
+  throw invalidOption(where, expected, tags, "Tags are what you purge by later.");
 }
 
 function checkName(name: unknown): void {

@@ -34,6 +34,8 @@ export interface StoredValue extends ValueTimes {
   readonly outdatedAtMs: number | undefined;
   readonly value: unknown;
   readonly copy: () => unknown;
+  /** What it was found in. */
+  readonly entry: StoreEntry;
 }
 
 /**
@@ -84,12 +86,12 @@ function read(entry: StoreEntry): StoredValue | undefined {
     requestedAtMs: written.requestedAtMs + clockShiftMs,
     receivedAtMs: written.receivedAtMs + clockShiftMs,
   };
-  if (live instanceof LiveValue) return { ...times, value: live.value, copy: () => live.value };
+  if (live instanceof LiveValue) return { ...times, value: live.value, copy: () => live.value, entry };
   const text = new TextDecoder("utf-8", { fatal: true }).decode(entry.body);
   const value: unknown = decodeText(text);
   const reusable = liveValue(value);
   if (reusable !== undefined) entry.live = reusable;
-  return { ...times, value, copy: () => decodeText(text) };
+  return { ...times, value, copy: () => decodeText(text), entry };
 }
 
 function readTimes({ meta }: StoreEntry): ValueTimes | undefined {

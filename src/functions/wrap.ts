@@ -1,6 +1,6 @@
 import { asError, duplicateFunctionName } from "../errors.ts";
 import { tagName } from "../tags.ts";
-import type { PurgeReceipt, StoreEntry } from "../types.ts";
+import type { PurgeReceipt, PurgeVerdict, StoreEntry } from "../types.ts";
 import { callKey } from "./call-key.ts";
 import type {
   CachedFunction,
@@ -9,7 +9,7 @@ import type {
   FunctionOptions,
   NotStoredReason,
 } from "./contract.ts";
-import { InFlight, type Flight, type Run } from "./in-flight.ts";
+import { InFlight, type Flight, type FlightEnd, type Run } from "./in-flight.ts";
 import { resolveFunctionOptions, type FunctionRules } from "./options.ts";
 import { decodeValue, encodeValue, readValue, valueEntry, type EncodedValue, type StoredValue } from "./value-codec.ts";
 
@@ -155,7 +155,7 @@ class FunctionCalls<Args extends unknown[], Result> {
     // A store that has not answered at the deadline is one that has nothing.
     const stored = readValue(await Promise.race([entry, flight.ended.then(() => undefined)]));
     if (!this.#reuses(call, stored)) return this.#fill(call, flight, stored);
-    flight.end({ type: "value", copy: stored.copy });
+    flight.end({ type: "value", copy: stored.copy, entry: stored.entry });
     return stored.value;
   }
 
@@ -175,7 +175,8 @@ class FunctionCalls<Args extends unknown[], Result> {
 
   /** Runs the function; where that fails or takes too long, the stale value is returned. */
   async #fillOrStandIn(call: Call<Args>, flight: Flight, stale: StoredValue): Promise<unknown> {
-    flight.atDeadline = { type: "value", copy: stale.copy };
+    const standIn: FlightEnd = { type: "value", copy: stale.copy, entry: stale.entry };
+    flight.atDeadline = standIn;
     try {
       const filled = await Promise.race([this.#runOnce(call), flight.ended.then(() => undefined)]);
       if (filled !== undefined) return landed(flight, filled);
@@ -185,7 +186,7 @@ class FunctionCalls<Args extends unknown[], Result> {
         throw error;
       }
     }
-    flight.end({ type: "value", copy: stale.copy });
+    flight.end(standIn);
     this.#reportFound(call, stale, this.#ageMs(stale));
     return stale.value;
   }
@@ -195,8 +196,10 @@ class FunctionCalls<Args extends unknown[], Result> {
     const end = await flight.ended;
     if (end.type === "failed") throw end.error;
     if (end.type === "value") {
-      // Another process may have purged after the flight began and before this call: one of those who wait looks, for all.
-      return flight.beganAtMs >= call.sinceMs || this.#knowsPurgesBefore(call) ? end.copy() : this.#answer(call);
+      if (flight.beganAtMs >= call.sinceMs) return end.copy();
+      // Somebody may have purged after the flight began and before this call: one of those who wait looks, for all.
+      const isUnpurged = end.entry === undefined || this.#verdict(call, end.entry) === "valid";
+      return isUnpurged && this.#knowsPurgesBefore(call) ? end.copy() : this.#answer(call);
     }
     return (await this.#runOnce(call)).value;
   }
@@ -242,12 +245,12 @@ class FunctionCalls<Args extends unknown[], Result> {
     const encoded = this.#encode(call, value);
     if (encoded === undefined || tags === undefined) return { value, encoded };
     const entry = this.#entry(encoded, requestedAtMs, tags, generation);
-    if (this.#isPurged(call, entry)) {
-      // Those who called after the purge must not get it either.
-      this.#reportNotStored(call, "purged");
-      return { value, encoded: undefined };
-    }
-    return { value, encoded, entry };
+    const verdict = this.#verdict(call, entry);
+    if (verdict === "valid") return { value, encoded, entry };
+    // Those who called after the purge must not get it either.
+    if (verdict !== "purged") return { value, encoded: undefined, entry };
+    this.#reportNotStored(call, "purged");
+    return { value, encoded: undefined };
   }
 
   async #value(call: Call<Args>): Promise<Awaited<Result>> {
@@ -307,9 +310,9 @@ class FunctionCalls<Args extends unknown[], Result> {
     return valueEntry(encoded, times, tags.map(tagName), generation);
   }
 
-  #isPurged(call: Call<Args>, entry: StoreEntry): boolean {
+  #verdict({ key }: Call<Args>, entry: StoreEntry): PurgeVerdict {
     const { prefix, purges } = this.#context;
-    return purges.judge(prefix, call.key, entry) === "purged";
+    return purges.judge(prefix, key, entry);
   }
 
   #knowsPurgesBefore({ sinceMs }: Call<Args>): boolean {
@@ -319,13 +322,16 @@ class FunctionCalls<Args extends unknown[], Result> {
 
   /** An entry that was handed to the store and may not be there yet; the store itself is asked where it could be purged. */
   #onItsWay(call: Call<Args>, entry: StoreEntry | undefined): StoreEntry | undefined {
-    return entry === undefined || !this.#knowsPurgesBefore(call) || this.#isPurged(call, entry) ? undefined : entry;
+    if (entry === undefined || !this.#knowsPurgesBefore(call)) return undefined;
+    return this.#verdict(call, entry) === "valid" ? entry : undefined;
   }
 
   /** Stores a result in place of the old one, which other processes may have in memory. */
   async #replace(call: Call<Args>, run: Run, entry: StoreEntry): Promise<void> {
     const { prefix, purges } = this.#context;
     const known = purges.generation(prefix);
+    // The generation it gets is to hide no purge that came while the function ran.
+    if (this.#verdict(call, entry) !== "valid") return this.#reportNotStored(call, "purged");
     try {
       const { before, after } = await this.#purgeKey(call.key);
       // With a purge in between that was not known, the result may be from before that.

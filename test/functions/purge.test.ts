@@ -120,6 +120,54 @@ describe("purge by tag", () => {
   });
 });
 
+describe("purge while a stale value may stand in", () => {
+  it.each([{ soft: false }, { soft: true }])("keeps it from who comes after ($soft)", async ({ soft }) => {
+    const { context, advance } = harness();
+    const run = gate<string>();
+    const results = [() => "old", () => run.promise, () => "new"];
+    const options = { expire: 10, staleIfError: 3600, tags: ["rates"] };
+    const rates = wrapFunction(context, "rates", () => results.shift()!(), options);
+    await rates();
+    advance(20);
+    const before = rates();
+    await settled();
+    await context.purges.purge("test", [{ kind: "name", text: "#rates" }], { soft });
+    const after = rates();
+    run.fail(new Error("down"));
+    expect(await before).toBe("old");
+    expect(await after).toBe("new");
+  });
+});
+
+describe("a soft purge", () => {
+  it("makes a run that began before it stale to who comes after", async () => {
+    const { context } = harness();
+    const { rates, gates } = gatedRates(context);
+    const before = rates();
+    await settled();
+    await context.purges.purge("test", [{ kind: "name", text: "#rates" }], { soft: true });
+    const after = rates();
+    gates[0]!.open("old");
+    expect(await before).toBe("old");
+    await settled();
+    gates[1]!.open("new");
+    expect(await after).toBe("new");
+  });
+
+  it("is not undone by a refresh that began before it", async () => {
+    const { context } = harness();
+    const run = gate<string>();
+    const results = [() => run.promise, () => "new"];
+    const rates = wrapFunction(context, "rates", () => results.shift()!(), { tags: ["rates"] });
+    const refreshed = rates.refresh();
+    await settled();
+    await context.purges.purge("test", [{ kind: "name", text: "#rates" }], { soft: true });
+    run.open("old");
+    expect(await refreshed).toBe("old");
+    expect(await rates()).toBe("new");
+  });
+});
+
 describe("purge by another process", () => {
   it("T56: beats a run that began before it: who comes after shares what is asked for next", async () => {
     const elsewhere = purgedElsewhere();
