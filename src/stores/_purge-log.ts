@@ -7,6 +7,7 @@ import type { PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } fr
 import type { Guard } from "./_guard.ts";
 import { PendingPurges } from "./_pending-purges.ts";
 import {
+  BYTES_PER_VIEW,
   parsePurged,
   parseView,
   PURGE,
@@ -248,14 +249,15 @@ export class PrefixLog {
       if (client === undefined) return false;
       const sentAtMs = performance.now();
       const connection = this.#connection;
-      const { epoch, id } = this.#timeline.cursor;
-      const view = (): Promise<unknown> => client.evaluate(VIEW, this.#keys, [epoch, id, String(RECORDS_PER_VIEW)]);
+      const asked = this.#timeline.cursor;
+      const args = [asked.epoch, asked.id, String(RECORDS_PER_VIEW), String(BYTES_PER_VIEW)];
+      const view = (): Promise<unknown> => client.evaluate(VIEW, this.#keys, args);
       const reply = await guard.read("read-purges", view, "others");
       const parsed = parseView(reply);
       if (parsed === undefined) return false;
       clock.take(parsed.redisMs, sentAtMs, performance.now());
       const before = this.#timeline.generation;
-      const conclusion = this.#timeline.take(parsed.view);
+      const conclusion = this.#timeline.take(parsed.view, asked);
       if (conclusion === "arrived") {
         if (this.#timeline.generation !== before) this.#moves += 1;
         this.#wasProven = true;

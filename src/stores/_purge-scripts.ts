@@ -17,8 +17,10 @@ import { parseLogEnd, recordPosition } from "./_purge-timeline.ts";
 import { EVERYTHING } from "./_purge-targets.ts";
 import { redisScript, type RedisScript } from "./_redis-client.ts";
 
-/** Records read in one step. */
+/** Most records read in one step. */
 export const RECORDS_PER_VIEW = 1000;
+/** Bytes of targets after which a step ends: it must fit into the deadline of a look-up, on a slow network too. */
+export const BYTES_PER_VIEW: number = 64 * 1024;
 
 /**
  * `endOfLog()`: what is under the position key, but nothing when the server that has it was started after its last record.
@@ -42,12 +44,25 @@ local function endOfLog()
 end
 `;
 
-/** The end, the records from ARGV[2] on if the epoch is still ARGV[1] or else from the first, and the time of the server. */
+/**
+ * The end; the records from ARGV[2] on if the epoch is still ARGV[1] or else from the first, about ARGV[3] of them or
+ * ARGV[4] bytes; the time of the server; and whether these are all.
+ */
 export const VIEW: RedisScript = redisScript(`${READING}
 local pos = endOfLog()
 local from = '-'
 if string.match(pos, '^(%w+):') == ARGV[1] then from = ARGV[2] end
-return {pos, redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', ARGV[3]), redis.call('TIME')}`);
+local records, bytes, isWhole = {}, 0, 0
+repeat
+  local part = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', 16)
+  for _, record in ipairs(part) do
+    records[#records + 1] = record
+    from = '(' .. record[1]
+    for _, text in ipairs(record[2]) do bytes = bytes + #text end
+  end
+  if #part < 16 then isWhole = 1 end
+until isWhole == 1 or #records >= tonumber(ARGV[3]) or bytes >= tonumber(ARGV[4])
+return {pos, records, redis.call('TIME'), isWhole}`);
 
 /**
  * Ids come from the server's clock and never go back with it, nor past 2047 in a millisecond: readers make numbers of them.
@@ -98,18 +113,33 @@ export interface Purge {
   readonly targets: readonly string[];
 }
 
-/** Most targets in one record, so that a reading stays small. */
+/** Most targets in one record, and characters about, so that a reading stays small. */
 const TARGETS_PER_RECORD = 200;
+const CHARACTERS_PER_RECORD = 4000;
 
 /** The arguments of PURGE from the third on. */
 export function recordArguments(purges: readonly Purge[]): readonly string[] {
   const args: string[] = [];
   for (const { soft, targets } of purges) {
-    for (let from = 0; from < targets.length; from += TARGETS_PER_RECORD) {
-      args.push(soft ? "s" : "h", JSON.stringify(targets.slice(from, from + TARGETS_PER_RECORD)));
-    }
+    for (const part of recordsOf(targets)) args.push(soft ? "s" : "h", JSON.stringify(part));
   }
   return args;
+}
+
+function recordsOf(targets: readonly string[]): readonly (readonly string[])[] {
+  const records: string[][] = [];
+  let room = 0;
+  for (const target of targets) {
+    const record = records.at(-1);
+    room -= target.length;
+    if (record === undefined || room < 0 || record.length === TARGETS_PER_RECORD) {
+      records.push([target]);
+      room = CHARACTERS_PER_RECORD - target.length;
+    } else {
+      record.push(target);
+    }
+  }
+  return records;
 }
 
 /** What VIEW returned; undefined when it is nothing of the kind. */
@@ -122,7 +152,7 @@ export function parseView(
   const redisMs = (seconds ?? Number.NaN) * 1000 + (microseconds ?? Number.NaN) / 1000;
   if (endText === undefined || !Number.isFinite(redisMs)) return undefined;
   const items: readonly unknown[] = reply[1];
-  const isWhole = items.length < RECORDS_PER_VIEW;
+  const isWhole = Number(reply[3]) === 1;
   return { view: { end: parseLogEnd(endText), records: parseRecords(items), isWhole }, endText, redisMs };
 }
 

@@ -1,11 +1,19 @@
 /**
- * What is known of purges: for each target the position of the latest purge of it. Pure, and bounded however much is purged.
+ * What is known of purges: for each target the positions of its latest purges. Pure, and bounded however much is purged.
  *
  * A position is a number that grows: milliseconds × 2048 plus a count within the millisecond.
  */
 
 import type { StoreEntry } from "../types.ts";
-import { EVERYTHING, hash32, pathStart, shortName, someAncestor } from "./_purge-targets.ts";
+import {
+  digestedLength,
+  EVERYTHING,
+  hash32,
+  isShortName,
+  pathStart,
+  shortName,
+  someAncestor,
+} from "./_purge-targets.ts";
 
 /** Positions there are in a millisecond. */
 export const POSITIONS_PER_MS = 2048;
@@ -14,6 +22,8 @@ export const POSITIONS_PER_MS = 2048;
 const MAX_EXACT_TARGETS = 50_000;
 /** Most paths that were purged with all below them. */
 const MAX_PATHS = 1000;
+/** Soft purges of one target that are told apart: each begins a time in which a response from before it may be served. */
+const MAX_SOFT_PURGES = 8;
 /** Slots of the targets that are known no longer exactly, per kind: 512 KiB. */
 const BLURRED_SLOTS = 2 ** 16;
 
@@ -40,7 +50,7 @@ export class PurgeTable {
 
   constructor(bounds: TableBounds = { exactTargets: MAX_EXACT_TARGETS, paths: MAX_PATHS }) {
     this.#bounds = bounds;
-    this.#hard = new Targets(bounds, (position) => this.forgetBefore(position));
+    this.#hard = new Targets(bounds, 1, (position) => this.forgetBefore(position));
   }
 
   /** Position of the latest purge; 0 when there was none. */
@@ -51,7 +61,7 @@ export class PurgeTable {
   /** Takes in a purge of these targets. The order in which purges come does not matter. */
   apply(position: number, soft: boolean, targets: readonly string[]): void {
     if (position > this.#latest) this.#latest = position;
-    if (soft) this.#soft ??= new Targets(this.#bounds, (each) => this.forgetBefore(each));
+    if (soft) this.#soft ??= new Targets(this.#bounds, MAX_SOFT_PURGES, (each) => this.forgetBefore(each));
     const purged = soft && this.#soft !== undefined ? this.#soft : this.#hard;
     for (const target of targets) {
       // Not knowing what a target means, it can mean anything.
@@ -74,29 +84,55 @@ export class PurgeTable {
   }
 }
 
+/**
+ * When one target was purged: the latest position or, where it matters which purge was the first after an entry, up to
+ * eight in ascending order. The first is then 0 when there were more.
+ */
+type Marks = number | readonly number[];
+
+function withMark(marks: Marks | undefined, position: number, mostMarks: number): Marks {
+  if (marks === undefined) return position;
+  if (mostMarks === 1) return Math.max(latestOf(marks), position);
+  const list = typeof marks === "number" ? [marks] : marks;
+  if (list.includes(position)) return marks;
+  const sorted = [...list, position].toSorted((one, other) => one - other);
+  return sorted.length <= mostMarks ? sorted : [0, ...sorted.slice(sorted.length - mostMarks + 1)];
+}
+
+function latestOf(marks: Marks): number {
+  return typeof marks === "number" ? marks : (marks.at(-1) ?? 0);
+}
+
+/** The earliest mark after `position`; where an earlier one is not known any more, right after `position`. */
+function markAfter(marks: Marks | undefined, position: number): number {
+  if (marks === undefined || latestOf(marks) <= position) return NOT_PURGED;
+  if (typeof marks === "number") return marks;
+  const at = marks.findIndex((mark) => mark > position);
+  return at === 1 && marks[0] === 0 ? position + 1 : (marks[at] ?? NOT_PURGED);
+}
+
 /** The purges of one sort, by kind of target. */
 class Targets {
   readonly #names: Positions;
   readonly #keys: Positions;
   readonly #uris: Positions;
-  readonly #paths = new Map<string, number>();
-  readonly #maxPaths: number;
-  readonly #forgetBefore: (position: number) => void;
-  #all = 0;
+  readonly #paths: Paths;
+  readonly #mostMarks: number;
+  #all: Marks = NOT_PURGED;
 
-  constructor({ exactTargets, paths }: TableBounds, forgetBefore: (position: number) => void) {
-    this.#names = new Positions(exactTargets);
-    this.#keys = new Positions(exactTargets);
-    this.#uris = new Positions(exactTargets);
-    this.#maxPaths = paths;
-    this.#forgetBefore = forgetBefore;
+  constructor({ exactTargets, paths }: TableBounds, mostMarks: number, forgetBefore: (position: number) => void) {
+    this.#names = new Positions(exactTargets, mostMarks);
+    this.#keys = new Positions(exactTargets, mostMarks);
+    this.#uris = new Positions(exactTargets, mostMarks);
+    this.#paths = new Paths(paths, mostMarks, forgetBefore);
+    this.#mostMarks = mostMarks;
   }
 
   /** False for a text that is no target. */
   add(target: string, position: number): boolean {
     switch (target.charAt(0)) {
       case EVERYTHING:
-        this.#all = Math.max(this.#all, position);
+        this.#all = withMark(this.#all === NOT_PURGED ? undefined : this.#all, position, this.#mostMarks);
         return target.length === 1;
       case "n":
         this.#names.add(target.slice(1), position);
@@ -108,7 +144,7 @@ class Targets {
         this.#uris.add(target.slice(1), position);
         return true;
       case "b":
-        this.#addPath(target.slice(1), position);
+        this.#paths.add(target.slice(1), position);
         return true;
       default:
         return false;
@@ -117,76 +153,140 @@ class Targets {
 
   /** The earliest position after `position` that is known for something the entry is named by. */
   firstAfter(position: number, key: string, entry: StoreEntry): number {
-    let first = this.#all > position ? this.#all : NOT_PURGED;
-    if (this.#keys.latest > position) first = earlier(first, position, this.#keys.of(key));
+    let first = markAfter(this.#all, position);
+    if (this.#keys.latest > position) first = earlier(first, this.#keys.after(key, position));
     if (entry.names !== undefined && this.#names.latest > position) {
-      for (const name of entry.names) first = earlier(first, position, this.#names.of(name));
+      for (const name of entry.names) first = earlier(first, this.#names.after(name, position));
     }
     if (entry.uri === undefined) return first;
     if (this.#uris.latest > position) {
-      first = earlier(first, position, this.#uris.of(entry.uri));
-      first = earlier(first, position, this.#uris.of(entry.uri.slice(pathStart(entry.uri))));
+      first = earlier(first, this.#uris.after(entry.uri, position));
+      first = earlier(first, this.#uris.after(entry.uri.slice(pathStart(entry.uri)), position));
     }
-    if (this.#paths.size === 0) return first;
-    someAncestor(entry.uri, (ancestor) => {
-      first = earlier(first, position, this.#paths.get(shortName(ancestor)) ?? 0);
-      return false;
-    });
-    return first;
-  }
-
-  #addPath(path: string, position: number): void {
-    const known = this.#paths.get(path) ?? 0;
-    this.#paths.delete(path);
-    this.#paths.set(path, Math.max(known, position));
-    if (this.#paths.size <= this.#maxPaths) return;
-    for (const [oldest, purgedAt] of this.#paths) {
-      this.#paths.delete(oldest);
-      this.#forgetBefore(purgedAt);
-      return;
-    }
+    return this.#paths.latest > position ? earlier(first, this.#paths.after(entry.uri, position)) : first;
   }
 }
 
-function earlier(first: number, position: number, found: number): number {
-  if (found <= position) return first;
+function earlier(first: number, found: number): number {
+  if (found === NOT_PURGED) return first;
   return first === NOT_PURGED || found < first ? found : first;
 }
 
-/**
- * The latest position of each text: exact for the texts added last, and for those pushed out never too early. A text that
- * was pushed out shares two slots with others; the earlier of the two is at or after its own position.
- */
-class Positions {
-  readonly #exact = new Map<string, number>();
-  readonly #maxExact: number;
-  #blurred: Float64Array | undefined;
-  /** The latest of all. */
+/** Marks by text; the texts that were added longest ago are taken out first. */
+class RecentMarks {
+  readonly #marks = new Map<string, Marks>();
+  readonly #mostMarks: number;
+  /** Goes on where it stopped: a new one would have to pass all places that were left. */
+  #oldest: MapIterator<string>;
   latest = 0;
 
-  constructor(maxExact: number) {
-    this.#maxExact = maxExact;
+  constructor(mostMarks: number) {
+    this.#mostMarks = mostMarks;
+    this.#oldest = this.#marks.keys();
+  }
+
+  get size(): number {
+    return this.#marks.size;
+  }
+
+  get(text: string): Marks | undefined {
+    return this.#marks.get(text);
   }
 
   add(text: string, position: number): void {
     if (position > this.latest) this.latest = position;
-    const known = this.#exact.get(text) ?? 0;
-    this.#exact.delete(text);
-    this.#exact.set(text, Math.max(known, position));
-    if (this.#exact.size <= this.#maxExact) return;
-    for (const [oldest, oldestPosition] of this.#exact) {
-      this.#exact.delete(oldest);
-      this.#blur(oldest, oldestPosition);
-      return;
-    }
+    const marks = withMark(this.#marks.get(text), position, this.#mostMarks);
+    this.#marks.delete(text);
+    this.#marks.set(text, marks);
   }
 
-  of(text: string): number {
+  takeOldest(): { readonly text: string; readonly latest: number } | undefined {
+    let next = this.#oldest.next();
+    if (next.done === true) {
+      this.#oldest = this.#marks.keys();
+      next = this.#oldest.next();
+    }
+    if (next.done === true) return undefined;
+    const text = next.value;
+    const latest = latestOf(this.#marks.get(text) ?? 0);
+    this.#marks.delete(text);
+    return { text, latest };
+  }
+}
+
+/** The purged paths. When one is forgotten, everything from before its purge counts as purged. */
+class Paths {
+  readonly #recent: RecentMarks;
+  readonly #maxPaths: number;
+  readonly #forgetBefore: (position: number) => void;
+  /** Lengths of the paths that were purged and are known by a digest: only an ancestor as long need be hashed. */
+  readonly #digestedLengths = new Set<number>();
+
+  constructor(maxPaths: number, mostMarks: number, forgetBefore: (position: number) => void) {
+    this.#recent = new RecentMarks(mostMarks);
+    this.#maxPaths = maxPaths;
+    this.#forgetBefore = forgetBefore;
+  }
+
+  get latest(): number {
+    return this.#recent.latest;
+  }
+
+  add(path: string, position: number): void {
+    const length = digestedLength(path);
+    if (length !== undefined) this.#digestedLengths.add(length);
+    this.#recent.add(path, position);
+    if (this.#recent.size <= this.#maxPaths) return;
+    const oldest = this.#recent.takeOldest();
+    if (oldest !== undefined) this.#forgetBefore(oldest.latest);
+  }
+
+  after(uri: string, position: number): number {
+    let first = NOT_PURGED;
+    someAncestor(uri, (ancestor) => {
+      if (isShortName(ancestor) || this.#digestedLengths.has(ancestor.length)) {
+        first = earlier(first, markAfter(this.#recent.get(shortName(ancestor)), position));
+      }
+      return false;
+    });
+    return first;
+  }
+}
+
+/**
+ * The positions of each text: exact for the texts added last, and for those pushed out never too early. A text that was
+ * pushed out shares two slots with others; the earlier of the two is at or after its own latest position.
+ */
+class Positions {
+  readonly #recent: RecentMarks;
+  readonly #maxExact: number;
+  #blurred: Float64Array | undefined;
+
+  constructor(maxExact: number, mostMarks: number) {
+    this.#recent = new RecentMarks(mostMarks);
+    this.#maxExact = maxExact;
+  }
+
+  /** The latest of all. */
+  get latest(): number {
+    return this.#recent.latest;
+  }
+
+  add(text: string, position: number): void {
+    this.#recent.add(text, position);
+    if (this.#recent.size <= this.#maxExact) return;
+    const oldest = this.#recent.takeOldest();
+    if (oldest !== undefined) this.#blur(oldest.text, oldest.latest);
+  }
+
+  after(text: string, position: number): number {
     const name = shortName(text);
-    const exact = this.#exact.get(name) ?? 0;
     const slots = this.#blurred;
-    if (slots === undefined) return exact;
-    return Math.max(exact, Math.min(slots[firstSlot(name)] ?? 0, slots[secondSlot(name)] ?? 0));
+    if (slots !== undefined && Math.min(slots[firstSlot(name)] ?? 0, slots[secondSlot(name)] ?? 0) > position) {
+      // Of those pushed out only the latest is known, and one before it can have been the first.
+      return position + 1;
+    }
+    return markAfter(this.#recent.get(name), position);
   }
 
   #blur(text: string, position: number): void {

@@ -33,9 +33,20 @@ export function targetText(target: PurgeTarget): string {
   }
 }
 
+/** True for a text that stands for itself. */
+export function isShortName(text: string): boolean {
+  return text.length <= MAX_NAME_LENGTH;
+}
+
+/** How long the text was that `name` stands for; undefined when it stands for itself. */
+export function digestedLength(name: string): number | undefined {
+  const length = /~(\d+)~[0-9a-z]+$/.exec(name)?.[1];
+  return length === undefined ? undefined : Number(length);
+}
+
 /** `text` itself or, when it is long, a text that stands for it. Two that share one are purged together. */
 export function shortName(text: string): string {
-  if (text.length <= MAX_NAME_LENGTH) return text;
+  if (isShortName(text)) return text;
   const low = hash32(text, 0x9747_b28c);
   const high = hash32(text, 0x3c6e_f372);
   return `${text.slice(0, KEPT_LENGTH)}~${text.length}~${high.toString(36)}${low.toString(36)}`;

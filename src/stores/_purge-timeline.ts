@@ -37,6 +37,13 @@ export interface LogView {
   readonly isWhole: boolean;
 }
 
+/** The last record that was known when a reading began. */
+export interface Cursor {
+  readonly epoch: string;
+  readonly id: string;
+  readonly count: number;
+}
+
 /** `arrived`: the position is proven. `again`: read on. `restart`: the log is lost or cut, begin a new one. */
 export type Conclusion = "arrived" | "again" | "restart";
 
@@ -106,8 +113,8 @@ export class Timeline {
   }
 
   /** Where to read on. */
-  get cursor(): { readonly epoch: string; readonly id: string } {
-    return { epoch: this.#epoch, id: this.#readId };
+  get cursor(): Cursor {
+    return { epoch: this.#epoch, id: this.#readId, count: this.#readCount };
   }
 
   /** True once an epoch was left: an entry that does not say its own may be from before. */
@@ -128,15 +135,17 @@ export class Timeline {
     return end.epoch === epoch && end.position <= position && end.count <= count;
   }
 
-  /** Draws the conclusion from a reading that began after the one before was taken. */
-  take(view: LogView): Conclusion {
+  /** Draws the conclusion from a reading that began at the cursor `asked`, after the one before was taken. */
+  take(view: LogView, asked: Cursor = this.cursor): Conclusion {
     const { end, records } = view;
     if (end === undefined || records === undefined) return "restart";
     if (end.epoch !== this.#epoch) {
       if (this.#leftEpochs.includes(end.epoch)) return "restart";
       this.enter(end.epoch);
     }
-    const progress = this.#read(records);
+    const news = this.#afterOwn(records, asked);
+    if (news === "behind") return "again";
+    const progress = this.#read(news);
     if (progress === "broken") return "restart";
     if (this.hasArrived(end)) {
       this.prove(end);
@@ -149,7 +158,7 @@ export class Timeline {
   takeOwn(before: LogEnd, after: LogEnd, soft: boolean, targets: readonly string[]): boolean {
     if (this.#proven === undefined || after.epoch !== this.#epoch) return false;
     this.#table.apply(after.position, soft, targets);
-    this.#ownPosition = after.position;
+    this.#ownPosition = Math.max(this.#ownPosition, after.position);
     if (before.text !== this.#proven.text) return true;
     if (after.count > this.#readCount) {
       this.#readCount = after.count;
@@ -197,6 +206,19 @@ export class Timeline {
   protected prove(end: LogEnd): void {
     this.#proven = end;
     this.#generation = `${end.epoch}:${end.id}`;
+  }
+
+  /**
+   * A purge of our own may have been taken in while the log was read: records up to it are known then, and are no sign of
+   * another log. `behind`: the log was read before that purge.
+   */
+  #afterOwn(records: readonly LogRecord[], asked: Cursor): readonly LogRecord[] | "behind" {
+    const [first] = records;
+    if (first === undefined || asked.epoch !== this.#epoch || asked.count >= this.#readCount) return records;
+    if (first.count === asked.count && first.position !== recordPosition(asked.id)) return records;
+    if (first.count < asked.count || first.count > this.#readCount) return records;
+    const own = records.findIndex(({ count }) => count === this.#readCount);
+    return own === -1 ? "behind" : records.slice(own);
   }
 
   #read(records: readonly LogRecord[]): "progress" | "nothing" | "broken" {

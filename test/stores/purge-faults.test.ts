@@ -121,6 +121,26 @@ describe("T59: a cut connection", () => {
   });
 });
 
+it("a log of many long tags is read over a slow network, in steps that fit into the deadline", async () => {
+  const redis = await server();
+  const a = await process(redis.url);
+  for (let round = 0; round < 100; round += 1) {
+    const tags = Array.from({ length: 400 }, (_, at) => `#${"tag".repeat(25)}:${round}:${at}`);
+    await a.purges.purge(
+      "p",
+      tags.map((text): PurgeTarget => ({ kind: "name", text })),
+      { soft: false },
+    );
+  }
+  const proxy = await proxyTo(redis);
+  proxy.limit(4_000_000);
+  const b = ownStore(redisStore({ url: proxy.url }));
+  const events = opened(b);
+  await until(() => events.some(({ type }) => type === "connected"));
+  await until(() => b.purges.verify("p"), 8000);
+  expect(b.purges.generation("p")).toBe(a.purges.generation("p"));
+});
+
 describe("a purge that Redis does not acknowledge", () => {
   it("says what, why and what to do", async () => {
     const store = ownStore(redisStore({ url: "redis://127.0.0.1:1" }));

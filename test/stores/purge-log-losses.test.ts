@@ -47,6 +47,23 @@ describe("answers that come late or not at all", () => {
     expect(await read).toBeUndefined();
   });
 
+  it("a reading that was sent before the answer to a purge of one's own begins no new log", async () => {
+    const prefix = ownPrefix();
+    const { slow, held, hold } = holding(client(0));
+    const a = over(slow, { deadlineMs: 10_000 });
+    await fill(a, `${prefix} k`, () => "kept");
+    hold.add(VIEW);
+    const purged = a.purges.purge(prefix, [{ kind: "name", text: "#other" }], HARD);
+    const verified = a.purges.verify(prefix);
+    const { after } = await purged;
+    await until(() => held.length === 1);
+    hold.clear();
+    held[0]?.();
+    expect(await verified).toBe(true);
+    expect(a.purges.generation(prefix)).toBe(after);
+    expect(textOf(await a.get(`${prefix} k`))).toBe("kept");
+  });
+
   it("what a process still holds is purged when its purge began a new log that it cannot read", async () => {
     const prefix = ownPrefix();
     const { slow, hold, held } = holding(client(0));

@@ -207,3 +207,61 @@ describe("T60: a table stays small, however much is purged", () => {
     expect(table.judge(50, "k", entry([], "https://h/other"))).toBe(PURGED);
   });
 });
+
+describe("what a table costs", () => {
+  function cpuMs(act: () => void): number {
+    const started = process.cpuUsage();
+    act();
+    const { user, system } = process.cpuUsage(started);
+    return (user + system) / 1000;
+  }
+
+  it("is little for a long, deep URL, whatever paths were purged", () => {
+    const table = new PurgeTable();
+    table.apply(10, false, [targetText({ kind: "under", text: "/reports" })]);
+    table.apply(11, true, [targetText({ kind: "under", text: `/${"long".repeat(100)}` })]);
+    const hostile = entry([], `https://h/${"x".repeat(14_000)}${"/b".repeat(500)}`);
+    // Hashing each ancestor took 9 ms.
+    const judged = cpuMs(() => {
+      for (let round = 0; round < 1000; round += 1) expect(table.judge(5, "k", hostile)).toBe(NOT_PURGED);
+    });
+    expect(judged).toBeLessThan(2000);
+  });
+
+  it("finds a long path below which everything was purged", () => {
+    const long = `/${"long".repeat(100)}`;
+    const table = new PurgeTable();
+    table.apply(10, false, [targetText({ kind: "under", text: long })]);
+    expect(table.judge(9, "k", entry([], `https://h${long}/x`))).toBe(PURGED);
+    expect(table.judge(9, "k", entry([], `https://h${long}x/x`))).toBe(NOT_PURGED);
+  });
+
+  it("does not grow with the targets that were pushed out", () => {
+    const table = new PurgeTable();
+    const texts = Array.from({ length: 200_000 }, (_, index) => `n#${index}`);
+    // Looking for the oldest from the beginning took 40 µs each, 6 s here.
+    expect(cpuMs(() => table.apply(10, false, texts))).toBeLessThan(2000);
+  });
+});
+
+describe("soft purges one after the other", () => {
+  function outdated(purgedAt: readonly number[], position: number): number {
+    const table = new PurgeTable();
+    for (const each of purgedAt) table.apply(each, true, ["n#a", "*"]);
+    return table.judge(position, "k", entry(["#a"]));
+  }
+
+  it("make an entry stale at the first of them that is about it, in whatever order they come", () => {
+    expect(outdated([10, 20, 30], 5)).toBe(10);
+    expect(outdated([30, 10, 20], 10)).toBe(20);
+    expect(outdated([10, 10, 30], 25)).toBe(30);
+    expect(outdated([10, 20, 30], 30)).toBe(NOT_PURGED);
+  });
+
+  it("of which only the latest eight are known make an older entry stale at once", () => {
+    const many = Array.from({ length: 20 }, (_, index) => (index + 1) * 10);
+    expect(outdated(many, 5)).toBe(6);
+    expect(outdated(many, 145)).toBe(150);
+    expect(outdated(many, 195)).toBe(200);
+  });
+});

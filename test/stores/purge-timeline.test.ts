@@ -174,6 +174,45 @@ describe("conclusions", () => {
   });
 });
 
+describe("a purge of one's own while the log is read", () => {
+  it("is no loss, whatever else the reading brings", () => {
+    const timeline = timelineAtThree();
+    const asked = timeline.cursor;
+    expect(timeline.takeOwn(end("a:3-0:3"), end("a:4-0:4"), false, ["n#a"])).toBe(true);
+    const records = [record(3, "n#a"), record(4, "n#a"), record(5, "n#b")];
+    expect(timeline.take(view("a:5-0:5", records), asked)).toBe("arrived");
+    expect(timeline.generation).toBe("a:5-0");
+    expect(timeline.judge("k", entry("a:3-0"))).toBe(PURGED);
+    expect(timeline.judge("k", entry("a:4-0"))).toBe(NOT_PURGED);
+  });
+
+  it("of which the reading does not know yet makes it read again", () => {
+    const timeline = timelineAtThree();
+    const asked = timeline.cursor;
+    timeline.takeOwn(end("a:3-0:3"), end("a:4-0:4"), false, ["n#a"]);
+    expect(timeline.take(view("a:3-0:3", [record(3, "n#a")]), asked)).toBe("again");
+    expect(timeline.generation).toBe("a:4-0");
+  });
+
+  it("hides no other log", () => {
+    const timeline = timelineAtThree();
+    const asked = timeline.cursor;
+    timeline.takeOwn(end("a:3-0:3"), end("a:4-0:4"), false, ["n#a"]);
+    const other = { ...record(4, "n#b"), position: recordPosition("9-0") };
+    expect(timeline.take(view("a:9-0:4", [record(3, "n#a"), other]), asked)).toBe("restart");
+    const another = { ...record(3, "n#a"), position: recordPosition("2-7") };
+    expect(timeline.take(view("a:4-0:4", [another, record(4, "n#a")]), asked)).toBe("restart");
+  });
+
+  it("that is answered after a later one does not hide that", () => {
+    const timeline = timelineAtThree();
+    timeline.takeOwn(end("a:4-0:4"), end("a:5-0:5"), false, ["n#a"]);
+    timeline.takeOwn(end("a:3-0:3"), end("a:4-0:4"), false, ["n#b"]);
+    expect(timeline.generation).toBe("a:4-0");
+    expect(timeline.judge("k", entry("a:4-0"))).toBe(PURGED);
+  });
+});
+
 describe("what Redis answers is an input", () => {
   it("anything else than a view is nothing, and never throws", () => {
     fc.assert(
