@@ -7,6 +7,7 @@ import type { Engine } from "./engine.ts";
 import type { Exchange } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import { leadNow, leadOrFollow, type Led, type Wanted } from "./lead.ts";
+import { purgeUri } from "./names.ts";
 import type { Selected } from "./select.ts";
 import { storedReply } from "./serve.ts";
 import { releaseLease } from "./store-guard.ts";
@@ -17,6 +18,7 @@ import { freshnessOf, isShareable, subjectOf } from "./write.ts";
 /** After so many leaders were broken off by their clients, a request no longer waits for another. */
 const MAX_LEADERS = 3;
 const TAKEN_PAUSE_MS = 100;
+const NO_BODY = new Uint8Array(0);
 /** The times of another machine are converted anew at each look-up, and rounded. */
 const SAME_TIME_MS = 10;
 
@@ -165,7 +167,8 @@ function forwarded(
   exchange: Exchange | undefined,
 ): ForwardedRequest {
   const { engine, route, request, primary } = turn;
-  const { because, stale, mayServeOnError, mayServeOnFailure } = need;
+  const { because, mayServeOnError, mayServeOnFailure } = need;
+  const generation = engine.purges.generation(engine.prefix);
   // Past its deadline the handler keeps no other process waiting either. Once something was put, there is no lease to end.
   if (lease !== undefined) flight?.join(() => releaseLease(engine, lease));
   return new ForwardedRequest({
@@ -178,18 +181,26 @@ function forwarded(
     primary,
     key: need.selected.key,
     leaseKey: need.selected.key,
-    part: need.selected.part,
+    part: unpurged(turn, need.selected.part),
     isApart: isApart(engine, need.selected, requestedAtMs),
     because,
     requestedAtMs,
-    generation: engine.purges.generation(engine.prefix),
+    generation,
     lease,
     storable: mayStore(turn),
-    stale,
+    stale: unpurged(turn, need.stale),
     mayServeOnError,
     mayServeOnFailure,
     flight,
   });
+}
+
+/** What was purged since it was looked up is not asked about: a 304 would bring it back as new. */
+function unpurged({ engine, route, request, primary }: Turn, live: LiveResponse | undefined): LiveResponse | undefined {
+  if (live === undefined) return undefined;
+  const { names, generation } = live.stored;
+  const entry = { meta: {}, body: NO_BODY, names, uri: purgeUri(engine, route, request), generation };
+  return engine.purges.judge(engine.prefix, primary, entry) === "purged" ? undefined : live;
 }
 
 /** The request this one waited for has ended. */

@@ -53,6 +53,8 @@ export interface IdentityRules {
 
 export const HIT_FOR_MISS_MS = 10_000;
 const REMEMBERED_KEYS = 10_000;
+/** Keys can be as long as a head of a request. */
+const REMEMBERED_CHARACTERS: number = 8 * 1024 * 1024;
 
 /** What the shell around the engine provides. */
 export interface EngineParts extends Omit<
@@ -84,8 +86,16 @@ export function createEngine(parts: EngineParts): Engine {
     },
     flights: new Map(),
     lookUps: new Map(),
-    hitForMiss: new LRUCache({ max: REMEMBERED_KEYS }),
-    searchRules: new LRUCache({ max: REMEMBERED_KEYS }),
-    varySpecs: new LRUCache({ max: REMEMBERED_KEYS }),
+    hitForMiss: remembered(),
+    searchRules: remembered(),
+    varySpecs: remembered(),
   };
+}
+
+function remembered<Value extends object | number>(): LRUCache<string, Value> {
+  return new LRUCache<string, Value>({
+    max: REMEMBERED_KEYS,
+    maxSize: REMEMBERED_CHARACTERS,
+    sizeCalculation: (_, key) => key.length + 1,
+  });
 }

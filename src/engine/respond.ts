@@ -88,9 +88,9 @@ function lookUp(turn: Turn): void {
   // The clock is read when the answer is there: a slow store must not make a response look younger.
   if (!(selected instanceof Promise)) return decide(turn, selected, engine.now());
   const { primary, request, sinceMs } = turn;
-  const lookUps = beginLookUp(engine, primary);
+  const begun = beginLookUp(engine, primary);
   selected
-    .then((found) => decide(turn, endLookUp(engine, primary, request, lookUps, found, sinceMs), engine.now()))
+    .then((found) => decide(turn, endLookUp(engine, primary, request, begun, found, sinceMs), engine.now()))
     // What is thrown once an answer has begun has nobody to catch it any more, and must not end the process.
     .catch((error: unknown) => reportFault(engine, request, error));
 }

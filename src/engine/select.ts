@@ -9,7 +9,7 @@ import { liveEntry, type LiveEntry, type LiveResponse, type LiveVarySpec } from 
 export interface VarySpec extends LiveVarySpec {
   /** Until when the store keeps the record of `names`. */
   readonly keptUntilMs: number;
-  /** Keys of the variants stored by this process, to bound them, and until when the store keeps each. */
+  /** Digests of the keys of variants stored by this process, to bound them, and until when the store keeps each. */
   readonly variants: Map<string, number>;
 }
 
@@ -29,15 +29,26 @@ export interface Selected {
 /** Look-ups of one resource that are under way, and the response that was stored meanwhile. */
 export interface LookUps {
   waiting: number;
-  landed: { readonly selected: Selected; readonly entry: StoreEntry } | undefined;
+  /** How many have begun. */
+  begun: number;
+  /** `begun`: how many had when it was stored. Those that begin later find it in the store, unless it is gone. */
+  landed: { readonly selected: Selected; readonly entry: StoreEntry; readonly begun: number } | undefined;
+}
+
+/** One of them. */
+export interface LookUp {
+  readonly lookUps: LookUps;
+  /** It was the so-manieth to begin. */
+  readonly number: number;
 }
 
 /** Notes that a look-up is under way. */
-export function beginLookUp(engine: Engine, primary: string): LookUps {
-  const lookUps = engine.lookUps.get(primary) ?? { waiting: 0, landed: undefined };
+export function beginLookUp(engine: Engine, primary: string): LookUp {
+  const lookUps = engine.lookUps.get(primary) ?? { waiting: 0, begun: 0, landed: undefined };
   engine.lookUps.set(primary, lookUps);
   lookUps.waiting += 1;
-  return lookUps;
+  lookUps.begun += 1;
+  return { lookUps, number: lookUps.begun };
 }
 
 /**
@@ -49,7 +60,7 @@ export function endLookUp(
   engine: Engine,
   primary: string,
   request: CacheRequest,
-  lookUps: LookUps,
+  { lookUps, number }: LookUp,
   selected: Selected,
   sinceMs: number,
 ): Selected {
@@ -57,7 +68,7 @@ export function endLookUp(
   if (lookUps.waiting === 0) engine.lookUps.delete(primary);
   const { landed } = lookUps;
   const stored = landed?.selected.live?.stored;
-  if (landed === undefined || stored === undefined) return selected;
+  if (landed === undefined || stored === undefined || number > landed.begun) return selected;
   if (!matchesVary(stored.varyFields, request.fields, engine.languages)) return selected;
   const found = selected.live?.stored;
   if (found !== undefined && found.receivedAtMs >= stored.receivedAtMs) return selected;

@@ -35,6 +35,8 @@ export interface WriteContext {
   readonly leaseKey: string;
 }
 
+const NO_BYTES = new Uint8Array(0);
+
 /** How long a response with a validator of its origin is kept past its use, to be revalidated instead of sent again. */
 const KEEP_TO_REVALIDATE_SECONDS = 3_600;
 
@@ -193,7 +195,7 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
   }
   const lookUps = engine.lookUps.get(primary);
   if (lookUps !== undefined && stored.rangeField === undefined) {
-    lookUps.landed = { selected: { key, live, varyMiss: false }, entry };
+    lookUps.landed = { selected: { key, live, varyMiss: false }, entry, begun: lookUps.begun };
   }
   if (engine.store.isAvailable?.() === false) return { notKept: "store-unavailable", isUnpurged };
   let accepted = put(context, key, entry, retainMs);
@@ -282,8 +284,10 @@ function rememberVariant(
       : { kind: "vary", names, epoch: newEpoch(untilMs), keptUntilMs: 0, variants: new Map() };
   const key = keyOfVariant(engine, primary, spec, request);
   const nowMs = engine.now();
-  if (!spec.variants.has(key) && !hasRoom(spec, engine.maxVariants, nowMs)) return undefined;
-  spec.variants.set(key, untilMs);
+  // A key can be as long as a head of a request.
+  const variant = engine.contentHash(key, NO_BYTES);
+  if (!spec.variants.has(variant) && !hasRoom(spec, engine.maxVariants, nowMs)) return undefined;
+  spec.variants.set(variant, untilMs);
   if (spec.keptUntilMs >= untilMs) return { key, record: undefined };
   engine.varySpecs.set(primary, { ...spec, keptUntilMs: untilMs });
   const uri = purgeUri(engine, context.route, request);
