@@ -46,6 +46,29 @@ describe.each(STORES)("revalidation over $kind (RFC 9111 §4.3)", ({ store }) =>
     expect(origin.requests).toHaveLength(6);
   });
 
+  it("asks about nothing that was purged while the request waited for another one", async () => {
+    const { origin, get, clock, cache, settled } = harness({ store, route: { expire: 10 } });
+    origin.replies("old", { etag: '"same"' });
+    await get("/");
+    clock.advance({ seconds: 12 });
+    const hold = origin.holds();
+    const first = get("/");
+    const second = get("/");
+    await settled();
+    await cache.purge("all");
+    origin.replies("of its own", { "cache-control": "no-store" });
+    hold.releaseOne();
+    await first;
+    origin.replies((request) =>
+      request.headers.has("if-none-match")
+        ? new Response(null, notModified({ etag: '"same"' }))
+        : new Response("new", { headers: { etag: '"same"' } }),
+    );
+    hold.release();
+    expect(await second).toMatchObject({ body: "new" });
+    expect(await get("/")).toMatchObject({ body: "new" });
+  });
+
   it("takes a 304 without a validator for an answer to its question", async () => {
     const { origin, get, clock } = harness({ store, route: { expire: 10 } });
     origin.replies("v1", { etag: '"v1"' });

@@ -162,6 +162,39 @@ describe.each(STORES)("selecting by Vary over $kind (RFC 9111 §4.1)", ({ store 
   });
 });
 
+describe("what is stored while look-ups are under way", () => {
+  it("is for those that had begun: once it is gone from the store, no later one finds it", async () => {
+    const answered: (() => void)[] = [];
+    let isHeld = false;
+    let isGone = false;
+    const store = (now: () => number): CacheStore => {
+      const inner = later(now);
+      return {
+        ...inner,
+        get: async (key) => {
+          if (isHeld) await new Promise<void>((resolve) => void answered.push(resolve));
+          return isGone ? undefined : inner.get(key);
+        },
+      };
+    };
+    const { origin, get, settled } = harness({ store });
+    origin.replies("first");
+    isHeld = true;
+    const early = [get("/"), get("/")];
+    answered.shift()?.();
+    await early[0];
+    // It overlaps the one that began before.
+    const late = get("/");
+    await settled();
+    isGone = true;
+    origin.replies("second");
+    answered.shift()?.();
+    expect(await early[1]).toMatchObject({ body: "first", outcome: { hit: true } });
+    answered.shift()?.();
+    expect(await late).toMatchObject({ body: "second", outcome: { hit: false } });
+  });
+});
+
 describe("the look-ups of one hit", () => {
   /** A store that says which keys were asked for together, before any was answered. */
   function watched(): { rounds: string[][]; store: (now: () => number) => CacheStore } {
