@@ -1,4 +1,4 @@
-import { routeName } from "./engine/names.ts";
+import { routeName, searchedName } from "./engine/names.ts";
 import type { WriteRules } from "./engine/invalidate.ts";
 import { invalidOption } from "./errors.ts";
 import { refuseUnknown } from "./known-options.ts";
@@ -132,14 +132,18 @@ function texts(where: string, list: unknown): readonly string[] {
   throw invalidOption(where, "a list of texts", list, EXAMPLE);
 }
 
-/** As it was written and with its query in order: routes differ in whether the order counts. */
+/**
+ * As it was written and with its query in order: routes differ in whether the order counts. And what does not vary by its
+ * whole query, because it may have been stored for another one.
+ */
 function urlTargets(where: string, url: unknown): readonly PurgeTarget[] {
   const { origin, path } = splitUrl(where, url);
   const mark = path.indexOf("?");
   if (mark === -1) return [{ kind: "uri", text: origin + path }];
   const query = normaliseQuery(path.slice(mark + 1), "all");
   const ordered = path.slice(0, mark) + (query === "" ? "" : `?${query}`);
-  return [...new Set([path, ordered])].map((each) => ({ kind: "uri", text: origin + each }));
+  const uris = [...new Set([path, ordered])].map((each): PurgeTarget => ({ kind: "uri", text: origin + each }));
+  return [...uris, { kind: "name", text: searchedName(origin + path.slice(0, mark)) }];
 }
 
 function prefixTarget(where: string, prefix: unknown): PurgeTarget {

@@ -9,7 +9,7 @@ import type { Engine } from "./engine.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import { keyWith } from "./key.ts";
-import { groupName, namesOf, purgeUri } from "./names.ts";
+import { groupName, namesOf, purgeUri, searchedName } from "./names.ts";
 import { purge, type Purging } from "./purge.ts";
 import type { RouteRules } from "./route.ts";
 import { subjectOf } from "./write.ts";
@@ -105,6 +105,8 @@ export class UnsafeRequest implements Fill {
     const targets: PurgeTarget[] = [];
     for (const uri of invalidatedUris(request, head)) {
       targets.push({ kind: "uri", text: purgeUri(engine, route, this.#requestOf(uri)) });
+      const mark = route.honoursNoVarySearch ? uri.indexOf("?") : -1;
+      if (mark !== -1) targets.push({ kind: "name", text: searchedName(uri.slice(0, mark)) });
     }
     for (const group of groupInvalidations(request, head)) {
       targets.push({ kind: "name", text: groupName(request, group) });

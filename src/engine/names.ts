@@ -17,6 +17,14 @@ export function groupName({ scheme, authority }: CacheRequest, group: string): s
   return `"${scheme}://${authority} ${group}`;
 }
 
+/**
+ * What all responses of a resource are called that do not vary by its whole query (No-Vary-Search), whatever of the query
+ * is in their keys. `resource`: URI or path without the query.
+ */
+export function searchedName(resource: string): string {
+  return `?${resource}`;
+}
+
 /** The URI that a purge names, with the query as it is in the key. */
 export function purgeUri(engine: Engine, route: RouteRules, request: CacheRequest): string {
   const { scheme, authority } = request;
@@ -49,9 +57,21 @@ export function namesOf({ route, request, native, pattern }: NameSources, fields
     names.push(tagName(tag));
   }
   for (const group of route.emitsGroups ? [...groups, ...own] : groups) names.push(groupName(request, group));
+  names.push(...searchedNames(route, request, fields));
   if (route.name !== undefined) names.push(routeName(route.name));
   if (pattern !== undefined && pattern !== route.name) names.push(routeName(pattern));
   return names;
+}
+
+function searchedNames(
+  route: RouteRules,
+  { scheme, authority, path }: CacheRequest,
+  fields: Fields,
+): readonly string[] {
+  const mark = path.indexOf("?");
+  if (mark === -1 || !route.honoursNoVarySearch || fields["no-vary-search"] === undefined) return [];
+  const resource = path.slice(0, mark);
+  return [searchedName(`${scheme}://${authority}${resource}`), searchedName(resource)];
 }
 
 /** `Cache-Tag` is a list with commas, `Surrogate-Key` one with spaces. */

@@ -131,6 +131,28 @@ describe.each(STORES)("profile rfc9111-shared over $kind", ({ store }) => {
     expect((await get("/other?b=2&a=1")).outcome.hit).toBe(false);
   });
 
+  it.each(["purge", "unsafe request"])("loses what it left out of the key to a %s of the whole URL", async (how) => {
+    const shares = store(Date.now);
+    const url = "http://origin.test/b?x=1&utm=2";
+    let runs = 0;
+    const handlerOf = () => {
+      const cache = createCache({ store: shares });
+      const handle = fetchCache(cache).byHeaders({ profile: "proxy" }, () => {
+        runs += 1;
+        const headers = { "cache-control": "max-age=60", "no-vary-search": 'params=("utm")' };
+        return new Response(`run ${runs}`, { headers });
+      });
+      return { cache, ask: async (init?: RequestInit) => (await handle(new Request(url, init))).text() };
+    };
+    // The second, as another process, has not seen the field.
+    const [one, two] = [handlerOf(), handlerOf()];
+    await one.ask();
+    expect(await one.ask()).toBe("run 1");
+    if (how === "purge") await two.cache.purge({ url });
+    else expect(await two.ask({ method: "POST" })).toBe("run 2");
+    expect(await one.ask()).toBe(`run ${how === "purge" ? 2 : 3}`);
+  });
+
   it("keeps queries in another order apart: an unknown origin may care", async () => {
     const origin = originStub();
     origin.replies("page", { "cache-control": "max-age=10" });
