@@ -197,8 +197,11 @@ export interface PurgeLog {
 
 /** The right of one process to fill a key, for a short time that is extended while the process lives. */
 export interface Lease {
-  /** Keeps `entry` and ends the lease; false when the lease was lost meanwhile, and nothing was kept. Never rejects. */
-  put(entry: StoreEntry, retainMs: number): Promise<boolean>;
+  /**
+   * Keeps `entry` and ends the lease. `"lost"` when the lease was lost meanwhile, false when the store had other trouble:
+   * then nothing was kept. Never rejects.
+   */
+  put(entry: StoreEntry, retainMs: number): Promise<boolean | "lost">;
   /** Ends the lease without an entry: whoever waits may go next. Does nothing after `put`. */
   release(): void;
 }
@@ -235,8 +238,8 @@ export interface CacheStore {
   isAvailable?(): boolean;
   /** What is kept under `key`; undefined when there is nothing, it is past its retention or purged, or the store has trouble. */
   get(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined>;
-  /** Keeps `entry` for at most `retainMs` milliseconds, replacing what was there. */
-  put(key: string, entry: StoreEntry, retainMs: number): void | Promise<void>;
+  /** Keeps `entry` for at most `retainMs` milliseconds, replacing what was there. A result of `false` says that it is not kept. */
+  put(key: string, entry: StoreEntry, retainMs: number): void | boolean | Promise<void | boolean>;
   /** Removes what is under `key`. No purge: one that is being written meanwhile may land after it. */
   delete(key: string): void | Promise<void>;
   /** Where entries can be purged. Left out: the cache keeps a log of its own, which holds in its process only. */

@@ -11,7 +11,7 @@ import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
 import { keyedPath } from "./key.ts";
 import { namesOf, purgeUri, withGroups } from "./names.ts";
-import { keyOfVariant, partKey, type VarySpec } from "./select.ts";
+import { chain, keyOfVariant, partKey, type VarySpec } from "./select.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "./stored-entry.ts";
 
@@ -198,17 +198,20 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
     lookUps.landed = { selected: { key, live, varyMiss: false }, entry, begun: lookUps.begun };
   }
   if (engine.store.isAvailable?.() === false) return { notKept: "store-unavailable", isUnpurged };
-  let accepted = put(context, key, entry, retainMs);
+  const accepted = put(context, key, entry, retainMs);
   // After the variant, which is what one who finds the record looks for.
-  if (record !== undefined) accepted = put(context, primary, record.entry, record.retainMs) ?? accepted;
-  if (accepted === undefined) reportStored(context, stored, true);
-  else void accepted.then((isAccepted) => reportStored(context, stored, isAccepted));
+  const recorded = record === undefined ? "kept" : put(context, primary, record.entry, record.retainMs);
+  const both = chain(accepted, (variant) => (variant === "kept" ? recorded : variant));
+  void chain(both, (acceptance) => reportStored(context, stored, acceptance));
   return { notKept: undefined, isUnpurged };
 }
 
-function reportStored({ engine, request }: WriteContext, stored: StoredResponse, isAccepted: boolean): void {
+/** What became of an entry: `lease-lost` where another process fills the key by now. */
+type Acceptance = "kept" | "lease-lost" | "store-failed";
+
+function reportStored({ engine, request }: WriteContext, stored: StoredResponse, acceptance: Acceptance): void {
   const subject = subjectOf(request);
-  if (!isAccepted) return engine.report?.({ type: "not-stored", subject, because: "lease-lost" });
+  if (acceptance !== "kept") return engine.report?.({ type: "not-stored", subject, because: acceptance });
   engine.report?.({
     type: "stored",
     subject,
@@ -218,31 +221,30 @@ function reportStored({ engine, request }: WriteContext, stored: StoredResponse,
   });
 }
 
-/**
- * Under the key of the lease only its holder may put, and ends it thereby: one who was too slow replaces nothing. Then it
- * tells whether it did; it never rejects.
- */
+/** Under the key of the lease only its holder may put, and ends it thereby: one who was too slow replaces nothing. */
 function put(
   { engine, key: wantedKey, lease, leaseKey }: WriteContext,
   key: string,
   entry: StoreEntry,
   retainMs: number,
-): Promise<boolean> | undefined {
+): Acceptance | Promise<Acceptance> {
   if (lease !== undefined && key === leaseKey) return putUnderLease(engine, lease, entry, retainMs);
-  void guardStore(engine, "put", () => engine.store.put(key, entry, retainMs));
+  const put = guardStore(engine, "put", () => chain(engine.store.put(key, entry, retainMs), (kept) => kept !== false));
   // Others wait for it where it was looked for, and do not know yet that it belongs elsewhere.
   if (lease !== undefined && key === wantedKey) void putUnderLease(engine, lease, entry, retainMs);
-  return undefined;
+  return chain(put, (isKept) => (isKept === true ? "kept" : "store-failed"));
 }
 
-/** False when nothing was kept. Never rejects. */
+/** Never rejects. */
 export async function putUnderLease(
   engine: Engine,
   lease: Lease,
   entry: StoreEntry,
   retainMs: number,
-): Promise<boolean> {
-  return (await guardStore(engine, "put", () => lease.put(entry, retainMs))) === true;
+): Promise<Acceptance> {
+  const put = await guardStore(engine, "put", () => lease.put(entry, retainMs));
+  if (put === "lost") return "lease-lost";
+  return put === true ? "kept" : "store-failed";
 }
 
 export function deleteStored(engine: Engine, key: string): void {

@@ -50,6 +50,7 @@ export type FunctionEvent =
  * - `purged`: the call was purged while it ran
  * - `superseded`: a call that began later has stored its result already
  * - `store-unavailable`: the store keeps nothing at the moment
+ * - `store-failed`: the store had trouble with it
  * - `arguments-changed`: an argument was changed between the call and the run of the function
  */
 export type NotStoredReason =
@@ -60,6 +61,7 @@ export type NotStoredReason =
   | "purged"
   | "superseded"
   | "store-unavailable"
+  | "store-failed"
   | "arguments-changed";
 
 /**

@@ -353,7 +353,9 @@ class FunctionCalls<Args extends unknown[], Result> {
     const stored = { type: "stored", key, name: this.#name, freshnessLifetimeSeconds } as const;
     const write = this.#guard("put", key, () => {
       const written = this.#context.store.put(key, entry, retainMs);
-      return written instanceof Promise ? written.then(() => this.#report(stored)) : this.#report(stored);
+      const tell = (isKept: void | boolean): void =>
+        isKept === false ? this.#reportNotStored(call, "store-failed") : this.#report(stored);
+      return written instanceof Promise ? written.then(tell) : tell(written);
     });
     this.#inFlight.storing(run, entry, write instanceof Promise ? write : undefined);
   }

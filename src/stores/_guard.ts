@@ -93,14 +93,18 @@ export class Guard {
     return this.#run(operation, place, this.#reads, 0, command, isFailedRead);
   }
 
-  /** Runs `command`, which sends `bytes` bytes. Never rejects. */
-  async write(operation: string, bytes: number, command: () => Promise<unknown>): Promise<void> {
-    if (this.#isSuspended) return;
+  /** Runs `command`, which sends `bytes` bytes; false when it failed or was left out. Never rejects. */
+  async write(operation: string, bytes: number, command: () => Promise<unknown>): Promise<boolean> {
+    if (this.#isSuspended) return false;
     if (this.#tally.writingBytes > 0 && this.#tally.writingBytes + bytes > this.#options.maxWritingBytes) {
       this.report(operation, storeOverloaded(operation, `${this.#tally.writingBytes} bytes`));
-      return;
+      return false;
     }
-    await this.#run(operation, "others", this.#writes, bytes, command, isFailedWrite);
+    const done = async (): Promise<boolean> => {
+      await command();
+      return true;
+    };
+    return (await this.#run(operation, "others", this.#writes, bytes, done, isFailedWrite)) === true;
   }
 
   /** A new connection: what waits for an answer over the old one counts no longer, and the store is used again. */

@@ -144,8 +144,8 @@ class JudgedStore implements CacheStore {
     return found instanceof Promise ? found.then((entry) => this.#judged(key, entry)) : this.#judged(key, found);
   }
 
-  put(key: string, entry: StoreEntry, retainMs: number): void | Promise<void> {
-    if (this.purges.judge(splitKey(key).prefix, key, entry) === "purged") return;
+  put(key: string, entry: StoreEntry, retainMs: number): void | boolean | Promise<void | boolean> {
+    if (this.purges.judge(splitKey(key).prefix, key, entry) === "purged") return false;
     return this.#inner.put(key, packed(entry), retainMs);
   }
 

@@ -230,8 +230,8 @@ class HeldLease implements Lease {
     this.#heartbeat.unref?.();
   }
 
-  async put(entry: StoreEntry, retainMs: number): Promise<boolean> {
-    if (!this.#end()) return false;
+  async put(entry: StoreEntry, retainMs: number): Promise<boolean | "lost"> {
+    if (!this.#end()) return "lost";
     const frame = this.#leases.parts.frameOf(this.#key, entry, retainMs);
     if (frame === undefined) {
       this.#tellReleased();
@@ -242,7 +242,7 @@ class HeldLease implements Lease {
     const answer = await this.#leases.run("put", FILL, keys, this.#token, args);
     // Left out, or not answered in time: whoever waits should not wait for us.
     if (answer === undefined) this.#tellReleased();
-    return answer === 1;
+    return answer === 0 ? "lost" : answer === 1;
   }
 
   release(): void {

@@ -168,26 +168,28 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     };
   }
 
-  async function put(client: RedisClient, key: string, entry: StoreEntry, retainMs: number): Promise<void> {
+  async function put(client: RedisClient, key: string, entry: StoreEntry, retainMs: number): Promise<boolean> {
     const log = logOf(key);
     if (log.generation === "" && entry.generation === undefined) await log.prove();
     const { generation = log.firstGeneration } = entry;
     // What is there may be newer than the purge.
-    if (generation !== "" && log.judge(key, { ...entry, generation }) === "purged") return;
+    if (generation !== "" && log.judge(key, { ...entry, generation }) === "purged") return false;
     const frame = frameOf(key, entry, retainMs);
     // What was there before is not what the caller wants to have there.
-    if (frame === undefined) return remove(key);
+    if (frame === undefined) {
+      await remove(key);
+      return false;
+    }
     const { entry: entryKey } = entryKeys(key);
-    await guardOf(entryKey).write("put", frame.bytes.byteLength, () =>
+    return guardOf(entryKey).write("put", frame.bytes.byteLength, () =>
       client.set(entryKey, frame.bytes, frame.expireMs),
     );
   }
 
-  function remove(key: string): void | Promise<void> {
+  async function remove(key: string): Promise<void> {
     const { entry: entryKey } = entryKeys(key);
     const client = usable(entryKey);
-    if (client === undefined) return;
-    return guardOf(entryKey).write("delete", 0, () => client.delete(entryKey));
+    if (client !== undefined) await guardOf(entryKey).write("delete", 0, () => client.delete(entryKey));
   }
 
   return {
@@ -208,7 +210,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     },
     put(key, entry, retainMs) {
       const client = usable(entryKeys(key).entry);
-      return client === undefined ? undefined : put(client, key, entry, retainMs);
+      return client === undefined ? false : put(client, key, entry, retainMs);
     },
     delete: remove,
     async close() {

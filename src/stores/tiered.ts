@@ -155,9 +155,13 @@ class TieredStore implements CacheStore {
       : this.#unproven(prefix, key, copy, nowMs);
   }
 
-  put(key: string, entry: StoreEntry, retainMs: number): void | Promise<void> {
-    this.#keep(key, entry, retainMs, performance.now());
-    return this.#lower.put(key, entry, retainMs);
+  /** What one of the two keeps is kept. */
+  put(key: string, entry: StoreEntry, retainMs: number): boolean | Promise<boolean> {
+    const isAbove = this.#keep(key, entry, retainMs, performance.now());
+    const below = this.#lower.put(key, entry, retainMs);
+    return below instanceof Promise
+      ? below.then((isBelow) => isAbove || isBelow !== false)
+      : isAbove || below !== false;
   }
 
   delete(key: string): void | Promise<void> {
@@ -278,19 +282,20 @@ class TieredStore implements CacheStore {
     return this.#looks.get(key) === look && this.#looks.delete(key);
   }
 
-  #keep(key: string, entry: StoreEntry, retainMs: number, storedAtMs: number): void {
+  #keep(key: string, entry: StoreEntry, retainMs: number, storedAtMs: number): boolean {
     if (!isRetention(retainMs) || entry.body.byteLength > this.#options.maxMemoryBodyBytes) {
       this.#drop(key);
-      return;
+      return false;
     }
     this.#looks.delete(key);
     // What is there may be newer than the purge.
-    if (this.purges.judge(splitKey(key).prefix, key, entry) === "purged") return;
+    if (this.purges.judge(splitKey(key).prefix, key, entry) === "purged") return false;
     const body = compactBytes(entry.body);
     // A decoded form would keep the larger buffer alive.
     const kept = body === entry.body ? entry : { ...entry, body, live: undefined };
     // Without names, URI and generation: the purges of the lower store count, and the upper one knows nothing of them.
     void this.#upper.put(key, { meta: entry.meta, body, live: new Copy(kept, storedAtMs) }, retainMs);
+    return true;
   }
 
   #drop(key: string): void {
@@ -326,7 +331,7 @@ class TieredStore implements CacheStore {
             const storedAtMs = performance.now();
             const isKept = await lease.put(entry, retainMs);
             // Whoever has the lease now stores something newer than what is in memory.
-            if (isKept) this.#keep(key, entry, retainMs - (performance.now() - storedAtMs), storedAtMs);
+            if (isKept === true) this.#keep(key, entry, retainMs - (performance.now() - storedAtMs), storedAtMs);
             else this.#drop(key);
             return isKept;
           },

@@ -51,7 +51,7 @@ export function sharedStore(now: () => number): SharedStore {
       put: async (entry, retainMs) => {
         if (!isHeld()) {
           trace.push(`refused ${nameOf(key)}`);
-          return false;
+          return "lost";
         }
         trace.push(`fill ${nameOf(key)}`);
         kept.put(key, withoutLive(entry), retainMs);

@@ -258,3 +258,15 @@ describe.each(STORES)("the key over $kind", ({ store }) => {
     },
   );
 });
+
+it.each([
+  { kind: "says so", put: (): boolean => false },
+  { kind: "says so later", put: (): Promise<boolean> => Promise.resolve(false) },
+  { kind: "rejects", put: (): Promise<void> => Promise.reject(new Error("full")) },
+])("a response that the store does not keep, which $kind, is told as not stored", async ({ kind, put }) => {
+  const { get, trace, settled } = harness({ store: (now) => ({ ...memoryStore({ now }), put }) });
+  await get("/");
+  await settled();
+  const told = kind === "rejects" ? ["operation-failed"] : [];
+  expect(trace()).toEqual([...told, "not-stored: store-failed"]);
+});

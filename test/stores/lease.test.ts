@@ -82,7 +82,7 @@ describe("a lease", () => {
     lease.release();
     await until(async () => typeof (await two.leases?.acquire(key)) === "object");
     lease.release();
-    expect(await lease.put(textEntry("too late"), 60_000)).toBe(false);
+    expect(await lease.put(textEntry("too late"), 60_000)).toBe("lost");
     expect(await one.leases?.acquire(key)).toBe("taken");
     expect(await one.get(key)).toBeUndefined();
   });
@@ -92,7 +92,7 @@ describe("a lease", () => {
     const store = ownStore(redisStore({ url, maxEntryBytes: 1000 }));
     opened(store);
     await untilCaching(store, prefix);
-    const put = async (name: string, text: string, retainMs: number): Promise<boolean> =>
+    const put = async (name: string, text: string, retainMs: number): Promise<boolean | "lost"> =>
       (await held(store, `${prefix} ${name}`)).put(textEntry(text), retainMs);
     expect(await put("small", "x", 60_000)).toBe(true);
     expect(await put("large", "x".repeat(1000), 60_000)).toBe(false);
@@ -172,7 +172,7 @@ describe("a lease", () => {
     await until(async () => typeof (await leases.acquire("key")) === "object");
     // 500 ms, and what the last heartbeat before had given it.
     expect(performance.now() - startMs).toBeGreaterThanOrEqual(500);
-    expect(await hung.put(textEntry("at last"), 60_000)).toBe(false);
+    expect(await hung.put(textEntry("at last"), 60_000)).toBe("lost");
     expect(await raw.exists(`${prefix}:1:e`)).toBe(0);
     await leases.close();
   });
@@ -204,7 +204,7 @@ describe("a lease", () => {
     const [leaseKey = ""] = await leasesOf(prefix);
     const token = await raw.get(leaseKey);
 
-    expect(await old.put(textEntry("of the old holder"), 60_000)).toBe(false);
+    expect(await old.put(textEntry("of the old holder"), 60_000)).toBe("lost");
     expect(await raw.get(leaseKey)).toBe(token);
     expect(await one.get(key)).toBeUndefined();
 
@@ -248,7 +248,7 @@ describe("a lease", () => {
       /cmdstat_evalsha:calls=(\d+)/.exec(await admin.info("commandstats"))?.[1];
     const before = await scriptsRun();
     expect(before).toBeDefined();
-    expect(await lease.put(textEntry("lost"), 60_000)).toBe(false);
+    expect(await lease.put(textEntry("lost"), 60_000)).toBe("lost");
     lease.release();
     await pause(200);
     expect(await scriptsRun()).toBe(before);
@@ -268,7 +268,7 @@ describe("leases and trouble", () => {
     redis.thaw();
     await until(async () => typeof (await two.leases?.acquire("p GET /")) === "object");
     await two.put("p GET /", textEntry("new"), 60_000);
-    expect(await old.put(textEntry("old"), 60_000)).toBe(false);
+    expect(await old.put(textEntry("old"), 60_000)).toBe("lost");
     expect(textOf(await two.get("p GET /"))).toBe("new");
   });
 
@@ -372,7 +372,7 @@ describe("leases and trouble", () => {
     expect(performance.now() - startMs).toBeLessThan(3000);
     expect(await leasesOf(prefix)).toEqual([]);
     for (const lease of await Promise.all(asked)) {
-      if (typeof lease === "object") expect(await lease.put(textEntry("late"), 60_000)).toBe(false);
+      if (typeof lease === "object") expect(await lease.put(textEntry("late"), 60_000)).toBe("lost");
     }
   });
 

@@ -54,7 +54,7 @@ describe.each(ways)("Redis store over $way", ({ make }) => {
     const events = opened(store);
     for (let round = 0; round < 50; round += 1) {
       expect(store.get("p a")).toBeUndefined();
-      expect(store.put("p a", textEntry("a"), 60_000)).toBeUndefined();
+      expect(store.put("p a", textEntry("a"), 60_000)).toBe(false);
       await pause(10);
     }
     await until(() => events.length >= 2);
@@ -105,7 +105,7 @@ describe.each(ways)("Redis store over $way", ({ make }) => {
     }
     // Five misses in a row: Redis is left out, and a get costs nothing at all.
     expect(store.get("p a")).toBeUndefined();
-    expect(store.put("p a", textEntry("while frozen"), 60_000)).toBeUndefined();
+    expect(store.put("p a", textEntry("while frozen"), 60_000)).toBe(false);
     const failures = events.filter((event) => event.type === "operation-failed");
     expect(failures.map(({ error }) => (error as Error & { code?: string }).code)).toEqual([
       "ERR_STORE_TIMEOUT",

@@ -34,7 +34,7 @@ describe("leases over two tiers", () => {
     await raw.del(await raw.keys(`${prefix}:1:*lease*`));
     const theirs = await held(there.store, key);
     expect(await theirs.put(fresh(there.store, prefix, "theirs", { version: 2 }), 60_000)).toBe(true);
-    expect(await lease.put(fresh(here.store, prefix, "ours", { version: 2 }), 60_000)).toBe(false);
+    expect(await lease.put(fresh(here.store, prefix, "ours", { version: 2 }), 60_000)).toBe("lost");
     expect(textOf(await here.store.get(key))).toBe("theirs");
   });
 
