@@ -1,4 +1,4 @@
-/** T73: hundred thousand damaged frames are decoded without a throw, and none of them into something else. */
+/** T73: a million damaged frames are decoded without a throw, and none of them into something else. */
 
 import { crc32 } from "node:zlib";
 
@@ -8,7 +8,11 @@ import { liveEntry, liveResponse, responseEntry } from "../../src/engine/stored-
 import { decodeEntry, encodeEntry, HEADER_BYTES } from "../../src/stores/_codec.ts";
 import type { StoredResponse } from "../../src/types.ts";
 
-const FRAMES = 120_000;
+const AS_THEY_ARE = 450_000;
+const MENDED = 450_000;
+const SEALED = 100_000;
+/** A minute for what takes eight seconds on two idle cores. */
+const TIMEOUT_MS = 60_000;
 const KEY = "api GET http://api.test /users/7 lang=en";
 const URI = "http://api.test/users/7?lang=en";
 const INTEGRITY_KEY = Buffer.from("a secret of 16 bytes or more");
@@ -116,25 +120,25 @@ function mutated(source: Buffer, next: (bound: number) => number): Buffer {
   return frame;
 }
 
-describe(`${FRAMES} mutated frames`, () => {
+describe(`${AS_THEY_ARE + MENDED + SEALED} mutated frames`, { timeout: TIMEOUT_MS }, () => {
   it("T73 as they are: nothing but the original is read", () => {
     const next = numbers(20_261_123);
     let read = 0;
-    for (let count = 0; count < FRAMES / 2; count += 1) {
+    for (let count = 0; count < AS_THEY_ARE; count += 1) {
       const frame = mutated(original, next);
       if (decodeEntry(KEY, frame) === undefined) continue;
       read += 1;
       expect(frame.equals(original)).toBe(true);
     }
     // Two mutations can undo each other; much more would mean that nothing was changed.
-    expect(read).toBeLessThan(FRAMES / 100);
+    expect(read).toBeLessThan(AS_THEY_ARE / 50);
   });
 
   it("T73 with lengths and checksum made right: what is read is safe to send, or nothing", () => {
     const before = Object.getOwnPropertyNames(Object.prototype);
     const next = numbers(1);
     let read = 0;
-    for (let count = 0; count < FRAMES / 2; count += 1) {
+    for (let count = 0; count < MENDED; count += 1) {
       const found = decodeEntry(KEY, mended(mutated(original, next)));
       const live = found === undefined ? undefined : liveEntry(found.entry);
       if (live?.kind !== "response") continue;
@@ -145,14 +149,14 @@ describe(`${FRAMES} mutated frames`, () => {
       if (!isSafe || !Number.isInteger(freshnessLifetimeSeconds)) expect.fail(JSON.stringify(live.stored));
     }
     // The rest was refused by what comes after the checksum.
-    expect(read).toBeGreaterThan(1000);
-    expect(read).toBeLessThan(FRAMES / 3);
+    expect(read).toBeGreaterThan(MENDED / 60);
+    expect(read).toBeLessThan((2 * MENDED) / 3);
     expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(before);
   });
 
   it("T73 sealed ones: nothing but the original is read, however they are mended", () => {
     const next = numbers(7);
-    for (let count = 0; count < 20_000; count += 1) {
+    for (let count = 0; count < SEALED; count += 1) {
       const frame = mutated(sealed, next);
       if (next(2) === 0 && frame.length > HEADER_BYTES + 16) {
         frame.writeUInt32BE(crc32(frame.subarray(HEADER_BYTES, frame.length - 16)), 12);
