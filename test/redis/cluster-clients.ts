@@ -5,6 +5,7 @@ import { Cluster, Redis } from "ioredis";
 import { Cluster as Cluster5, Redis as Redis5 } from "ioredis5";
 import { Cluster as IovalkeyCluster, Redis as IovalkeyRedis } from "iovalkey";
 import { createCluster, createSentinel } from "redis";
+import { createCluster as createCluster5, createSentinel as createSentinel5 } from "redis5";
 
 import type { MadeClient } from "./clients.ts";
 
@@ -22,6 +23,30 @@ export interface SentinelForm {
 }
 
 function ignore(): void {}
+
+interface NodeRedisLike {
+  on(event: "error", listener: () => void): unknown;
+  connect(): Promise<unknown>;
+  destroy(): unknown;
+}
+
+type CreateCluster = (options: { rootNodes: { url: string }[]; useReplicas: boolean }) => NodeRedisLike;
+
+function ofNodeRedis(form: string, create: CreateCluster): ClusterForm {
+  return {
+    form,
+    make: async (addresses, readsReplicas = false) => {
+      const rootNodes = addresses.map(({ host, port }) => ({ url: `redis://${host}:${port}` }));
+      return connecting(create({ rootNodes, useReplicas: readsReplicas }));
+    },
+  };
+}
+
+function connecting(client: NodeRedisLike): MadeClient {
+  client.on("error", ignore);
+  client.connect().catch(ignore);
+  return { client, end: () => void client.destroy() };
+}
 
 interface IoRedisLike {
   on(event: "error", listener: () => void): unknown;
@@ -41,15 +66,8 @@ function ofIoRedis(form: string, Class: unknown): ClusterForm {
 }
 
 export const CLUSTER_FORMS: readonly ClusterForm[] = [
-  {
-    form: "node-redis createCluster",
-    make: async (addresses, readsReplicas = false) => {
-      const rootNodes = addresses.map(({ host, port }) => ({ url: `redis://${host}:${port}` }));
-      const client = createCluster({ rootNodes, useReplicas: readsReplicas }).on("error", ignore);
-      client.connect().catch(ignore);
-      return { client, end: () => client.destroy() };
-    },
-  },
+  ofNodeRedis("node-redis 6 createCluster", createCluster),
+  ofNodeRedis("node-redis 5 createCluster", createCluster5),
   ofIoRedis("ioredis 6 Cluster", Cluster),
   ofIoRedis("ioredis 5 Cluster", Cluster5),
   ofIoRedis("iovalkey Cluster", IovalkeyCluster),
@@ -62,6 +80,20 @@ export const CLUSTER_FORMS: readonly ClusterForm[] = [
     },
   },
 ];
+
+type CreateSentinel = (options: {
+  name: string;
+  sentinelRootNodes: Address[];
+  replicaPoolSize: number;
+}) => NodeRedisLike;
+
+function throughNodeRedis(form: string, create: CreateSentinel): SentinelForm {
+  return {
+    form,
+    make: async (sentinels, name, readsReplicas = false) =>
+      connecting(create({ name, sentinelRootNodes: [...sentinels], replicaPoolSize: readsReplicas ? 1 : 0 })),
+  };
+}
 
 function throughSentinels(form: string, Class: unknown): SentinelForm {
   const IoRedis = Class as new (options: { sentinels: Address[]; name: string }) => IoRedisLike;
@@ -76,18 +108,8 @@ function throughSentinels(form: string, Class: unknown): SentinelForm {
 }
 
 export const SENTINEL_FORMS: readonly SentinelForm[] = [
-  {
-    form: "node-redis createSentinel",
-    make: async (sentinels, name, readsReplicas = false) => {
-      const client = createSentinel({
-        name,
-        sentinelRootNodes: [...sentinels],
-        replicaPoolSize: readsReplicas ? 1 : 0,
-      }).on("error", ignore);
-      client.connect().catch(ignore);
-      return { client, end: () => void client.destroy() };
-    },
-  },
+  throughNodeRedis("node-redis 6 createSentinel", createSentinel),
+  throughNodeRedis("node-redis 5 createSentinel", createSentinel5),
   throughSentinels("ioredis 6 Redis with sentinels", Redis),
   throughSentinels("ioredis 5 Redis with sentinels", Redis5),
   throughSentinels("iovalkey Redis with sentinels", IovalkeyRedis),
