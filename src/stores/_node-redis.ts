@@ -92,6 +92,7 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
       // then once more.
       for (const event of ["connect", "node-connect"]) client.on(event, () => ignoringErrors(() => client.destroy()));
       if (!client.isOpen) return;
+      if (isPool(client)) neverCleanUp(client);
       if (client.isReady !== false) await withinOrGiveUp(client.close(), graceMs);
       ignoringErrors(() => client.destroy());
     },
@@ -119,8 +120,24 @@ function readiness(client: NodeRedis): () => boolean {
   };
 }
 
-function isPool(client: NodeRedis): client is NodeRedis & { readonly idleClients: number } {
+interface Pool extends NodeRedis {
+  readonly idleClients: number;
+  /** What it inherits from, and does its work on. */
+  readonly _self?: { readonly cleanupTimeout?: NodeJS.Timeout };
+}
+
+function isPool(client: NodeRedis): client is Pool {
   return "idleClients" in client && "totalClients" in client;
+}
+
+/**
+ * A pool destroyed with commands under way takes their clients for idle ones. Seconds later, in a timer, it would destroy
+ * them again, which throws.
+ */
+function neverCleanUp({ _self: self }: Pool): void {
+  if (self === undefined) return;
+  clearTimeout(self.cleanupTimeout);
+  Object.defineProperty(self, "cleanupTimeout", { set: clearTimeout });
 }
 
 function pairReaderOf(client: NodeRedis, binary: Commands, evaluate: RedisClient["evaluate"]): PairReader {

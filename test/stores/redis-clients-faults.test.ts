@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { Cluster, Redis } from "ioredis";
 import { createClient, createClientPool, createCluster, createSentinel } from "redis";
-import { createCluster as createCluster5 } from "redis5";
+import { createClientPool as createClientPool5, createCluster as createCluster5 } from "redis5";
 import { describe, expect, it } from "vitest";
 
 import { RedisConnection } from "../../src/stores/_redis-connection.ts";
@@ -209,6 +209,22 @@ it("connect that waits for its client in vain is told how to know why", async ()
     type: "connection-failed",
     error: { message: expect.stringContaining("return it before it is connected") },
   });
+});
+
+it.each([
+  { form: "node-redis 6", make: (url: string) => createClientPool({ url }, { cleanupDelay: 100 }) },
+  { form: "node-redis 5", make: (url: string) => createClientPool5({ url }, { cleanupDelay: 100 }) },
+])("a pool let go of while its commands wait for a frozen server throws nothing later ($form)", async ({ make }) => {
+  const redis = await server();
+  const store = ownStore(redisStore({ connect: () => make(redis.url) }));
+  opened(store);
+  await untilCaching(store, "p");
+  redis.freeze();
+  for (let round = 0; round < 4; round += 1) {
+    await Promise.all(Array.from({ length: 30 }, async (_, index) => store.get(`p ${index}`)));
+  }
+  await store.close?.();
+  await pause(500);
 });
 
 describe("connect, asked for a client that takes the place of one on a frozen server", () => {
