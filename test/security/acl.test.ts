@@ -4,15 +4,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { createClient } from "redis";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { redisStore } from "../../src/stores/redis.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { tiered } from "../../src/stores/tiered.ts";
+import { storeContract } from "../../src/testing.ts";
 import { SINGLE_NODE_FORMS } from "../redis/clients.ts";
 import { DOCUMENTED_CLUSTERS } from "../redis/documented-clients.ts";
 import { eachTest } from "../redis/each-test.ts";
-import { freePort, type RedisServer } from "../redis/server.ts";
+import { freePort, type RedisServer, startRedis } from "../redis/server.ts";
 import { until } from "../redis/store.ts";
 import { startWorld, type World } from "./world.ts";
 
@@ -22,8 +23,12 @@ const PASSWORD = "a-long-random-password";
 
 const { cleanups, server, ownClient } = eachTest();
 
+function aclWith(line: string): readonly string[] {
+  return ["user default on nopass ~* &* +@all", line];
+}
+
 function serverWith(aclLine: string): Promise<RedisServer> {
-  return server({ acl: ["user default on nopass ~* &* +@all", aclLine] });
+  return server({ acl: aclWith(aclLine) });
 }
 
 async function adminOf({ url }: RedisServer) {
@@ -134,6 +139,30 @@ describe("the documented user", () => {
     }
   });
 });
+
+describe.each(SINGLE_NODE_FORMS.filter(({ form }) => /^(node-redis 6 createClient|ioredis 6 Redis)$/.test(form)))(
+  "the documented user, with the prefixes of the store contract ($form)",
+  ({ make }) => {
+    let redis: RedisServer;
+    beforeAll(async () => {
+      redis = await startRedis({ acl: aclWith(DOCUMENTED.replace("~shop:", "~contract-*:")) });
+    });
+    afterAll(() => redis?.stop());
+
+    storeContract({
+      describe,
+      it,
+      createStore: () =>
+        redisStore({ connect: () => ownClient(make(`redis://shop:${PASSWORD}@127.0.0.1:${redis.port}`)) }),
+    });
+
+    it("was refused nothing by it", async () => {
+      const { called, refused } = await activity(await adminOf(redis));
+      expect(called).toContain("xadd");
+      expect(refused.filter((object) => !NOT_OURS.test(object))).toEqual([]);
+    });
+  },
+);
 
 describe.each(SINGLE_NODE_FORMS)("a user who lacks permissions ($form)", ({ make }) => {
   it.each([
