@@ -11,18 +11,29 @@ import type { MadeClient } from "./clients.ts";
 
 type Address = { readonly host: string; readonly port: number };
 
+interface ClientSettings {
+  /** Reads from replicas where it may. Default false. */
+  readonly readsReplicas?: boolean;
+  /** For the servers that have the data, not for Sentinels. Default: none. */
+  readonly password?: string;
+}
+
 export interface ClusterForm {
   readonly form: string;
-  /** A client that is connecting or connected; with `readsReplicas`, it reads from replicas where it may. */
-  readonly make: (addresses: readonly Address[], readsReplicas?: boolean) => Promise<MadeClient>;
+  /** A client that is connecting or connected. Rejects only where the family has no client without a connection. */
+  readonly make: (addresses: readonly Address[], settings?: ClientSettings) => Promise<MadeClient>;
 }
 
 export interface SentinelForm {
   readonly form: string;
-  readonly make: (sentinels: readonly Address[], masterName: string, readsReplicas?: boolean) => Promise<MadeClient>;
+  readonly make: (sentinels: readonly Address[], masterName: string, settings?: ClientSettings) => Promise<MadeClient>;
 }
 
 function ignore(): void {}
+
+function passwordOf(password: string | undefined): { password?: string } {
+  return password === undefined ? {} : { password };
+}
 
 interface NodeRedisLike {
   on(event: "error", listener: () => void): unknown;
@@ -30,14 +41,18 @@ interface NodeRedisLike {
   destroy(): unknown;
 }
 
-type CreateCluster = (options: { rootNodes: { url: string }[]; useReplicas: boolean }) => NodeRedisLike;
+type CreateCluster = (options: {
+  rootNodes: { url: string }[];
+  useReplicas: boolean;
+  defaults: object;
+}) => NodeRedisLike;
 
 function ofNodeRedis(form: string, create: CreateCluster): ClusterForm {
   return {
     form,
-    make: async (addresses, readsReplicas = false) => {
+    make: async (addresses, { readsReplicas = false, password } = {}) => {
       const rootNodes = addresses.map(({ host, port }) => ({ url: `redis://${host}:${port}` }));
-      return connecting(create({ rootNodes, useReplicas: readsReplicas }));
+      return connecting(create({ rootNodes, useReplicas: readsReplicas, defaults: passwordOf(password) }));
     },
   };
 }
@@ -54,11 +69,14 @@ interface IoRedisLike {
 }
 
 function ofIoRedis(form: string, Class: unknown): ClusterForm {
-  const IoRedisCluster = Class as new (nodes: Address[], options: { scaleReads: string }) => IoRedisLike;
+  const IoRedisCluster = Class as new (nodes: Address[], options: object) => IoRedisLike;
   return {
     form,
-    make: async (addresses, readsReplicas = false) => {
-      const client = new IoRedisCluster([...addresses], { scaleReads: readsReplicas ? "slave" : "master" });
+    make: async (addresses, { readsReplicas = false, password } = {}) => {
+      const client = new IoRedisCluster([...addresses], {
+        scaleReads: readsReplicas ? "slave" : "master",
+        redisOptions: passwordOf(password),
+      });
       client.on("error", ignore);
       return { client, end: () => client.disconnect() };
     },
@@ -73,9 +91,13 @@ export const CLUSTER_FORMS: readonly ClusterForm[] = [
   ofIoRedis("iovalkey Cluster", IovalkeyCluster),
   {
     form: "valkey-glide GlideClusterClient",
-    make: async (addresses, readsReplicas = false) => {
+    make: async (addresses, { readsReplicas = false, password } = {}) => {
       const readFrom: ReadFrom = readsReplicas ? "preferReplica" : "primary";
-      const client = await GlideClusterClient.createClient({ addresses: [...addresses], readFrom });
+      const client = await GlideClusterClient.createClient({
+        addresses: [...addresses],
+        readFrom,
+        ...(password !== undefined && { credentials: { password } }),
+      });
       return { client, end: () => client.close() };
     },
   },
@@ -85,22 +107,30 @@ type CreateSentinel = (options: {
   name: string;
   sentinelRootNodes: Address[];
   replicaPoolSize: number;
+  nodeClientOptions: object;
 }) => NodeRedisLike;
 
 function throughNodeRedis(form: string, create: CreateSentinel): SentinelForm {
   return {
     form,
-    make: async (sentinels, name, readsReplicas = false) =>
-      connecting(create({ name, sentinelRootNodes: [...sentinels], replicaPoolSize: readsReplicas ? 1 : 0 })),
+    make: async (sentinels, name, { readsReplicas = false, password } = {}) =>
+      connecting(
+        create({
+          name,
+          sentinelRootNodes: [...sentinels],
+          replicaPoolSize: readsReplicas ? 1 : 0,
+          nodeClientOptions: passwordOf(password),
+        }),
+      ),
   };
 }
 
 function throughSentinels(form: string, Class: unknown): SentinelForm {
-  const IoRedis = Class as new (options: { sentinels: Address[]; name: string }) => IoRedisLike;
+  const IoRedis = Class as new (options: object) => IoRedisLike;
   return {
     form,
-    make: async (sentinels, name) => {
-      const client = new IoRedis({ sentinels: [...sentinels], name });
+    make: async (sentinels, name, { password } = {}) => {
+      const client = new IoRedis({ sentinels: [...sentinels], name, ...passwordOf(password) });
       client.on("error", ignore);
       return { client, end: () => client.disconnect() };
     },

@@ -42,7 +42,7 @@ async function cutOff(replica: ClusterNode): Promise<void> {
 
 describe.each(CLUSTER_FORMS)("a pair ($form)", ({ make }) => {
   it("T64: spans two slots in two commands, and its second comes from a master also for a client that reads replicas", async () => {
-    const client = adapted(await ownClient(make(cluster.addresses, true)));
+    const client = adapted(await ownClient(make(cluster.addresses, { readsReplicas: true })));
     await until(() => client.isReady());
     const [first, second] = [`${ownPrefix()}:entry`, `${ownPrefix()}:position`];
     const textOfSecond = async (): Promise<string> => textFrom((await client.getPair(first, second))[1]);

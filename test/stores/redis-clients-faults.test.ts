@@ -13,6 +13,7 @@ import type { CacheStore, StoreEvent } from "../../src/types.ts";
 import { SINGLE_NODE_FORMS } from "../redis/clients.ts";
 import { command } from "../redis/command.ts";
 import { eachTest } from "../redis/each-test.ts";
+import { type FailedStart, failedStart, setUser, WRONG_PASSWORD } from "../redis/failed-start.ts";
 import { freePort, type RedisServer } from "../redis/server.ts";
 import { opened, textEntry, textOf, typesOf, until, untilCaching } from "../redis/store.ts";
 
@@ -78,16 +79,9 @@ describe.each(SINGLE_NODE_FORMS)("T66: Redis down never makes a request hang ($f
 });
 
 describe.each(SINGLE_NODE_FORMS)("a start without Redis is told once, within 5 s ($form)", ({ form, make }) => {
-  async function failure(url: string): Promise<{ store: CacheStore; error: Error; events: readonly StoreEvent[] }> {
+  async function failure(url: string): Promise<FailedStart & { readonly store: CacheStore }> {
     const store = ownStore(redisStore({ connect: () => ownClient(make(url)) }));
-    const events = opened(store);
-    expect(store.get("p a")).toBeUndefined();
-    await until(() => events.length >= 2, 5500);
-    expect(store.get("p a")).toBeUndefined();
-    const failed = events[1];
-    if (failed?.type !== "connection-failed") throw new Error(`${failed?.type}`);
-    expect(JSON.stringify(events) + failed.error.stack).not.toContain("sesame");
-    return { store, error: failed.error, events };
+    return { store, ...(await failedStart(store)) };
   }
 
   it("with a closed port, and caches when the server comes", async () => {
@@ -108,18 +102,18 @@ describe.each(SINGLE_NODE_FORMS)("a start without Redis is told once, within 5 s
 
   it("with a wrong password, and caches when it is right", async () => {
     const redis = await server({ password: "right" });
-    const { store, error } = await failure(`redis://:sesame@127.0.0.1:${redis.port}`);
+    const { store, error } = await failure(`redis://:${WRONG_PASSWORD}@127.0.0.1:${redis.port}`);
     expect(error.message).toMatch(/WRONGPASS/);
     expect(error.message).toContain("Check the user name and the password.");
-    await setUser(redis, "default", "sesame");
+    await setUser(redis, "default", WRONG_PASSWORD);
     await untilCaching(store, "p", 15_000);
   });
 
   it("with a user the server does not know, and caches when it does", async () => {
     const redis = await server({ password: "right" });
-    const { store, error } = await failure(`redis://nobody:sesame@127.0.0.1:${redis.port}`);
+    const { store, error } = await failure(`redis://nobody:${WRONG_PASSWORD}@127.0.0.1:${redis.port}`);
     expect(error.message).toMatch(/WRONGPASS/);
-    await setUser(redis, "nobody", "sesame");
+    await setUser(redis, "nobody", WRONG_PASSWORD);
     await untilCaching(store, "p", 15_000);
   });
 
@@ -200,7 +194,7 @@ describe.each(UNCONNECTED)("connect that returns a client before it is connected
 
 it("connect that waits for its client in vain is told how to know why", async () => {
   const redis = await server({ password: "right" });
-  const client = createClient({ url: `redis://:sesame@127.0.0.1:${redis.port}` });
+  const client = createClient({ url: `redis://:${WRONG_PASSWORD}@127.0.0.1:${redis.port}` });
   cleanups.push(() => client.destroy());
   const store = ownStore(redisStore({ connect: () => client.on("error", () => {}).connect() }));
   const events = opened(store);
@@ -284,9 +278,3 @@ describe("connect, asked for a client that takes the place of one on a frozen se
     expect(typesOf(events)).toEqual(["connecting", "connected", "connection-failed", "connected"]);
   }, 60_000);
 });
-
-async function setUser(redis: RedisServer, name: string, password: string): Promise<void> {
-  const admin = await createClient({ url: redis.url }).connect();
-  await admin.sendCommand(["ACL", "SETUSER", name, "on", `>${password}`, "~*", "+@all"]);
-  admin.destroy();
-}

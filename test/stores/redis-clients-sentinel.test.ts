@@ -29,7 +29,7 @@ for (const { form, make } of SENTINEL_FORMS) {
 const READING_REPLICAS = SENTINEL_FORMS.filter(({ form }) => form.startsWith("node-redis"));
 
 it.each(READING_REPLICAS)("a pair comes from the primary although $form reads from replicas", async ({ make }) => {
-  const client = adapted(await ownClient(make(group.addresses, group.masterName, true)));
+  const client = adapted(await ownClient(make(group.addresses, group.masterName, { readsReplicas: true })));
   await until(() => client.isReady());
   const primary = await group.primary();
   const replicas = group.nodes.filter(({ port }) => port !== primary.port);
