@@ -3,6 +3,8 @@ import type { Reply } from "../engine/exchange.ts";
 
 /** Writes a complete answer. Headers that outer layers set stay, where the reply has none of the same name. */
 export function writeReply(response: ServerResponse, reply: Reply): void {
+  // While it waited, a time limit of the application may have answered.
+  if (response.headersSent || response.writableEnded) return;
   // The list form of writeHead is the fastest, but middleware that replaced writeHead may not know it.
   if (Object.hasOwn(response, "writeHead") || response.getHeaderNames().length > 0) {
     applyFields(response, reply.fields);

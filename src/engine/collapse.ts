@@ -36,6 +36,7 @@ export class Flight {
   }
 
   join(waiter: Waiter): void {
+    if (this.#timer === undefined) return waiter({ type: "unshareable" });
     this.#waiters.push(waiter);
   }
 

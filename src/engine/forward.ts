@@ -16,6 +16,7 @@ import { declaredLength, describesStored, isEndless, upstreamStatus } from "./re
 import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
 import { releaseLease } from "./store-guard.ts";
 import { apartEntry, liveResponse, type LiveResponse } from "./stored-entry.ts";
+import { reportFault } from "./turn.ts";
 import {
   deleteStored,
   freshenedResponse,
@@ -393,7 +394,12 @@ export class ForwardedRequest implements Fill {
   }
 
   #settle(end: FlightEnd): void {
-    this.#plan.flight?.settle(end);
+    try {
+      this.#plan.flight?.settle(end);
+    } catch (error) {
+      // It is about another request, which has begun to be answered.
+      reportFault(this.#plan.engine, this.#plan.request, error);
+    }
   }
 
   #outcome(stored: boolean, detail?: string): Outcome {

@@ -147,6 +147,8 @@ export class Guard {
         answeredLate = () => {
           forgotten.meet();
           answered();
+          // It is slow, and not silent: a new connection would not be faster.
+          if (connection === this.#connection) this.#silentSinceMs = performance.now();
         };
         if (connection !== this.#connection) return;
         this.#failed(operation, storeTimeout(operation, deadlines.lengthMs), "no-answer", startMs);

@@ -24,6 +24,8 @@ export interface LeaseParts {
   readonly maxHoldMs?: number;
   /** The guard around commands on `key`, a key in Redis. */
   readonly guardOf: (key: string) => Guard;
+  /** False while nothing under `key` could be found, because where its purges are does not answer: nobody should wait for it. */
+  readonly canBeFound: (key: string) => boolean;
   /** The client, if a command on `key` would be sent at once. */
   readonly client: (key: string) => RedisClient | undefined;
   /** Where an entry is kept, and the lease on it: two keys on one Cluster slot. */
@@ -142,7 +144,7 @@ class LeasesInRedis implements RedisLeases {
     const client = this.parts.client(keys.lease);
     const guard = this.parts.guardOf(keys.lease);
     if (client === undefined || guard.isSuspended || guard.isDoubtful || this.#isClosing) return undefined;
-    if (performance.now() < this.#noneUntilMs) return undefined;
+    if (performance.now() < this.#noneUntilMs || !this.parts.canBeFound(key)) return undefined;
     const token = randomBytes(TOKEN_BYTES).toString("base64url");
     let isSent = false;
     let isTooLate = false;

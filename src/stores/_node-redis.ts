@@ -31,7 +31,6 @@ export interface NodeRedis extends Emitter {
     withTypeMapping(mapping: Record<number, unknown>): Commands;
   };
   connect(): Promise<unknown>;
-  close(): Promise<unknown>;
   destroy(): unknown;
 }
 
@@ -42,11 +41,20 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
   // Version 6 gives each command a timer, which ends once the command is written to the socket and costs more than the
   // command. Deadlines are the store's.
   const binary = client.withCommandOptions({ timeout: 0 }).withTypeMapping({ [BULK_STRING]: Buffer });
+  /** What is waited for when the client is ended. */
+  const writes = new Set<Promise<unknown>>();
+  const written = <T>(write: Promise<T>): Promise<T> => {
+    writes.add(write);
+    void settled(write).then(() => writes.delete(write));
+    return write;
+  };
   const evaluate: RedisClient["evaluate"] = (script, keys, args) => {
     const options = { keys: [...keys], arguments: [...args] };
-    return byHashOrText(
-      () => binary.evalSha(script.sha1, options),
-      () => binary.eval(script.text, options),
+    return written(
+      byHashOrText(
+        () => binary.evalSha(script.sha1, options),
+        () => binary.eval(script.text, options),
+      ),
     );
   };
   const isReady = readiness(client);
@@ -58,9 +66,9 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
     isReady,
     get: (key) => binary.get(key),
     ...pairReaderOf(client, binary, evaluate),
-    set: (key, bytes, expireMs) => binary.set(key, bytes, { PX: expireMs }),
+    set: (key, bytes, expireMs) => written(binary.set(key, bytes, { PX: expireMs })),
     setIfAbsent: async (key, text, expireMs) => (await binary.set(key, text, { PX: expireMs, NX: true })) !== null,
-    delete: (key) => binary.unlink(key),
+    delete: (key) => written(binary.unlink(key)),
     evaluate,
     observe: (observer) => {
       // A node-redis client inherits from its emitter. Without any listener left Node would give it an event table of its
@@ -68,7 +76,7 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
       ignoreErrors(client);
       observers.add(observer);
       const stopListening = listen(client, listenersFor(client, observer));
-      const stopWatching = isPool(client) ? watch(isReady, observer) : undefined;
+      const stopWatching = tellsWhenReady(client) ? undefined : watch(isReady, watcherFor(client, observer));
       return () => {
         observers.delete(observer);
         stopListening();
@@ -93,10 +101,15 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
       for (const event of ["connect", "node-connect"]) client.on(event, () => ignoringErrors(() => client.destroy()));
       if (!client.isOpen) return;
       if (isPool(client)) neverCleanUp(client);
-      if (client.isReady !== false) await withinOrGiveUp(client.close(), graceMs);
+      // Its own close() forgets, before it waits, the connections that destroy() would have to end.
+      if (writes.size > 0 && client.isReady !== false) await withinOrGiveUp(Promise.allSettled(writes), graceMs);
       ignoringErrors(() => client.destroy());
     },
   };
+}
+
+async function settled(promise: Promise<unknown>): Promise<void> {
+  await promise.catch(() => {});
 }
 
 function listenersFor(client: NodeRedis, observer: ConnectionObserver): Record<string, (argument?: unknown) => void> {
@@ -105,7 +118,26 @@ function listenersFor(client: NodeRedis, observer: ConnectionObserver): Record<s
   const onEnd = (): void => observer.onEnd();
   // A client or a sentinel says `connect` when it has a socket, a cluster when it is ready.
   if (isCluster(client)) return { connect: onReady, error: onError, disconnect: onEnd };
+  if (!tellsWhenReady(client)) return { error: onError, terminated: onEnd, end: onEnd };
   return { ready: onReady, error: onError, terminated: onEnd, end: onEnd };
+}
+
+/** A pool tells nobody, and a sentinel only from version 6 on. */
+function tellsWhenReady(client: NodeRedis): boolean {
+  return !isPool(client) && !isSentinel(client);
+}
+
+/** A sentinel without a primary is looking for one: it is at its end only when it was closed. */
+function watcherFor(client: NodeRedis, observer: ConnectionObserver): ConnectionObserver {
+  if (!isSentinel(client)) return observer;
+  const onEnd = (): void => {
+    if (!client.isOpen) observer.onEnd();
+  };
+  return { ...observer, onEnd };
+}
+
+function isSentinel(client: object): boolean {
+  return "getMasterNode" in client;
 }
 
 function readiness(client: NodeRedis): () => boolean {
@@ -165,9 +197,9 @@ function optionsOf(client: object): Readonly<Record<string, unknown>> {
   return typeof found === "object" && found !== null ? (found as Readonly<Record<string, unknown>>) : {};
 }
 
-function readsFromReplicas(client: object): boolean {
+function readsFromReplicas(client: NodeRedis): boolean {
   // A sentinel client keeps to itself whether it does.
-  return "getMasterNode" in client || optionsOf(client)["useReplicas"] === true;
+  return isSentinel(client) || optionsOf(client)["useReplicas"] === true;
 }
 
 function addressOf(client: object): string {

@@ -44,7 +44,7 @@ export function clientSource(options: RedisClientOptions): {
 
 /** Errors of a caller's own `connect()` may name its URL. */
 function withoutUserInfo(text: string): string {
-  return text.replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s@]*@/gi, "$1***@");
+  return text.replace(/\b([a-z][a-z0-9+.-]*:\/\/)\S*@/gi, "$1***@");
 }
 
 function urlSource(url: unknown): { readonly source: ClientSource; readonly redact: (text: string) => string } {
@@ -68,7 +68,7 @@ function urlSource(url: unknown): { readonly source: ClientSource; readonly reda
   const secrets = [parsed.password, safeDecode(parsed.password)].filter((secret) => secret !== "");
   return {
     source: { kind: "made", option: "url", make: () => clientForUrl(url), address: urlAddress(url) },
-    redact: (text) => secrets.reduce((redacted, secret) => redacted.replaceAll(secret, "***"), withoutUserInfo(text)),
+    redact: (text) => withoutUserInfo(secrets.reduce((redacted, secret) => redacted.replaceAll(secret, "***"), text)),
   };
 }
 

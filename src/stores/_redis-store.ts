@@ -100,7 +100,17 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     ...(settings.timeline === undefined ? {} : { timeline: settings.timeline }),
   });
   const lookUps = new LookUps<StoreEntry | undefined>();
-  const leases = redisLeases({ leaseMs: settings.leaseMs, guardOf, client: usable, keysOf: entryKeys, frameOf });
+  const leases = redisLeases({
+    leaseMs: settings.leaseMs,
+    guardOf,
+    canBeFound: (key) => {
+      const { endKey } = logOf(key);
+      return usable(endKey) !== undefined && !guardOf(endKey).isDoubtful;
+    },
+    client: usable,
+    keysOf: entryKeys,
+    frameOf,
+  });
 
   function logOf(key: string): PrefixLog {
     return purges.of(splitKey(key).prefix);
@@ -217,9 +227,11 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
       openings = Math.max(0, openings - 1);
       if (openings > 0) return;
       await leases.close();
-      await connection.close();
-      guards.close();
+      // Another cache may have opened it meanwhile.
+      if (openings > 0) return;
       reporters.length = 0;
+      guards.close();
+      await connection.close();
     },
   };
 }

@@ -161,6 +161,7 @@ describe("a lease", () => {
     const leases = redisLeases({
       leaseMs: 300,
       maxHoldMs: 500,
+      canBeFound: () => true,
       guardOf: () => guard,
       client: () => client,
       keysOf: () => ({ entry: `${prefix}:1:e`, lease: `${prefix}:1:lease:e` }),

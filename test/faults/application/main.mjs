@@ -37,7 +37,8 @@ const lag = monitorEventLoopDelay({ resolution: 5 });
 lag.enable();
 
 const ORDERS = {
-  stats: () => ({ events: Object.fromEntries(events), told, unhandled, runs: routes.runs() }),
+  stats: () => ({ events: Object.fromEntries(events), told, runs: routes.runs() }),
+  tally,
   lag: () => {
     const maxMs = lag.max / 1e6;
     lag.reset();
@@ -50,7 +51,6 @@ const ORDERS = {
     return { bytes: heapUsed + external, handles: process.getActiveResourcesInfo().length };
   },
   residentBytes: () => process.memoryUsage.rss(),
-  resetRuns: () => routes.resetRuns(),
   origin: ({ mode }) => routes.setOrigin(mode),
   purge: ({ target, options }) => purge(target, options),
   storm,
@@ -69,10 +69,15 @@ server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }
 
 async function obey({ id, order, ...words }) {
   try {
-    process.send({ id, value: await ORDERS[order](words) });
+    process.send({ id, value: await ORDERS[order](words), tally: tally() });
   } catch (error) {
-    process.send({ id, error: String(error.stack ?? error) });
+    process.send({ id, error: String(error.stack ?? error), tally: tally() });
   }
+}
+
+/** What is counted from the beginning to the end of the process. Told with each answer: it may be the last one. */
+function tally() {
+  return { ...routes.tally(), unhandled };
 }
 
 function countEvent(event) {
@@ -119,7 +124,7 @@ async function close() {
   routes.close();
   await cache.close();
   lag.disable();
-  setTimeout(() => process.disconnect(), 50);
+  setTimeout(leave, 50);
   // What is there for a moment longer, such as the channel this is told over, is not what keeps a process.
   return process.getActiveResourcesInfo();
 }
@@ -136,5 +141,10 @@ async function shutDown() {
   routes.close();
   await cache.close();
   lag.disable();
+  leave();
+}
+
+function leave() {
+  process.send({ tally: tally() });
   process.disconnect();
 }

@@ -33,16 +33,20 @@ export async function makeRoutes(cache, { dist, originPort }) {
   const agent = new Agent({ keepAlive: true, maxSockets: 1024 });
   /** How often the handler ran, by path and query. */
   const runs = new Map();
+  /** Requests to routes with a cache, and how often the handler ran for them. */
+  let cachedRequests = 0;
+  let originCalls = 0;
   let mode = "ok";
 
   async function handler(request, response) {
     const url = new URL(request.url, "http://localhost");
     const [, route] = url.pathname.split("/");
+    const isCached = route !== "plain";
+    if (isCached) originCalls += 1;
     runs.set(request.url, (runs.get(request.url) ?? 0) + 1);
     const ms = Number(url.searchParams.get("ms") ?? 0);
     const version = route === "item" ? await versionOf(request.url) : undefined;
     if (ms > 0) await pause(ms);
-    const isCached = route !== "plain";
     if (isCached && mode === "error") return answer(response, 503, "out of order");
     if (isCached && mode === "timeout") {
       await pause(200);
@@ -79,12 +83,14 @@ export async function makeRoutes(cache, { dist, originPort }) {
 
   return {
     handle(request, response) {
-      const route = routes.get(request.url.split("/")[1]);
+      const name = request.url.split("/")[1];
+      const route = routes.get(name);
       if (route === undefined) return answer(response, 404, "no such route");
+      if (name !== "plain") cachedRequests += 1;
       return Promise.resolve(route(request, response)).catch(() => response.destroy());
     },
     runs: () => Object.fromEntries(runs),
-    resetRuns: () => runs.clear(),
+    tally: () => ({ cachedRequests, originCalls }),
     setOrigin: (to) => {
       mode = to;
     },

@@ -17,17 +17,21 @@ export async function startApplication(settings) {
   const child = fork(MAIN, [JSON.stringify({ dist: DIST, ...settings })], { execArgv: ["--expose-gc"] });
   const killAtExit = () => child.kill("SIGKILL");
   process.once("exit", killAtExit);
-  const gone = once(child, "exit").then(([code, signal]) => ({ code, signal }));
+  // Unlike "exit", "close" comes after everything the process told was read.
+  const gone = once(child, "close").then(([code, signal]) => ({ code, signal }));
   const pending = new Map();
   let orders = 0;
   let ended;
+  let tally = { cachedRequests: 0, originCalls: 0, unhandled: [] };
+  let hasLingered = false;
   void gone.then((end) => {
     ended = end;
     process.off("exit", killAtExit);
     for (const { reject } of pending.values()) reject(new Error(`The application ended (${JSON.stringify(end)}).`));
     pending.clear();
   });
-  child.on("message", ({ id, value, error }) => {
+  child.on("message", ({ id, value, error, tally: latest }) => {
+    tally = latest ?? tally;
     const order = pending.get(id);
     if (order === undefined) return;
     pending.delete(id);
@@ -50,12 +54,26 @@ export async function startApplication(settings) {
     });
   }
 
+  async function endsByItself() {
+    const isGone = await isOver(gone, ENDS_WITHIN_MS);
+    if (!isGone) {
+      hasLingered = true;
+      child.kill("SIGKILL");
+      await gone;
+    }
+    return isGone;
+  }
+
   return {
     port,
     pid: child.pid,
     prefix: settings.prefix,
     tell,
     isRunning: () => ended === undefined,
+    /** The counts of `application/main.mjs` as they were told last, which is at its end unless it was killed. */
+    tally: () => tally,
+    /** True when it should have ended by itself and had to be killed. */
+    hasLingered: () => hasLingered,
     freeze: () => child.kill("SIGSTOP"),
     thaw: () => child.kill("SIGCONT"),
     async kill() {
@@ -66,14 +84,14 @@ export async function startApplication(settings) {
     async terminate() {
       const startMs = performance.now();
       child.kill("SIGTERM");
-      return (await endsByItself(child, gone)) ? performance.now() - startMs : undefined;
+      return (await endsByItself()) ? performance.now() - startMs : undefined;
     },
     /** Closes everything; what kept the process from ending, if it did not. */
     async close() {
       if (ended !== undefined) return undefined;
       child.kill("SIGCONT");
       const left = await tell("close").catch((error) => [error.message]);
-      return (await endsByItself(child, gone)) ? undefined : left.join(" ");
+      return (await endsByItself()) ? undefined : left.join(" ");
     },
   };
 }
@@ -88,16 +106,12 @@ async function listening(child) {
   return first.port;
 }
 
-async function endsByItself(child, gone) {
+async function isOver(promise, withinMs) {
   let timer;
   const late = new Promise((resolve) => {
-    timer = setTimeout(() => resolve(false), ENDS_WITHIN_MS);
+    timer = setTimeout(() => resolve(false), withinMs);
   });
-  const isGone = await Promise.race([gone.then(() => true), late]);
+  const isInTime = await Promise.race([promise.then(() => true), late]);
   clearTimeout(timer);
-  if (!isGone) {
-    child.kill("SIGKILL");
-    await gone;
-  }
-  return isGone;
+  return isInTime;
 }

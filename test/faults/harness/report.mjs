@@ -1,6 +1,19 @@
 /** What a run prints. */
 
-const COLUMNS = ["added p50 ms", "added p99 ms", "added max ms", "origin calls", "heap MiB", "recovered after ms"];
+/** Figures that have a column, with its heading. */
+export const COLUMNS = {
+  "added p50 ms": "added p50",
+  "added p99 ms": "p99",
+  "added max ms": "max",
+  "origin calls": "origin calls",
+  "heap MiB": "heap MiB",
+  "recovered after ms": "recovered after",
+  leftovers: "leftovers",
+};
+
+/** Said once above the table. */
+export const EMPTY_CELLS =
+  "Added latency is empty in rows whose load is only for cached routes, so that there is nothing to compare it with.";
 
 /** One line for a finished row, and what it did not meet. */
 export function printResult({ number, title, client, seconds, requests, errors, problems, figures, expectations }) {
@@ -16,19 +29,19 @@ export function printResult({ number, title, client, seconds, requests, errors, 
 }
 
 export function printTable(results) {
-  const head = ["#", "fault", "client", "requests", "errors", ...COLUMNS, "expectations"];
+  const head = ["#", "fault", "client", "requests", "errors", ...Object.keys(COLUMNS), "expectations"];
   const rows = results.map(({ number, title, client, requests, errors, figures, expectations }) => [
     number,
     title,
     client,
     requests,
     errors,
-    ...COLUMNS.map((column) => figures[column] ?? ""),
+    ...Object.keys(COLUMNS).map((name) => figures[name] ?? ""),
     `${expectations.filter(({ isMet }) => isMet).length} of ${expectations.length} met`,
   ]);
   const cells = [head, ...rows].map((row) => row.map(String));
   const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column].length)));
-  console.log("");
+  console.log(`\n${EMPTY_CELLS}\n`);
   for (const row of cells) console.log(row.map((cell, column) => cell.padEnd(widths[column])).join("  "));
   console.log("");
 }

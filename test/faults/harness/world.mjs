@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { startApplication } from "./application.mjs";
-import { freePort, startCluster, startFaultProxy, startRedis, startSentinel } from "./fixtures.mjs";
+import { command, freePort, startCluster, startFaultProxy, startRedis, startSentinel } from "./fixtures.mjs";
 import { openLoad, summary } from "./load.mjs";
 import { startOrigin } from "./origin.mjs";
 import { ask, connections } from "./request.mjs";
@@ -12,12 +12,19 @@ import { ask, connections } from "./request.mjs";
 export const DEADLINE_MS = 100;
 /** Timers are late on a busy machine, and a deadline is checked in steps. */
 const TIMER_ALLOWANCE_MS = 50;
+/** A lease whose holder lost its connection is given back over the next one. */
+const LEASES_END_WITHIN_MS = 1000;
+const RECOVERS_WITHIN_MS = 5000;
 const MIB = 1024 * 1024;
 
 export class World {
   #cleanups = [];
   #applications = [];
   #memoryBefore = new Map();
+  /** Of all servers that may have leases. */
+  #redisPorts = [];
+  /** What the tallies of the processes contain that is no part of the row. */
+  #warmUp = { cachedRequests: 0, originCalls: 0 };
   client;
   isShort;
   /** @type {{ text: string, isMet: boolean, actual: string }[]} */
@@ -47,6 +54,7 @@ export class World {
 
   async redis(options) {
     const redis = await startRedis(options);
+    this.#redisPorts.push(redis.port);
     this.onEnd(() => redis.stop());
     return redis;
   }
@@ -59,12 +67,14 @@ export class World {
 
   async cluster(options) {
     const cluster = await startCluster(options);
+    this.#redisPorts.push(...cluster.nodes.map(({ port }) => port));
     this.onEnd(() => cluster.stop());
     return cluster;
   }
 
   async sentinel(options) {
     const sentinel = await startSentinel(options);
+    this.#redisPorts.push(...sentinel.nodes.map(({ port }) => port));
     this.onEnd(() => sentinel.stop());
     return sentinel;
   }
@@ -126,6 +136,7 @@ export class World {
 
   /** Load until everything is warm: connections, compiled code, stored responses. Remembers how much memory is used then. */
   async warm(...applications) {
+    const before = await talliesOf(applications);
     for (const application of applications) {
       const ms = await this.untilHit(application);
       if (ms === undefined) throw new Error(`Nothing is cached before the fault: ${await whatWasTold(application)}`);
@@ -134,6 +145,8 @@ export class World {
     for (const application of applications) {
       this.#memoryBefore.set(application, (await application.tell("memory")).bytes);
     }
+    const after = await talliesOf(applications);
+    for (const name of Object.keys(this.#warmUp)) this.#warmUp[name] += sum(after, name) - sum(before, name);
   }
 
   /** Load; each answer must be right. */
@@ -145,24 +158,19 @@ export class World {
 
   /** Load during a fault, with the figures of the phase. `fromMs` leaves the first moments out. */
   async phase(options) {
-    for (const application of options.applications) await application.tell("resetRuns");
     const result = await this.load(options);
-    const phase = summary(result, options);
-    let originCalls = 0;
-    for (const application of options.applications) {
-      if (!application.isRunning()) continue;
-      const { runs } = await application.tell("stats");
-      for (const [path, count] of Object.entries(runs)) if (!path.startsWith("/plain/")) originCalls += count;
-    }
-    return Object.assign(phase, { originCalls, answers: result.answers });
+    return Object.assign(summary(result, options), { answers: result.answers });
   }
 
-  /** The figures every row has, of the phase with the fault. */
+  /** The latencies of a phase with a fault; of several phases the worst. */
   report(phase) {
-    this.figure("added p50 ms", round(phase.addedP50Ms, 1));
-    this.figure("added p99 ms", round(phase.addedP99Ms, 1));
-    this.figure("added max ms", round(phase.addedMaxMs, 0));
-    this.figure("origin calls", `${phase.originCalls} of ${phase.requests}`);
+    this.#worst("added p50 ms", round(phase.addedP50Ms, 1));
+    this.#worst("added p99 ms", round(phase.addedP99Ms, 1));
+    this.#worst("added max ms", round(phase.addedMaxMs));
+  }
+
+  #worst(name, value) {
+    this.figure(name, Math.max(this.figures[name] ?? value, value));
   }
 
   /**
@@ -205,11 +213,15 @@ export class World {
 
   /** Compares with the memory after `warm()`. */
   async expectMemory(application, mostMib) {
-    const before = this.#memoryBefore.get(application);
-    const { bytes } = await application.tell("memory");
-    const grownMib = round((bytes - before) / MIB, 1);
-    this.figure("heap MiB", Math.max(this.figures["heap MiB"] ?? grownMib, grownMib));
+    const grownMib = await this.#measureMemory(application);
     this.expect(`memory grows by at most ${mostMib} MiB`, grownMib <= mostMib, `${grownMib} MiB`);
+  }
+
+  async #measureMemory(application) {
+    const { bytes } = await application.tell("memory");
+    const grownMib = round((bytes - this.#memoryBefore.get(application)) / MIB, 1);
+    this.#worst("heap MiB", grownMib);
+    return grownMib;
   }
 
   expectNoStaleReads(history) {
@@ -229,25 +241,50 @@ export class World {
     this.figures[name] = value;
   }
 
-  /** Ends the processes, each of which must do so by itself, and then the servers. */
+  /** Takes the figures that every row has, and ends the processes, each of which must do so by itself, and the servers. */
   async end() {
-    let unhandled = [];
-    let ended = 0;
-    const leftovers = [];
     const running = this.#applications.filter((application) => application.isRunning());
-    for (const application of running) {
-      application.thaw();
-      const stats = await application.tell("stats").catch((error) => ({ unhandled: [error.message] }));
-      unhandled = unhandled.concat(stats.unhandled);
-      const left = await application.close();
-      if (left === undefined) ended += 1;
-      else leftovers.push(left);
+    for (const application of running) application.thaw();
+    const warm = running.filter((application) => this.#memoryBefore.has(application));
+    if (warm.length > 0 && this.figures["recovered after ms"] === undefined) {
+      this.expectRecovery(await this.untilHit(warm[0]), RECOVERS_WITHIN_MS);
     }
-    this.expect("no unhandled rejection or exception", unhandled.length === 0, unhandled[0] ?? "0");
-    const actual = `${ended} of ${running.length} ${leftovers.join("; ")}`;
+    for (const application of warm) await this.#measureMemory(application);
+
+    const lingering = [];
+    for (const application of running) {
+      const left = await application.close();
+      if (left !== undefined) lingering.push(left);
+    }
+    const ended = running.length - lingering.length;
+    const actual = `${ended} of ${running.length} ${lingering.join("; ")}`;
     if (this.clientMayLinger) this.figure("processes that ended by themselves", `${ended} of ${running.length}`);
-    else this.expect("each process ends by itself once it is closed", ended === running.length, actual);
+    else this.expect("each process ends by itself once it is closed", lingering.length === 0, actual);
+
+    const leases = await this.#leasesLeft();
+    this.expect("no lease is left after a second", leases.length === 0, leases.length);
+    const tallies = this.#applications.map(({ tally }) => tally());
+    const unhandled = tallies.flatMap((tally) => tally.unhandled);
+    this.expect("no unhandled rejection or exception", unhandled.length === 0, unhandled[0] ?? "0");
+    const killed = this.#applications.filter(({ hasLingered }) => hasLingered());
+    this.figure("leftovers", leases.length + killed.length + unhandled.length);
+    const [originCalls, requests] = ["originCalls", "cachedRequests"].map(
+      (name) => sum(tallies, name) - this.#warmUp[name],
+    );
+    this.figure("origin calls", `${originCalls} of ${requests}`);
     await this.cleanUp();
+  }
+
+  /** Those that the servers still have a second after everybody left. */
+  async #leasesLeft() {
+    const endMs = performance.now() + LEASES_END_WITHIN_MS;
+    for (;;) {
+      const keys = await Promise.all(this.#redisPorts.map((port) => command(port, "KEYS", "*:lease:*")));
+      // A replica has what its primary has.
+      const leases = [...new Set(keys.flat())];
+      if (leases.length === 0 || performance.now() > endMs) return leases;
+      await pause(50);
+    }
   }
 
   async cleanUp() {
@@ -257,8 +294,17 @@ export class World {
 }
 
 async function whatWasTold(application) {
-  const { events, told, unhandled } = await application.tell("stats");
+  const { events, told } = await application.tell("stats");
+  const { unhandled } = application.tally();
   return JSON.stringify({ events, unhandled, first: told.slice(0, 5).map(({ message }) => message) });
+}
+
+function talliesOf(applications) {
+  return Promise.all(applications.map(({ tell }) => tell("tally")));
+}
+
+function sum(tallies, name) {
+  return tallies.reduce((total, tally) => total + tally[name], 0);
 }
 
 export function round(value, digits = 0) {

@@ -64,7 +64,7 @@ export const leaderKilled = {
     world.forgive(leader.port);
     const slowestMs = Math.max(...answers.map(({ ms }) => ms));
     const mostMs = LEASE_MS + 2 * fetchMs + 400;
-    world.figure("origin calls", origin.calls(path));
+    world.figure("origin calls for the response", origin.calls(path));
     world.figure("slowest ms", round(slowestMs));
     world.expect("two calls of the origin", origin.calls(path) === 2, origin.calls(path));
     world.expect(`nobody waits longer than ${mostMs} ms`, slowestMs <= mostMs, `${round(slowestMs)} ms`);
@@ -130,7 +130,7 @@ export const crowd = {
     const one = await all(world, applications, count, () => "/item/crowd");
     const calls = origin.calls("/item/crowd");
     world.figure("requests at once", count);
-    world.figure("origin calls", calls);
+    world.figure("origin calls for the one response", calls);
     world.figure("p99 ms, one response", round(percentile(one, 0.99)));
     // One, unless Redis cannot be asked in time among ten thousand connections: then each process makes it for itself.
     world.expect("no more calls of the origin than processes", calls <= applications.length, calls);
@@ -194,7 +194,7 @@ export const blocked = {
     const blocking = applications[0].tell("block", { ms: 1000 });
     const answer = await world.ask(applications[1], path);
     await Promise.all([late, blocking]);
-    world.figure("origin calls", origin.calls(path));
+    world.figure("origin calls for the response", origin.calls(path));
     world.figure("waited ms", round(answer.ms));
     world.expect("at most two calls of the origin", origin.calls(path) <= 2, origin.calls(path));
     world.expect("the other does not wait for the end of it", answer.ms <= 900, `${round(answer.ms)} ms`);

@@ -99,11 +99,9 @@ async function window(world, application, name, begin, isBack = oneHits) {
   over.abort();
   const phase = summary(await loading, { fromMs: startMs });
   world.figure(`window ms, ${name}`, windowMs === undefined ? "never" : round(windowMs));
-  world.expect(`${name}: found again within ${MOST_WINDOW_MS / 1000} s`, windowMs <= MOST_WINDOW_MS, windowMs);
+  world.expectRecovery(windowMs, MOST_WINDOW_MS);
   world.expectWithinDeadline(phase, { roundTrips: 2 });
-  world.figure("added p50 ms", round(phase.addedP50Ms, 1));
-  world.figure("added p99 ms", Math.max(world.figures["added p99 ms"] ?? 0, round(phase.addedP99Ms, 1)));
-  world.figure("added max ms", Math.max(world.figures["added max ms"] ?? 0, round(phase.addedMaxMs)));
+  world.report(phase);
   return phase;
 }
 
@@ -142,9 +140,7 @@ export const migration = {
     }
     world.figure("slots moved", moved.length);
     world.figure("purge ms", round(percentile(purgeTimes, 1), 1));
-    world.figure("added p50 ms", round(phase.addedP50Ms, 1));
-    world.figure("added p99 ms", round(phase.addedP99Ms, 1));
-    world.figure("added max ms", round(phase.addedMaxMs));
+    world.report(phase);
     world.expectWithinDeadline(phase, { roundTrips: 2 });
     world.expect("no command across slots", world.figures["CROSSSLOT"] === 0, world.figures["CROSSSLOT"]);
     world.expectRecovery(await world.untilHit(application), 3000);
