@@ -1,5 +1,7 @@
 /** Each family's client that finds its server through Sentinels, through their failovers too. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { redisStore } from "../../src/stores/redis.ts";
@@ -8,7 +10,7 @@ import { SENTINEL_FORMS } from "../redis/cluster-clients.ts";
 import { command, commandCounts } from "../redis/command.ts";
 import { eachTest } from "../redis/each-test.ts";
 import { type SentinelGroup, startSentinel } from "../redis/sentinel.ts";
-import { adapted, opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+import { adapted, opened, ownPrefix, textEntry, textOf, typesOf, until, untilCaching } from "../redis/store.ts";
 
 let group: SentinelGroup;
 beforeAll(async () => {
@@ -43,6 +45,24 @@ it.each(READING_REPLICAS)("a pair comes from the primary although $form reads fr
   for (const counts of byReplicas) expect(counts.has("mget")).toBe(false);
   expect((await commandCounts(primary.port)).get("mget")).toBe(10);
 });
+
+it.each(SENTINEL_FORMS)(
+  "a client of $form that connect() returns before it is connected is used once it is",
+  async ({ make }) => {
+    let made = 0;
+    const connect = (): Promise<object> => {
+      made += 1;
+      return ownClient(make(group.addresses, group.masterName));
+    };
+    const store = ownStore(redisStore({ connect }));
+    const events = opened(store);
+    await untilCaching(store, ownPrefix());
+    // A client that never says so is given up after five seconds of silence.
+    await pause(6000);
+    expect(typesOf(events)).toEqual(["connecting", "connected"]);
+    expect(made).toBe(1);
+  },
+);
 
 const FAILING_OVER = SENTINEL_FORMS.filter(({ form }) => /node-redis 6|ioredis 6/.test(form));
 

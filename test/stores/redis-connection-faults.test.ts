@@ -154,6 +154,29 @@ describe("the connection of the Redis store", () => {
     expect(await connections()).toBe(1);
   });
 
+  it("is used on by a cache that opens the store while another one closes it", async () => {
+    const redis = await server();
+    const store = ownStore(redisStore({ url: redis.url, deadlineMs: 1000 }));
+    opened(store);
+    await untilCaching(store, "p");
+    const closed = store.close?.();
+    const events = opened(store);
+    await closed;
+    await untilCaching(store, "p");
+    expect(typesOf(events)).toContain("connected");
+  });
+
+  it("tells nothing of a password that holds a raw @", async () => {
+    const connect = (): never => {
+      throw new Error("cannot connect to redis://app:top@secret@127.0.0.1:6379");
+    };
+    const store = ownStore(redisStore({ connect }));
+    const events = opened(store);
+    await until(() => events.length === 2);
+    expect(events[1]).toMatchObject({ error: { message: expect.stringContaining("redis://***@127.0.0.1:6379") } });
+    expect(JSON.stringify(events)).not.toMatch(/top|secret/);
+  });
+
   it("closes while Redis is frozen, while it is away, and twice", async () => {
     const redis = await server();
     const frozen = redisStore({ url: redis.url });
