@@ -17,6 +17,9 @@ const RETAIN_MS = 60_000;
 const PURGE_EVERY_MS = 400;
 /** How long a slot is left half moved. */
 const HALFWAY_MS = 250;
+/** The same of the log, whose two keys are then on two masters: longer than the pause between purges. */
+const LOG_HALFWAY_MS = 1000;
+const PURGE_HALFWAY_EVERY_MS = 20;
 
 interface Process {
   readonly form: string;
@@ -46,21 +49,23 @@ it("slots of entries and of the purge log move while all read, fill and purge: n
   for (const { port } of cluster.nodes) await command(port, "CONFIG", "RESETSTAT");
   // What each key must at least say: the round of the last purge that was acknowledged.
   let round = 0;
-  const moving = { isOver: false };
+  let refused = 0;
+  const moving = { isOver: false, purgeEveryMs: PURGE_EVERY_MS };
   const figures = processes.map(({ form }) => ({ form, reads: 0, misses: 0, failures: [] as string[] }));
 
   const purging = (async () => {
-    while (!moving.isOver) {
+    for (let turn = 0; !moving.isOver; turn += 1) {
       const next = round + 1;
-      const { store } = processes[next % processes.length]!;
+      const { store } = processes[turn % processes.length]!;
       try {
         await store.purges!.purge(prefix, [{ kind: "all" }], { soft: false });
         round = next;
       } catch (error) {
         // Not acknowledged, because a client does not try again: then it must only not have pretended.
         expect(error).toMatchObject({ code: "ERR_PURGE_NOT_ACKNOWLEDGED" });
+        refused += 1;
       }
-      await pause(PURGE_EVERY_MS);
+      await pause(moving.purgeEveryMs);
     }
   })();
   const reading = processes.map(async ({ store }, at) => {
@@ -89,9 +94,14 @@ it("slots of entries and of the purge log move while all read, fill and purge: n
   await pause(300);
   const logSlot = await cluster.slotOf(`{${prefix}}`);
   const masters = await cluster.masters();
-  await moveAway(logSlot);
+  const moveLog = async (): Promise<void> => {
+    moving.purgeEveryMs = PURGE_HALFWAY_EVERY_MS;
+    await moveAway(logSlot, LOG_HALFWAY_MS);
+    moving.purgeEveryMs = PURGE_EVERY_MS;
+  };
+  await moveLog();
   for (const slot of await slotsOfEntries()) await moveAway(slot);
-  await moveAway(logSlot);
+  await moveLog();
   moving.isOver = true;
   await Promise.all([purging, ...reading]);
 
@@ -99,12 +109,13 @@ it("slots of entries and of the purge log move while all read, fill and purge: n
   const total = (name: string): number => errors.reduce((sum, counts) => sum + (counts.get(name) ?? 0), 0);
   const redirects = `MOVED ${total("MOVED")}, ASK ${total("ASK")}, TRYAGAIN ${total("TRYAGAIN")}`;
   const reads = figures.map(({ form, reads, misses }) => `${form} ${reads} reads, ${misses} misses`).join("; ");
-  console.info(`${round} purges; ${redirects}; ${reads}`);
+  console.info(`${round} purges, ${refused} not acknowledged; ${redirects}; ${reads}`);
   expect(figures.flatMap(({ failures }) => failures)).toEqual([]);
   expect(total("CROSSSLOT")).toBe(0);
   // It met what it is about.
   expect(total("MOVED")).toBeGreaterThan(0);
   expect(total("ASK")).toBeGreaterThan(0);
+  expect(total("TRYAGAIN")).toBeGreaterThan(0);
   expect(round).toBeGreaterThan(3);
   // Nobody left a shard out for good.
   for (const { store } of processes) {
@@ -131,13 +142,13 @@ async function refill(store: CacheStore, key: string): Promise<boolean> {
 }
 
 /** Moves a slot to another master, pausing with one of its keys moved and then with all of them. */
-async function moveAway(slot: number): Promise<void> {
+async function moveAway(slot: number, halfwayMs: number = HALFWAY_MS): Promise<void> {
   const from = await cluster.masterOf(slot);
   const to = (await cluster.masters()).find((master) => master !== from)!;
   const move = await cluster.beginMove(slot, from, to);
   await pause(HALFWAY_MS / 2);
   await move.migrate(1);
-  await pause(HALFWAY_MS);
+  await pause(halfwayMs);
   while ((await move.migrate(10)) > 0);
   await pause(HALFWAY_MS / 2);
   await move.finish();
