@@ -17,12 +17,12 @@ const PURGE_FLAGS: readonly Flag[] = [
     help: "Responses with this tag: of Cache-Tag, Surrogate-Key, Cache-Groups.",
   },
   { name: "url", value: "<url>", repeats: true, help: "Responses of this URL, or path and query on any host." },
-  { name: "under", value: "<path>", help: "Responses of this path and all below it." },
+  { name: "under", value: "<path>", repeats: true, help: "Responses of this path and all below it." },
   { name: "all", help: "Everything with this prefix." },
   { name: "soft", help: "Keep it as stale, to be served while it is renewed or when the upstream fails." },
 ];
 
-const PURGE_HELP: string = `Usage: reprise purge --redis <url> (--tag <tag>… | --url <url>… | --under <path> | --all) [flags]
+const PURGE_HELP: string = `Usage: reprise purge --redis <url> (--tag <tag>… | --url <url>… | --under <path>… | --all) [flags]
 
 Purges stored responses in every process that shares the Redis. For example:
 
@@ -45,28 +45,27 @@ export async function purgeCommand(args: readonly string[], terminal: Terminal):
     throw usageError(`expected flags only, got ${line.positionals[0]}. See reprise purge --help`);
   const url = line.given.get("redis")?.text ?? process.env["REDIS_URL"];
   if (url === undefined) throw usageError("where is the Redis? Give --redis redis://host:port or set REDIS_URL");
-  const what = selectionOf(line);
-  await purge(url, line.given.get("prefix")?.text, what, line.given.has("soft"));
+  await purge(url, line.given.get("prefix")?.text, selectionsOf(line), line.given.has("soft"));
   terminal.out("purged\n");
   return 0;
 }
 
-function selectionOf({ given, repeated }: ParsedLine): "all" | PurgeSelection {
+function selectionsOf({ given, repeated }: ParsedLine): readonly ("all" | PurgeSelection)[] {
   const texts = (name: string): readonly string[] => (repeated.get(name) ?? []).map(({ text }) => text);
   const tags = texts("tag");
   const urls = texts("url");
-  const prefix = given.get("under")?.text;
-  const hasSome = tags.length > 0 || urls.length > 0 || prefix !== undefined;
-  if (given.has("all") === hasSome) {
+  const named = tags.length + urls.length > 0 ? [{ tags, urls }] : [];
+  const selections = [...named, ...texts("under").map((prefix) => ({ prefix }))];
+  if (given.has("all") === selections.length > 0) {
     throw usageError("what shall be purged? Give --tag, --url or --under, or --all alone");
   }
-  return given.has("all") ? "all" : { tags, urls, ...(prefix === undefined ? {} : { prefix }) };
+  return given.has("all") ? ["all"] : selections;
 }
 
 async function purge(
   url: string,
   prefix: string | undefined,
-  what: "all" | PurgeSelection,
+  selections: readonly ("all" | PurgeSelection)[],
   soft: boolean,
 ): Promise<void> {
   let trouble: string | undefined;
@@ -78,7 +77,7 @@ async function purge(
     });
     try {
       await connected(() => store.isAvailable?.() !== false || trouble !== undefined);
-      if (trouble === undefined) await cache.purge(what, { soft });
+      if (trouble === undefined) for (const what of selections) await cache.purge(what, { soft });
     } finally {
       await cache.close();
     }

@@ -28,6 +28,7 @@ it("purges by tag, by URL, by path and all, in a proxy that runs", async () => {
     { flags: ["--tag", "user:7", "--tag", "other"], left: [false, true, false] },
     { flags: ["--url", "/users/8", "--url", `${url}/posts/7`], left: [true, false, false] },
     { flags: ["--under", "/users"], left: [false, false, true] },
+    { flags: ["--under", "/users", "--under", "/posts"], left: [false, false, false] },
     { flags: ["--all"], left: [false, false, false] },
   ]) {
     await filled();
