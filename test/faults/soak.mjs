@@ -25,8 +25,8 @@ const OPTIONS = {
 };
 
 const FAULT_EVERY_MS = 10_000;
-/** What a process with a memory tier may be behind, also while Redis does not answer it. */
-const MAX_UNVERIFIED_MS = 1000;
+/** Of each process with a memory tier what it may be behind, also while Redis does not answer it; undefined without one. */
+const MAX_UNVERIFIED_MS = [undefined, undefined, 250, 1000];
 
 process.exitCode = await main().catch((error) => {
   console.error(`soak: ${error.stack}`);
@@ -57,18 +57,18 @@ async function soak(world, minutes, client) {
   origin.setDelay(() => 5 + Math.random() * 45);
   const prefix = world.prefix();
   const start = async (at) => {
-    const isLayered = at >= 2;
+    const maxUnverifiedMs = MAX_UNVERIFIED_MS[at];
     const application = await world.application({
       url: proxy.url,
       prefix,
       originPort: origin.port,
       client: client ?? ["node-redis", "ioredis"][at % 2],
-      ...(isLayered ? { tiered: { maxUnverifiedMs: MAX_UNVERIFIED_MS } } : {}),
+      ...(maxUnverifiedMs === undefined ? {} : { tiered: { maxUnverifiedMs } }),
     });
-    return Object.assign(application, { at, allowanceMs: isLayered ? MAX_UNVERIFIED_MS : 0 });
+    return Object.assign(application, { at, allowanceMs: maxUnverifiedMs ?? 0 });
   };
   const applications = [];
-  for (let at = 0; at < 4; at += 1) applications.push(await start(at));
+  for (let at = 0; at < MAX_UNVERIFIED_MS.length; at += 1) applications.push(await start(at));
   await world.warm(...applications);
 
   const history = new History();
