@@ -23,7 +23,10 @@ function sentence(where: string, expected: string, got: unknown, cure: string): 
 
 /** A value as an error message shows it: short, on one line, and without the contents of objects. */
 export function describeValue(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}…` : value);
+  if (typeof value === "string") {
+    const shown = withoutUserInfo(value);
+    return JSON.stringify(shown.length > 80 ? `${shown.slice(0, 77)}…` : shown);
+  }
   if (typeof value === "function") return value.name === "" ? "a function" : `the function ${value.name}`;
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value !== "object" || value === null) return typeof value === "bigint" ? `${value}n` : String(value);
@@ -31,6 +34,11 @@ export function describeValue(value: unknown): string {
   return typeof constructor === "function" && constructor !== Object && constructor.name !== ""
     ? `an instance of ${constructor.name}`
     : "an object";
+}
+
+/** A text without what may be a password in it: the user of a URL, and what a server says it was sent. */
+export function withoutUserInfo(text: string): string {
+  return text.replace(/\b([a-z][a-z0-9+.-]*:\/\/)\S*@/gi, "$1***@").replace(/,? with args beginning with:[\s\S]*/i, "");
 }
 
 /** A store was made with something that cannot work. */
@@ -79,7 +87,7 @@ export function storeOverloaded(operation: string, bound: string): CodedError {
 
 /** A store answered an operation with an error. `reason` must be free of secrets. */
 export function storeOperationFailed(operation: string, reason: string): CodedError {
-  return coded(new Error(`${operation}: ${reason}`), "ERR_STORE_OPERATION");
+  return coded(new Error(`${operation}: ${withoutUserInfo(reason)}`), "ERR_STORE_OPERATION");
 }
 
 /** What is under a key is nothing that this process can use. `entry`: its hash, which tells nothing of the request. */
@@ -93,7 +101,7 @@ export function storeEntryUnreadable(entry: string): CodedError {
 /** A purge may not hold in other processes, because the store did not say that it has it. */
 export function purgeNotAcknowledged(prefix: string, targets: number, reason: string): CodedError {
   const message =
-    `purge of ${targets} ${targets === 1 ? "target" : "targets"} under ${JSON.stringify(prefix)}: Redis did not acknowledge it, ${reason}.\n` +
+    `purge of ${targets} ${targets === 1 ? "target" : "targets"} under ${JSON.stringify(prefix)}: Redis did not acknowledge it, ${withoutUserInfo(reason)}.\n` +
     "It holds in this process and is tried again when Redis is next read; until then other processes may serve what it names. " +
     "Purge again later if this process may end before that.";
   return coded(new Error(message), "ERR_PURGE_NOT_ACKNOWLEDGED");

@@ -1,6 +1,6 @@
 /** What `redisStore()` was given, checked. */
 
-import { invalidIntegrityKey, invalidOption, invalidStore } from "../errors.ts";
+import { invalidIntegrityKey, invalidOption, invalidStore, withoutUserInfo } from "../errors.ts";
 import { clientForUrl, KNOWN_CLIENTS, redisClient, urlAddress } from "./_redis-client.ts";
 import type { ClientSource } from "./_redis-connection.ts";
 
@@ -40,11 +40,6 @@ export function clientSource(options: RedisClientOptions): {
     case "connect":
       return { source: connectSource(options.connect), redact: withoutUserInfo };
   }
-}
-
-/** Errors of a caller's own `connect()` may name its URL. */
-function withoutUserInfo(text: string): string {
-  return text.replace(/\b([a-z][a-z0-9+.-]*:\/\/)\S*@/gi, "$1***@");
 }
 
 function urlSource(url: unknown): { readonly source: ClientSource; readonly redact: (text: string) => string } {

@@ -64,7 +64,12 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     isConnected: () => connection.client !== undefined,
     isCluster: () => connection.client?.getFromMaster !== undefined,
     // Never written. On the slot of the key, and with its prefix because Redis users are often limited to one.
-    probe: (key) => connection.client?.get(`${key}:probe`),
+    probe: (key) => {
+      const name = `${key}:probe`;
+      const { client } = connection;
+      // What has to answer is a master, also where the client reads from replicas.
+      return client?.getFromMaster?.(name) ?? client?.getPair(name, name);
+    },
     onFailure: (operation, error) => report({ type: "operation-failed", store: "redis", operation, error }),
     onResumed: () => {
       purges.reconnected();

@@ -112,7 +112,7 @@ describe("purge by tag", () => {
       const { rates, gates } = gatedRates(context);
       const before = rates();
       await settled();
-      await context.purges.purge("test", [{ kind: "name", text: "#rates" }], { soft: false });
+      await context.purges.purge("test", [{ kind: "name", text: "#rates" }], { soft });
       const after = rates();
       gates[0]!.open("old");
       expect(await before).toBe("old");

@@ -166,6 +166,16 @@ describe("the connection of the Redis store", () => {
     expect(typesOf(events)).toContain("connected");
   });
 
+  it("tells nothing of a password that the server repeats", async () => {
+    const redis = await server({ password: "sesame", config: ["--rename-command", "HELLO", ""] });
+    const url = `redis://default:sesame@127.0.0.1:${redis.port}`;
+    const store = ownStore(redisStore({ connect: () => createClient({ url, disableOfflineQueue: true }) }));
+    const events = opened(store);
+    await until(() => events.length >= 2);
+    expect(events[1]).toMatchObject({ error: { message: expect.stringContaining("unknown command 'HELLO'") } });
+    expect(JSON.stringify(events) + String((events[1] as { error: Error }).error.stack)).not.toContain("sesame");
+  });
+
   it("tells nothing of a password that holds a raw @", async () => {
     const connect = (): never => {
       throw new Error("cannot connect to redis://app:top@secret@127.0.0.1:6379");

@@ -271,6 +271,8 @@ describe("clients", () => {
   it("made by the user stay open and work as before when the store closes", async () => {
     for (const client of [createClient({ url }), new Redis(url)]) {
       if (!(client instanceof Redis)) await client.connect();
+      // While it connects, ioredis itself listens.
+      else await until(() => client.status === "ready");
       for (let round = 0; round < 20; round += 1) {
         const store = redisStore({ client });
         opened(store);
@@ -353,6 +355,8 @@ describe("mistakes are refused at once", () => {
       says: `${where("client")}: expected a client of node-redis 5 or later, ioredis, iovalkey or valkey-glide, got undefined`,
     },
     { options: { client: "redis://127.0.0.1" }, says: `${where("client")}: expected a client` },
+    { options: { client: "redis://u:s@cret@h" }, says: 'got "redis://***@h"' },
+    { options: { connect: "redis://u:s@cret@h" }, says: 'got "redis://***@h"' },
     { options: { client: new Map() }, says: "got an instance of Map" },
     { options: { connect: {} }, says: `${where("connect")}: expected a function` },
   ])("$options", ({ options, says }) => {
