@@ -34,6 +34,9 @@ export interface NodeRedis extends Emitter {
   destroy(): unknown;
 }
 
+/** Longest wait for a connection under way before a client is ended. */
+const CONNECT_GRACE_MS = 1000;
+
 /** RESP type of a bulk string, the key of node-redis' type mapping. */
 const BULK_STRING = 36;
 
@@ -58,6 +61,7 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
     );
   };
   const isReady = readiness(client);
+  let connecting: Promise<unknown> | undefined;
   const observers = new Set<ConnectionObserver>();
   return {
     address: addressOf(client),
@@ -87,17 +91,23 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
       if (client.isOpen) return;
       // connect() of node-redis never settles when the password is wrong; trouble arrives as events. That of a cluster or
       // a pool gives up, and then it is closed.
-      client.connect().catch((error: unknown) => {
-        if (client.isOpen) return;
-        for (const observer of observers) {
-          observer.onTrouble(error);
-          observer.onEnd();
-        }
-      });
+      connecting = client
+        .connect()
+        .catch((error: unknown) => {
+          if (client.isOpen) return;
+          for (const observer of observers) {
+            observer.onTrouble(error);
+            observer.onEnd();
+          }
+        })
+        .finally(() => {
+          connecting = undefined;
+        });
     },
     close: async (graceMs) => {
-      // Destroyed while its socket is connecting, or a cluster while it asks for its nodes, node-redis goes on to connect:
-      // then once more.
+      // Destroyed while its socket is connecting, or a cluster while it asks for its nodes, node-redis goes on to connect,
+      // and only the plain client of version 6 can be destroyed once more then.
+      if (connecting !== undefined) await withinOrGiveUp(Promise.race([connecting, failure(client)]), CONNECT_GRACE_MS);
       for (const event of ["connect", "node-connect"]) client.on(event, () => ignoringErrors(() => client.destroy()));
       if (!client.isOpen) return;
       if (isPool(client)) neverCleanUp(client);
@@ -106,6 +116,12 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
       ignoringErrors(() => client.destroy());
     },
   };
+}
+
+function failure(client: NodeRedis): Promise<void> {
+  return new Promise((resolve) => {
+    client.on("error", () => resolve());
+  });
 }
 
 async function settled(promise: Promise<unknown>): Promise<void> {

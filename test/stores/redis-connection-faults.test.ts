@@ -4,7 +4,8 @@ import { connect as tcpConnect, createServer, type Server, type Socket } from "n
 import { setTimeout as pause } from "node:timers/promises";
 
 import { Redis } from "ioredis";
-import { createClient } from "redis";
+import { createClient, createClientPool } from "redis";
+import { createClient as createClient5 } from "redis5";
 import { describe, expect, it } from "vitest";
 
 import { redisStore } from "../../src/stores/redis.ts";
@@ -140,6 +141,8 @@ describe("the connection of the Redis store", () => {
       (await admin.sendCommand<string>(["CLIENT", "LIST"])).trim().split("\n").length;
     for (const make of [
       () => redisStore({ url: redis.url }),
+      () => redisStore({ connect: () => createClient5({ url: redis.url }) }),
+      () => redisStore({ connect: () => createClientPool({ url: redis.url }) }),
       () => redisStore({ connect: () => new Redis(redis.url) }),
     ]) {
       for (let ticks = 0; ticks < 30; ticks += 1) {
