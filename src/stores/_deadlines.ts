@@ -1,8 +1,17 @@
-/** Many deadlines of one length on one timer: they fall due in the order they were set. */
+/** How often the timer looks before a deadline is due: a busy time is noticed to within this part of the length. */
+const LOOKS = 4;
+/** A timer of an idle process may be so late. */
+const IDLE_LATE_MS = 5;
+
+/**
+ * Many deadlines of one length on one timer: they fall due in the order they were set.
+ *
+ * Time in which this process was too busy to read an answer does not count: it says nothing about whoever is to answer.
+ */
 export class Deadlines {
   readonly lengthMs: number;
   #queue: Deadline[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isAwake = false;
 
   constructor(lengthMs: number) {
     this.lengthMs = lengthMs;
@@ -10,23 +19,34 @@ export class Deadlines {
 
   /** Calls `onMissed` once after `lengthMs`, unless the deadline is met before. */
   start(onMissed: () => void): Deadline {
-    const deadline = new Deadline(performance.now() + this.lengthMs, onMissed);
+    const nowMs = performance.now();
+    const deadline = new Deadline(nowMs + this.lengthMs, onMissed);
     this.#queue.push(deadline);
-    if (this.#timer === undefined) this.#wake(this.lengthMs);
+    if (!this.#isAwake) this.#lookAfter(nowMs, this.lengthMs);
     return deadline;
   }
 
-  #wake(inMs: number): void {
-    this.#timer = setTimeout(() => {
-      // Replies that arrived while the event loop was busy are read before setImmediate runs: they are in time.
-      setImmediate(() => this.#expire());
-    }, inMs);
-    this.#timer.unref?.();
+  #lookAfter(nowMs: number, dueInMs: number): void {
+    this.#isAwake = true;
+    const lookAtMs = nowMs + Math.max(1, Math.min(this.lengthMs / LOOKS, dueInMs));
+    const timer = setTimeout(
+      () => {
+        const firedAtMs = performance.now();
+        if (firedAtMs - lookAtMs > IDLE_LATE_MS) this.#postpone(lookAtMs, firedAtMs);
+        // Replies that arrived while the event loop was busy are read before setImmediate runs: they are in time.
+        setImmediate(() => this.#expire(firedAtMs));
+      },
+      Math.ceil(lookAtMs - performance.now()),
+    );
+    timer.unref?.();
   }
 
-  #expire(): void {
-    this.#timer = undefined;
-    const nowMs = performance.now();
+  /** The process was busy from `fromMs` to `untilMs`; each deadline gets what it lost of it. */
+  #postpone(fromMs: number, untilMs: number): void {
+    for (const deadline of this.#queue) deadline.atMs += untilMs - Math.max(fromMs, deadline.atMs - this.lengthMs);
+  }
+
+  #expire(nowMs: number): void {
     let due = 0;
     for (const deadline of this.#queue) {
       if (deadline.isOpen && deadline.atMs > nowMs) break;
@@ -34,13 +54,15 @@ export class Deadlines {
     }
     const missed = this.#queue.splice(0, due);
     const next = this.#queue[0];
-    if (next !== undefined) this.#wake(Math.max(1, Math.ceil(next.atMs - nowMs)));
+    if (next === undefined) this.#isAwake = false;
+    else this.#lookAfter(nowMs, next.atMs - nowMs);
     for (const deadline of missed) deadline.miss();
   }
 }
 
 export class Deadline {
-  readonly atMs: number;
+  /** On the clock of `performance.now()`. */
+  atMs: number;
   #onMissed: (() => void) | undefined;
 
   constructor(atMs: number, onMissed: () => void) {

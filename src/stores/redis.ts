@@ -22,6 +22,7 @@ export type { RedisStore } from "./_redis-store.ts";
 interface RedisStoreLimits {
   /**
    * Longest a request waits for Redis, in milliseconds. After it the request is a miss. Default 100; 1 to 60,000.
+   * Time in which this process was too busy to read an answer is not counted.
    *
    * Writes, which no request waits for, and purges, for which only writing requests wait, have ten times as long.
    */

@@ -1,17 +1,17 @@
-/** Of all processes that want the same response, one asks the origin. Real processes, a real Redis. */
+/** Of all processes that want the same response, one asks the origin. Real processes, a real Redis, options at their defaults. */
 
 import { setTimeout as pause } from "node:timers/promises";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { createCache } from "../../src/index.ts";
+import { redisStore } from "../../src/stores/redis.ts";
 import { command } from "../redis/command.ts";
 import { type RedisServer, startRedis } from "../redis/server.ts";
 import { ownPrefix, until } from "../redis/store.ts";
 import { type Answer, bodiesOf, builtPackage, leasesOf, makeFleet, slowestMs, type Worker } from "./fleet.ts";
 
 const PROCESSES = 8;
-/** On a busy machine an answer of Redis may take long to be read; a lease is then not had, which is another test. */
-const PATIENT = { deadlineMs: 10_000, leaseMs: 5000 };
 const folder = builtPackage();
 
 describe("eight processes over one Redis", () => {
@@ -22,7 +22,7 @@ describe("eight processes over one Redis", () => {
   let workers: readonly Worker[];
   beforeAll(async () => {
     redis = await startRedis();
-    workers = await fleet.start(PROCESSES, { redisUrl: redis.url, prefix, storeOptions: PATIENT });
+    workers = await fleet.start(PROCESSES, { redisUrl: redis.url, prefix });
   }, 60_000);
   afterAll(() => redis.stop());
 
@@ -47,6 +47,18 @@ describe("eight processes over one Redis", () => {
     30_000,
   );
 
+  it("T51: right after a purge, of which no process has read yet, it is one call as well", async () => {
+    const path = "/hour/purged";
+    const cache = createCache({ store: redisStore({ url: redis.url }), prefix });
+    origin.answers(path, ({ number }) => ({ body: `answer ${number}` }), 300);
+    for (let round = 1; round <= 5; round += 1) {
+      expect(bodiesOf(await everybodyAsks(path, 1000))).toEqual([`answer ${round}`]);
+      await cache.purge("all");
+    }
+    expect(origin.calls(path)).toHaveLength(5);
+    await cache.close();
+  }, 30_000);
+
   it("T51: an origin that answers at once is called once, however the processes interleave", async () => {
     const calls: number[] = [];
     for (let round = 0; round < 40; round += 1) {
@@ -63,7 +75,7 @@ describe("eight processes over one Redis", () => {
     const others = await short.start(3, {
       redisUrl: redis.url,
       prefix: ownPrefix(),
-      storeOptions: { ...PATIENT, leaseMs: 600 },
+      storeOptions: { leaseMs: 600 },
     });
     short.origin.answers("/hour/slow", () => ({}), 2500);
     const answers = await everybodyAsks("/hour/slow", 100, others);
@@ -83,7 +95,7 @@ describe("eight processes over one Redis", () => {
     expect(origin.mostAtOnce(path)).toBe(79);
 
     // The marker is known to a process that has not asked yet.
-    const [newcomer] = await fleet.start(1, { redisUrl: redis.url, prefix, storeOptions: PATIENT });
+    const [newcomer] = await fleet.start(1, { redisUrl: redis.url, prefix });
     const before = origin.calls(path).length;
     const [own, theirs] = await Promise.all([newcomer!.ask(path, 10), everybodyAsks(path, 10)]);
     expect(bodiesOf([...own, ...theirs])).toHaveLength(90);
@@ -194,7 +206,7 @@ describe("four servers over one Redis", () => {
     const redis = await startRedis();
     const fleet = makeFleet(folder);
     try {
-      const settings = { redisUrl: redis.url, prefix: ownPrefix(), storeOptions: PATIENT, listens: true };
+      const settings = { redisUrl: redis.url, prefix: ownPrefix(), listens: true };
       const servers = await fleet.start(4, settings);
       fleet.origin.answers("/hour/page", () => ({ body: "the same for all" }), 500);
       const clients = servers.flatMap(({ port }) =>
