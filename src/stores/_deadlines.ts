@@ -4,12 +4,13 @@ const LOOKS = 4;
 const IDLE_LATE_MS = 5;
 
 /**
- * Many deadlines of one length on one timer: they fall due in the order they were set.
+ * Many deadlines of one length on one timer.
  *
  * Time in which this process was too busy to read an answer does not count: it says nothing about whoever is to answer.
  */
 export class Deadlines {
   readonly lengthMs: number;
+  /** In the order they fall due. */
   #queue: Deadline[] = [];
   #isAwake = false;
 
@@ -17,13 +18,22 @@ export class Deadlines {
     this.lengthMs = lengthMs;
   }
 
-  /** Calls `onMissed` once after `lengthMs`, unless the deadline is met before. */
-  start(onMissed: () => void): Deadline {
-    const nowMs = performance.now();
-    const deadline = new Deadline(nowMs + this.lengthMs, onMissed);
-    this.#queue.push(deadline);
-    if (!this.#isAwake) this.#lookAfter(nowMs, this.lengthMs);
+  /** Calls `onMissed` once, `lengthMs` after `sinceMs`, unless the deadline is met before. */
+  start(onMissed: () => void, sinceMs: number = performance.now()): Deadline {
+    const deadline = new Deadline(sinceMs + this.lengthMs, onMissed);
+    this.#insert(deadline);
+    if (!this.#isAwake) {
+      const nowMs = performance.now();
+      this.#lookAfter(nowMs, deadline.atMs - nowMs);
+    }
     return deadline;
+  }
+
+  #insert(deadline: Deadline): void {
+    let place = this.#queue.length;
+    while (place > 0 && (this.#queue[place - 1]?.atMs ?? 0) > deadline.atMs) place -= 1;
+    if (place === this.#queue.length) this.#queue.push(deadline);
+    else this.#queue.splice(place, 0, deadline);
   }
 
   #lookAfter(nowMs: number, dueInMs: number): void {

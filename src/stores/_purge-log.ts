@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 
 import { asError, purgeNotAcknowledged } from "../errors.ts";
 import type { PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../types.ts";
+import { Deadlines } from "./_deadlines.ts";
 import type { Guard } from "./_guard.ts";
 import { PendingPurges } from "./_pending-purges.ts";
 import {
@@ -104,6 +105,7 @@ export class PrefixLog {
   readonly #keys: readonly [end: string, log: string];
   readonly #timeline: Timeline;
   readonly #pending: PendingPurges;
+  readonly #deadlines: Deadlines;
   /** Counts the changes of the proven end. */
   #moves = 0;
   #wasProven = false;
@@ -122,6 +124,7 @@ export class PrefixLog {
     this.#keys = [end, log];
     this.#timeline = parts.timeline?.() ?? new Timeline();
     this.#pending = new PendingPurges(parts.clock);
+    this.#deadlines = new Deadlines(parts.deadlineMs);
   }
 
   get generation(): string {
@@ -221,13 +224,9 @@ export class PrefixLog {
   /** Waits for a proof as long as a look-up that began at `sinceMs` waits for Redis; the reading goes on behind. */
   #inTime(proof: Promise<boolean>, sinceMs: number = performance.now()): Promise<boolean> {
     return new Promise((resolve) => {
-      const leftMs = sinceMs + this.#parts.deadlineMs - performance.now();
-      // Replies that arrived while the event loop was busy are read before setImmediate runs: they are in time.
-      const timer = setTimeout(() => setImmediate(() => resolve(false)), Math.max(0, leftMs));
-      timer.unref?.();
+      const deadline = this.#deadlines.start(() => resolve(false), sinceMs);
       void proof.then((isProven) => {
-        clearTimeout(timer);
-        resolve(isProven);
+        if (deadline.meet()) resolve(isProven);
       });
     });
   }

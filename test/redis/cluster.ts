@@ -4,6 +4,7 @@ import { clusterSlot } from "../../src/stores/_cluster-slot.ts";
 import { command, type Reply } from "./command.ts";
 import { freePort, type RedisServer, startRedis } from "./server.ts";
 import { ownPrefix, until } from "./store.ts";
+import { ADMIN } from "./users.ts";
 
 const MASTERS = 3;
 const NODES = 6;
@@ -192,7 +193,7 @@ class Cluster implements RedisCluster {
       const keys = (await command(from.port, "CLUSTER", "GETKEYSINSLOT", slot, count)) as string[];
       if (keys.length === 0) return 0;
       const target = ["127.0.0.1", to.port, "", 0, MIGRATE_TIMEOUT_MS] as const;
-      await command(from.port, "MIGRATE", ...target, "KEYS", ...keys);
+      await command(from.port, "MIGRATE", ...target, "AUTH2", ADMIN.username, ADMIN.password, "KEYS", ...keys);
       return keys.length;
     };
     const finish = async (): Promise<void> => {

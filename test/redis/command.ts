@@ -2,15 +2,20 @@
 
 import { connect } from "node:net";
 
+import { ADMIN } from "./users.ts";
+
 /** A RESP2 reply. */
 export type Reply = string | number | null | Reply[];
 
 const ANSWERED_WITHIN_MS = 2000;
 
-/** Sends one command to 127.0.0.1; rejects with the server's error, or when there is no answer in time. */
+/**
+ * Sends one command to 127.0.0.1, as ADMIN where there is one; rejects with the server's error, or when there is no answer
+ * in time.
+ */
 export function command(port: number, ...words: readonly (string | number)[]): Promise<Reply> {
   const parts = words.map(String);
-  const request = `*${parts.length}\r\n${parts.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`).join("")}`;
+  const request = encoded(["AUTH", ADMIN.username, ADMIN.password]) + encoded(parts);
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: "127.0.0.1" }, () => socket.write(request));
     const timer = setTimeout(() => {
@@ -27,7 +32,9 @@ export function command(port: number, ...words: readonly (string | number)[]): P
     let received = Buffer.alloc(0);
     socket.on("data", (piece) => {
       received = Buffer.concat([received, piece]);
-      const parsed = parse(received, 0);
+      // A Sentinel, or a server with users of its own, has no ADMIN and says so.
+      const loggedIn = parse(received, 0);
+      const parsed = loggedIn && parse(received, loggedIn.end);
       if (parsed === undefined) return;
       if (parsed.value instanceof Error) return fail(parsed.value);
       end();
@@ -36,6 +43,10 @@ export function command(port: number, ...words: readonly (string | number)[]): P
     socket.once("error", fail);
     socket.once("close", () => fail(new Error(`${parts[0]}: the server on port ${port} closed the connection.`)));
   });
+}
+
+function encoded(words: readonly string[]): string {
+  return `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join("")}`;
 }
 
 /** The lines `name:value` of INFO, of one section or all. */

@@ -18,7 +18,7 @@ export interface FailedStart {
 
 /** Makes a user who may do everything, or gives one a further password. */
 export async function setUser(redis: RedisServer, name: string, password: string): Promise<void> {
-  const admin = await createClient({ url: redis.url }).connect();
+  const admin = await createClient({ url: redis.adminUrl }).connect();
   await admin.sendCommand(["ACL", "SETUSER", name, "on", `>${password}`, "~*", "+@all"]);
   admin.destroy();
 }

@@ -29,7 +29,8 @@ describe("fault proxy", () => {
   it("passes commands and counts what it passed", async () => {
     expect(await command(proxy.port, "PING")).toBe("PONG");
     await until(() => proxy.counters.open === 0);
-    expect(proxy.counters).toEqual({ connections: 1, open: 0, resets: 0, bytesToServer: 14, bytesToClient: 7 });
+    // AUTH is 44 bytes and PING 14; +OK is 5 and +PONG 7.
+    expect(proxy.counters).toEqual({ connections: 1, open: 0, resets: 0, bytesToServer: 58, bytesToClient: 12 });
   });
 
   it("delays replies, and no longer after pass()", async () => {

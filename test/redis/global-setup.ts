@@ -8,6 +8,8 @@ declare module "vitest" {
   interface ProvidedContext {
     /** A real Redis every test file may use. Tests keep to prefixes of their own and never flush it. */
     redisUrl: string;
+    /** The same for what a test does beside the cache. */
+    redisAdminUrl: string;
   }
 }
 
@@ -17,10 +19,12 @@ export async function setup(project: TestProject): Promise<void> {
   const given = process.env["REDIS_URL"];
   if (given !== undefined && given !== "") {
     project.provide("redisUrl", given);
+    project.provide("redisAdminUrl", given);
     return;
   }
   server = await startRedis();
   project.provide("redisUrl", server.url);
+  project.provide("redisAdminUrl", server.adminUrl);
 }
 
 export async function teardown(): Promise<void> {

@@ -3,6 +3,7 @@
 import { command, info } from "./command.ts";
 import { freePort, type RedisServer, startRedis } from "./server.ts";
 import { until } from "./store.ts";
+import { ADMIN } from "./users.ts";
 
 const REPLICAS = 2;
 const SENTINELS = 3;
@@ -64,6 +65,8 @@ class Group implements SentinelGroup {
       const port = await freePort();
       const sentinel = [
         `sentinel monitor ${this.masterName} 127.0.0.1 ${primary.port} ${QUORUM}`,
+        `sentinel auth-user ${this.masterName} ${ADMIN.username}`,
+        `sentinel auth-pass ${this.masterName} ${ADMIN.password}`,
         `sentinel down-after-milliseconds ${this.masterName} ${downAfterMs}`,
         `sentinel failover-timeout ${this.masterName} ${failoverTimeoutMs}`,
         `sentinel parallel-syncs ${this.masterName} ${REPLICAS}`,

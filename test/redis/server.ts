@@ -8,8 +8,13 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
+import { ADMIN, adminUrl, usersOfTests } from "./users.ts";
+
 export interface RedisServer {
+  /** For the cache, which may do there what its documentation says it must be allowed to. */
   readonly url: string;
+  /** For the test. The same as `url` where `password` or `acl` are the test's own. */
+  readonly adminUrl: string;
   readonly port: number;
   /** Of the process that runs now, or ran last. */
   readonly pid: number;
@@ -31,7 +36,7 @@ export interface RedisServerOptions {
   readonly password?: string;
   /** Port of the primary it replicates. */
   readonly replicaOf?: number;
-  /** Lines of an ACL file: `user app on >secret ~app:* +@all`. */
+  /** Lines of an ACL file: `user app on >secret ~app:* +@all`. Default: those of users.ts. */
   readonly acl?: readonly string[];
   /** More settings, each as on the command line: `["--appendonly", "yes"]`. They win over the ones set here. */
   readonly config?: readonly string[];
@@ -107,8 +112,10 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   await start();
 
   const credentials = options.password === undefined ? "" : `:${encodeURIComponent(options.password)}@`;
+  const url = `redis://${credentials}127.0.0.1:${port}`;
   return {
-    url: `redis://${credentials}127.0.0.1:${port}`,
+    url,
+    adminUrl: hasOwnUsers(options) ? url : adminUrl(port),
     port,
     get pid() {
       return child.pid ?? 0;
@@ -133,12 +140,19 @@ function commandLine(port: number, directory: string, options: RedisServerOption
   words.push("--save", "", "--appendonly", "no");
   if (options.password !== undefined) words.push("--requirepass", options.password);
   if (options.replicaOf !== undefined) words.push("--replicaof", `127.0.0.1 ${options.replicaOf}`);
-  if (options.acl !== undefined) {
+  const acl = hasOwnUsers(options) ? options.acl : usersOfTests(options.config?.includes("--cluster-enabled") === true);
+  if (acl !== undefined) {
     const file = join(directory, "users.acl");
-    writeFileSync(file, `${options.acl.join("\n")}\n`);
+    writeFileSync(file, `${acl.join("\n")}\n`);
     words.push("--aclfile", file);
   }
+  // For a replica, which it may also become later.
+  if (!hasOwnUsers(options)) words.push("--masteruser", ADMIN.username, "--masterauth", ADMIN.password);
   return [...words, ...(options.config ?? [])];
+}
+
+function hasOwnUsers({ password, acl }: RedisServerOptions): boolean {
+  return password !== undefined || acl !== undefined;
 }
 
 /**

@@ -1,8 +1,5 @@
 /** The Redis user of the documentation can do all that the cache does, and nothing it lists is unneeded. */
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-
 import { createClient } from "redis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -15,11 +12,10 @@ import { DOCUMENTED_CLUSTERS } from "../redis/documented-clients.ts";
 import { eachTest } from "../redis/each-test.ts";
 import { freePort, type RedisServer, startRedis } from "../redis/server.ts";
 import { until } from "../redis/store.ts";
+import { DOCUMENTED, DOCUMENTED_PASSWORD, documentedRules } from "../redis/users.ts";
 import { startWorld, type World } from "./world.ts";
 
-const PAGE = readFileSync(join(import.meta.dirname, "../../docs/redis-acl.md"), "utf8");
-const [DOCUMENTED = "", FOR_CLUSTER = ""] = [...PAGE.matchAll(/^user shop .*$/gm)].map(([line]) => line);
-const PASSWORD = "a-long-random-password";
+const { forOne, forCluster } = DOCUMENTED;
 
 const { cleanups, server, ownClient } = eachTest();
 
@@ -31,8 +27,8 @@ function serverWith(aclLine: string): Promise<RedisServer> {
   return server({ acl: aclWith(aclLine) });
 }
 
-async function adminOf({ url }: RedisServer) {
-  const admin = createClient({ url });
+async function adminOf({ adminUrl }: RedisServer) {
+  const admin = createClient({ url: adminUrl });
   admin.on("error", () => {});
   await admin.connect();
   cleanups.push(() => admin.destroy());
@@ -56,7 +52,7 @@ const NOT_OURS =
   /^(hello|auth|ping|quit|client\|.*|command.*|select|readonly|asking|cluster\|.*|config\|.*|acl\|.*|info)$/;
 
 function listed(aclLine: string): readonly string[] {
-  return [...aclLine.matchAll(/ \+(\w+)(?= |$)/g)].map(([, name = ""]) => name).filter((name) => name !== "info");
+  return [...aclLine.matchAll(/ \+(\w+)(?= |$)/g)].map(([, name = ""]) => name).filter((name) => !NOT_OURS.test(name));
 }
 
 /** Stores, hits, purges hard and soft, removes, and fills longer than a lease lasts. */
@@ -85,21 +81,22 @@ function failures(worlds: readonly World[]): readonly unknown[] {
 
 describe("the documented user", () => {
   it("is documented for one server and for a Cluster, with the same commands", () => {
-    expect(DOCUMENTED).toContain(`>${PASSWORD} `);
-    expect(listed(FOR_CLUSTER)).toEqual(listed(DOCUMENTED));
-    expect(listed(DOCUMENTED).length).toBeGreaterThan(10);
+    expect(forOne).toContain(`>${DOCUMENTED_PASSWORD} `);
+    expect(listed(forCluster)).toEqual(listed(forOne));
+    expect(listed(forOne).length).toBeGreaterThan(10);
   });
 
   it.each(SINGLE_NODE_FORMS)("can do everything over $form, and needs each command", async ({ make }) => {
-    const redis = await serverWith(DOCUMENTED);
+    const redis = await serverWith(forOne);
     const admin = await adminOf(redis);
     await admin.configResetStat();
-    const connect = (): Promise<object> => ownClient(make(`redis://shop:${PASSWORD}@127.0.0.1:${redis.port}`));
+    const connect = (): Promise<object> =>
+      ownClient(make(`redis://shop:${DOCUMENTED_PASSWORD}@127.0.0.1:${redis.port}`));
     const worlds = await everyFeature(connect);
     const { called, refused } = await activity(admin);
     expect(refused.filter((object) => !NOT_OURS.test(object))).toEqual([]);
     expect(failures(worlds)).toEqual([]);
-    expect(called.filter((name) => !NOT_OURS.test(name)).toSorted()).toEqual(listed(DOCUMENTED).toSorted());
+    expect(called.filter((name) => !NOT_OURS.test(name)).toSorted()).toEqual(listed(forOne).toSorted());
     for (const key of await admin.keys("*")) expect(key).toMatch(/^shop:1:/);
   });
 
@@ -110,11 +107,6 @@ describe("the documented user", () => {
     const admin = await adminOf(redis);
     await admin.sendCommand(["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     await until(async () => (await admin.sendCommand<string>(["CLUSTER", "INFO"])).includes("cluster_state:ok"));
-    await admin.sendCommand(["ACL", "SETUSER", "admin", "on", ">x", "~*", "&*", "+@all"]);
-    await admin.auth({ username: "admin", password: "x" });
-    // The documented clients log in as nobody in particular.
-    const rules = FOR_CLUSTER.replace(/^user shop on >\S+ /, "").split(" ");
-    await admin.sendCommand(["ACL", "SETUSER", "default", "reset", "on", "nopass", ...rules]);
     const worlds = await everyFeature(connect([{ host: "127.0.0.1", port: redis.port }]));
     const { refused } = await activity(admin);
     expect(refused.filter((object) => !NOT_OURS.test(object))).toEqual([]);
@@ -122,9 +114,9 @@ describe("the documented user", () => {
   });
 
   it("T61 reaches nothing of a neighbour in the same Redis", async () => {
-    const redis = await serverWith(DOCUMENTED);
+    const redis = await serverWith(forOne);
     const admin = await adminOf(redis);
-    const client = createClient({ url: `redis://shop:${PASSWORD}@127.0.0.1:${redis.port}` });
+    const client = createClient({ url: `redis://shop:${DOCUMENTED_PASSWORD}@127.0.0.1:${redis.port}` });
     client.on("error", () => {});
     await client.connect();
     cleanups.push(() => client.destroy());
@@ -145,7 +137,7 @@ describe.each(SINGLE_NODE_FORMS.filter(({ form }) => /^(node-redis 6 createClien
   ({ make }) => {
     let redis: RedisServer;
     beforeAll(async () => {
-      redis = await startRedis({ acl: aclWith(DOCUMENTED.replace("~shop:", "~contract-*:")) });
+      redis = await startRedis({ acl: aclWith(forOne.replace("~shop:", "~contract-*:")) });
     });
     afterAll(() => redis?.stop());
 
@@ -153,7 +145,7 @@ describe.each(SINGLE_NODE_FORMS.filter(({ form }) => /^(node-redis 6 createClien
       describe,
       it,
       createStore: () =>
-        redisStore({ connect: () => ownClient(make(`redis://shop:${PASSWORD}@127.0.0.1:${redis.port}`)) }),
+        redisStore({ connect: () => ownClient(make(`redis://shop:${DOCUMENTED_PASSWORD}@127.0.0.1:${redis.port}`)) }),
     });
 
     it("was refused nothing by it", async () => {
@@ -168,15 +160,15 @@ describe.each(SINGLE_NODE_FORMS)("a user who lacks permissions ($form)", ({ make
   it.each([
     { lacks: "EVAL and EVALSHA", without: ["eval", "evalsha"] },
     { lacks: "streams", without: ["xadd", "xrange"] },
-    { lacks: "everything", without: listed(DOCUMENTED) },
+    { lacks: "everything", without: listed(forOne) },
   ])(
     "$lacks: said within 5 s, requests are served, a purge rejects, and it works once granted",
     async ({ without }) => {
       const redis = await serverWith(
-        without.reduce((line, name) => line.replace(` +${name} `, " "), `${DOCUMENTED} `).trim(),
+        without.reduce((line, name) => line.replace(` +${name} `, " "), `${forOne} `).trim(),
       );
       const admin = await adminOf(redis);
-      const client = await ownClient(make(`redis://shop:${PASSWORD}@127.0.0.1:${redis.port}`));
+      const client = await ownClient(make(`redis://shop:${DOCUMENTED_PASSWORD}@127.0.0.1:${redis.port}`));
       const world = await startWorld({ store: redisStore({ client }), prefix: "shop" });
       const said = (): unknown =>
         world.events.find(
@@ -190,8 +182,7 @@ describe.each(SINGLE_NODE_FORMS)("a user who lacks permissions ($form)", ({ make
       }, 5000);
       await expect(world.cache.purge("all")).rejects.toMatchObject({ code: "ERR_PURGE_NOT_ACKNOWLEDGED" });
       expect(await world.get("/page")).toMatchObject({ status: 200, body: `handler ${world.calls}` });
-      const rules = DOCUMENTED.replace(/^user shop on >\S+ /, "").split(" ");
-      await admin.sendCommand(["ACL", "SETUSER", "shop", ...rules]);
+      await admin.sendCommand(["ACL", "SETUSER", "shop", ...documentedRules(forOne)]);
       await world.untilHit("/page");
     },
   );

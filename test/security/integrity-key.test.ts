@@ -13,7 +13,7 @@ const url = inject("redisUrl");
 const integrityKey = randomBytes(32);
 let redis: Intruder;
 beforeAll(async () => {
-  redis = await intruder(url);
+  redis = await intruder(inject("redisAdminUrl"));
 });
 afterAll(() => redis.end());
 

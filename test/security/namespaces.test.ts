@@ -10,7 +10,7 @@ import { type Intruder, intruder, isHit, startWorld, type World } from "./world.
 const url = inject("redisUrl");
 let redis: Intruder;
 beforeAll(async () => {
-  redis = await intruder(url);
+  redis = await intruder(inject("redisAdminUrl"));
 });
 afterAll(() => redis.end());
 

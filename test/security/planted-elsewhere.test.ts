@@ -14,7 +14,7 @@ const url = inject("redisUrl");
 const MIB = 1024 * 1024;
 let redis: Intruder;
 beforeAll(async () => {
-  redis = await intruder(url);
+  redis = await intruder(inject("redisAdminUrl"));
 });
 afterAll(() => redis.end());
 

@@ -8,7 +8,7 @@ import { type FrameHead, frameOf, frameParts, type Intruder, intruder, reframed,
 const url = inject("redisUrl");
 let redis: Intruder;
 beforeAll(async () => {
-  redis = await intruder(url);
+  redis = await intruder(inject("redisAdminUrl"));
 });
 afterAll(() => redis.end());
 

@@ -9,7 +9,7 @@ import { type Intruder, intruder, reframed, startWorld, type World } from "./wor
 const url = inject("redisUrl");
 let redis: Intruder;
 beforeAll(async () => {
-  redis = await intruder(url);
+  redis = await intruder(inject("redisAdminUrl"));
 });
 afterAll(() => redis.end());
 

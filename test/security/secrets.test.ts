@@ -113,7 +113,7 @@ describe.each(ways)("nothing that is said holds the password ($way)", ({ options
     const redis = await server({ password: PASSWORD });
     const cache = talking(options(urlOf(redis.port)));
     await until(async () => (await cache.get()) === "handler" && cache.isAvailable());
-    const admin = createClient({ url: redis.url }).on("error", () => {});
+    const admin = createClient({ url: redis.adminUrl }).on("error", () => {});
     await admin.connect();
     cleanups.push(() => admin.destroy());
     await admin.configSet("maxmemory", "1");
@@ -167,7 +167,7 @@ describe("nothing that is said holds the password", () => {
 describe("T11 who a user is", () => {
   it("is in no key, no value and no event: neither the id of the audience, nor a token, nor a cookie", async () => {
     const redis = await server({});
-    const admin = await intruder(redis.url);
+    const admin = await intruder(redis.adminUrl);
     cleanups.push(() => admin.end());
     const store = redisStore({ url: redis.url });
     const cache = createCache({ store, prefix: "people" });

@@ -17,7 +17,7 @@ import { type Intruder, intruder, isHit, startWorld } from "./world.ts";
 const url = inject("redisUrl");
 let redis: Intruder;
 beforeAll(async () => {
-  redis = await intruder(url);
+  redis = await intruder(inject("redisAdminUrl"));
 });
 afterAll(() => redis.end());
 

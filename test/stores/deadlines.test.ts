@@ -37,6 +37,22 @@ describe("deadlines", () => {
     expect(order).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
+  it("may count from an earlier time, and are then missed before those set since", async () => {
+    const deadlines = new Deadlines(60);
+    const order: string[] = [];
+    const startMs = performance.now();
+    const usual = missed(deadlines).then(() => order.push("usual"));
+    const earlier = new Promise<void>((resolve) => {
+      deadlines.start(() => {
+        order.push("earlier");
+        expect(performance.now() - startMs).toBeLessThan(60);
+        resolve();
+      }, startMs - 45);
+    });
+    await Promise.all([usual, earlier]);
+    expect(order).toEqual(["earlier", "usual"]);
+  });
+
   it("are either met or missed", async () => {
     const deadlines = new Deadlines(30);
     let count = 0;

@@ -17,7 +17,7 @@ import { freePort } from "../redis/server.ts";
 import { opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
 
 const url = inject("redisUrl");
-const raw = createClient({ url });
+const raw = createClient({ url: inject("redisAdminUrl") });
 const { cleanups, server, ownStore } = eachTest();
 
 beforeAll(() => raw.connect());
@@ -238,7 +238,7 @@ describe("a lease", () => {
 
   it("that a heartbeat found lost is not asked about again", async () => {
     const redis = await server();
-    const admin = createClient({ url: redis.url });
+    const admin = createClient({ url: redis.adminUrl });
     await admin.connect();
     cleanups.push(() => admin.destroy());
     const store = await aProcess({ url: redis.url, leaseMs: 100 });
@@ -346,7 +346,7 @@ describe("leases and trouble", () => {
 
   it("of a user who may only read are none, and reading goes on", async () => {
     const redis = await server();
-    const admin = createClient({ url: redis.url });
+    const admin = createClient({ url: redis.adminUrl });
     await admin.connect();
     await admin.sendCommand(["ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@read", "+@connection"]);
     const writer = await aProcess({ url: redis.url });

@@ -54,11 +54,12 @@ export interface Processes {
 }
 
 /** To be called once in a test file: connects before its tests, and closes stores and connections after them. */
-export function processes(url: string): Processes {
+export function processes(url: string, adminUrl: string): Processes {
   const clients: RedisClientType[] = [];
   const stores: RedisStore[] = [];
   beforeAll(async () => {
-    for (let index = 0; index < 4; index += 1) clients.push(await connected(url));
+    for (let index = 0; index < 3; index += 1) clients.push(await connected(url));
+    clients.push(await connected(adminUrl));
   });
   afterEach(async () => {
     for (const store of stores.splice(0)) await store.close?.();

@@ -23,7 +23,7 @@ const NOT_ACKNOWLEDGED = { code: "ERR_PURGE_NOT_ACKNOWLEDGED" };
 const { cleanups, server, ownStore } = eachTest();
 
 async function adminOf(redis: RedisServer): Promise<RedisClientType> {
-  const client = await connected(redis.url);
+  const client = await connected(redis.adminUrl);
   cleanups.push(() => client.destroy());
   return client;
 }

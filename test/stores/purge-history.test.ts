@@ -33,7 +33,7 @@ let admin: RedisClientType;
 
 beforeAll(async () => {
   server = await startRedis();
-  admin = await connected(server.url);
+  admin = await connected(server.adminUrl);
   for (let index = 0; index < STORES; index += 1) {
     if (index % 2 === 0) {
       const client = await connected(server.url);

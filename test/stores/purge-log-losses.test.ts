@@ -10,7 +10,7 @@ import type { PurgeTarget } from "../../src/types.ts";
 import { ownPrefix, textOf, until } from "../redis/store.ts";
 import { entry, fill, HARD, logKeys, processes, TAG } from "./log-store.ts";
 
-const { admin, client, over, process } = processes(inject("redisUrl"));
+const { admin, client, over, process } = processes(inject("redisUrl"), inject("redisAdminUrl"));
 
 interface Keys {
   readonly log: string;

@@ -7,7 +7,7 @@ import type { PurgeTarget } from "../../src/types.ts";
 import { ownPrefix, textOf, until } from "../redis/store.ts";
 import { entry, fill, HARD, logKeys, processes, SOFT, TAG } from "./log-store.ts";
 
-const { admin, client, over, process } = processes(inject("redisUrl"));
+const { admin, client, over, process } = processes(inject("redisUrl"), inject("redisAdminUrl"));
 
 describe("a purge holds in every process", () => {
   it("against what was stored before it, and not against what is fetched after it", async () => {

@@ -5,12 +5,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { redisStore } from "../../src/stores/redis.ts";
-import { clientContract } from "../redis/client-contract.ts";
+import { clientContract, ownKey } from "../redis/client-contract.ts";
 import { CLUSTER_FORMS } from "../redis/cluster-clients.ts";
 import { type ClusterNode, type RedisCluster, startCluster } from "../redis/cluster.ts";
 import { command, errorCounts } from "../redis/command.ts";
 import { eachTest } from "../redis/each-test.ts";
-import { adapted, opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+import { adapted, opened, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
+import { ADMIN } from "../redis/users.ts";
 
 let cluster: RedisCluster;
 beforeAll(async () => {
@@ -25,17 +26,16 @@ for (const { form, make } of CLUSTER_FORMS) {
     form,
     make: () => make(cluster.addresses),
     flushScripts: () => Promise.all(cluster.nodes.map(({ port }) => command(port, "SCRIPT", "FLUSH"))),
+    portOf: async (key) => (await cluster.masterOf(key)).port,
   });
 }
 
 /** Cuts a replica off the news of its master; it goes on to serve what it has. */
 async function cutOff(replica: ClusterNode): Promise<void> {
   await command(replica.port, "CONFIG", "SET", "masterauth", "wrong");
-  await command(replica.port, "CONFIG", "SET", "masteruser", "nobody");
   await command(replica.port, "CLIENT", "KILL", "TYPE", "master");
   cleanups.push(async () => {
-    await command(replica.port, "CONFIG", "SET", "masterauth", "");
-    await command(replica.port, "CONFIG", "SET", "masteruser", "");
+    await command(replica.port, "CONFIG", "SET", "masterauth", ADMIN.password);
     await cluster.untilHealthy();
   });
 }
@@ -44,7 +44,7 @@ describe.each(CLUSTER_FORMS)("a pair ($form)", ({ make }) => {
   it("T64: spans two slots in two commands, and its second comes from a master also for a client that reads replicas", async () => {
     const client = adapted(await ownClient(make(cluster.addresses, { readsReplicas: true })));
     await until(() => client.isReady());
-    const [first, second] = [`${ownPrefix()}:entry`, `${ownPrefix()}:position`];
+    const [first, second] = [ownKey("entry"), ownKey("position")];
     const textOfSecond = async (): Promise<string> => textFrom((await client.getPair(first, second))[1]);
     await client.set(second, Buffer.from("old"), 60_000);
     const [replica] = await cluster.replicasOf(await cluster.masterOf(second));

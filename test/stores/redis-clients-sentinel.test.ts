@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { redisStore } from "../../src/stores/redis.ts";
-import { clientContract } from "../redis/client-contract.ts";
+import { clientContract, ownKey } from "../redis/client-contract.ts";
 import { SENTINEL_FORMS } from "../redis/cluster-clients.ts";
 import { command, commandCounts } from "../redis/command.ts";
 import { eachTest } from "../redis/each-test.ts";
@@ -25,6 +25,7 @@ for (const { form, make } of SENTINEL_FORMS) {
     form,
     make: () => make(group.addresses, group.masterName),
     flushScripts: async () => command((await group.primary()).port, "SCRIPT", "FLUSH"),
+    portOf: async () => (await group.primary()).port,
   });
 }
 
@@ -36,9 +37,10 @@ it.each(READING_REPLICAS)("a pair comes from the primary although $form reads fr
   const primary = await group.primary();
   const replicas = group.nodes.filter(({ port }) => port !== primary.port);
   for (const { port } of group.nodes) await command(port, "CONFIG", "RESETSTAT");
+  const [first, second] = [ownKey("a"), ownKey("b")];
   for (let round = 0; round < 10; round += 1) {
-    await client.get("a");
-    expect(await client.getPair("a", "b")).toEqual([null, null]);
+    await client.get(first);
+    expect(await client.getPair(first, second)).toEqual([null, null]);
   }
   const byReplicas = await Promise.all(replicas.map(({ port }) => commandCounts(port)));
   expect(byReplicas.reduce((sum, counts) => sum + (counts.get("get") ?? 0), 0)).toBeGreaterThan(0);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { redisClient, redisScript } from "../../src/stores/_redis-client.ts";
 import { redisStore } from "../../src/stores/redis.ts";
-import { clientContract } from "../redis/client-contract.ts";
+import { clientContract, ownKey } from "../redis/client-contract.ts";
 import { SINGLE_NODE_FORMS } from "../redis/clients.ts";
 import { command, commandCounts } from "../redis/command.ts";
 import { type RedisServer, startRedis } from "../redis/server.ts";
@@ -22,6 +22,7 @@ for (const { form, make } of SINGLE_NODE_FORMS) {
     form,
     make: () => make(server.url),
     flushScripts: () => command(server.port, "SCRIPT", "FLUSH"),
+    portOf: () => server.port,
   });
 }
 
@@ -61,9 +62,10 @@ describe.each(SINGLE_NODE_FORMS)("one round trip ($form)", ({ make }) => {
   it("is one MGET for a pair and one EVALSHA for a script", async () => {
     const made = await make(server.url);
     const client = redisClient(made.client)!;
-    await client.get("a");
+    const [first, second] = [ownKey("a"), ownKey("b")];
+    await client.get(first);
     await command(server.port, "CONFIG", "RESETSTAT");
-    await client.getPair("a", "b");
+    await client.getPair(first, second);
     const script = { text: "return 1", sha1: "e0e1f9fabfc9d4800c877a703b823ac0578ff8db" };
     for (let round = 0; round < 3; round += 1) expect(await client.evaluate(script, [], [])).toBe(1);
     const counts = await commandCounts(server.port);

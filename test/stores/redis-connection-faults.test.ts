@@ -135,7 +135,7 @@ describe("the connection of the Redis store", () => {
 
   it("leaves no connection behind when it closes while it connects", async () => {
     const redis = await server();
-    const admin = await createClient({ url: redis.url }).connect();
+    const admin = await createClient({ url: redis.adminUrl }).connect();
     cleanups.push(() => admin.destroy());
     const connections = async (): Promise<number> =>
       (await admin.sendCommand<string>(["CLIENT", "LIST"])).trim().split("\n").length;

@@ -137,7 +137,7 @@ describe.each(ways)("Redis store over $way", ({ make }) => {
 describe("Redis store", () => {
   it("goes on reading while a full Redis refuses every write", async () => {
     const redis = await server();
-    const admin = await createClient({ url: redis.url }).connect();
+    const admin = await createClient({ url: redis.adminUrl }).connect();
     cleanups.push(() => admin.destroy());
     const store = ownStore(redisStore({ url: redis.url }));
     const events = opened(store);
@@ -157,7 +157,7 @@ describe("Redis store", () => {
 
   it("comes back after its permission to read was withdrawn and given back", async () => {
     const redis = await server();
-    const admin = await createClient({ url: redis.url }).connect();
+    const admin = await createClient({ url: redis.adminUrl }).connect();
     cleanups.push(() => admin.destroy());
     await admin.sendCommand(["ACL", "SETUSER", "cache", "on", ">sesame", "~only:*", "+@all"]);
     const store = ownStore(redisStore({ url: `redis://cache:sesame@127.0.0.1:${redis.port}` }));

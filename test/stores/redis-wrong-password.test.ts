@@ -38,7 +38,7 @@ describe.each(CLUSTER_FORMS)("a wrong password for a Cluster ($form)", ({ form, 
     const busPort = String(await freePort());
     const config = ["--cluster-enabled", "yes", "--cluster-port", busPort, "--cluster-announce-ip", "127.0.0.1"];
     const redis = await server({ password: "right", config });
-    const admin = await createClient({ url: redis.url }).connect();
+    const admin = await createClient({ url: redis.adminUrl }).connect();
     await admin.sendCommand(["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     await until(async () => (await admin.sendCommand<string>(["CLUSTER", "INFO"])).includes("cluster_state:ok"));
     admin.destroy();

@@ -13,14 +13,19 @@ import { opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../re
 const url = inject("redisUrl");
 
 let nodeRedis: RedisClientType;
+/** For what the tests do beside the stores. */
+let admin: RedisClientType;
 let ioredis: Redis;
 beforeAll(async () => {
   nodeRedis = createClient({ url });
   await nodeRedis.connect();
+  admin = createClient({ url: inject("redisAdminUrl") });
+  await admin.connect();
   ioredis = new Redis(url);
 });
 afterAll(async () => {
   await nodeRedis.close();
+  await admin.close();
   await ioredis.quit();
 });
 
@@ -48,7 +53,7 @@ for (const { way, make } of ways)
 /** The keys in Redis of the entries of a prefix: all but the two of its purge log. */
 async function entryKeys(prefix: string): Promise<string[]> {
   const log = [`${prefix}:1:{${prefix}}:log`, `${prefix}:1:{${prefix}}:pos`];
-  return (await nodeRedis.keys(`${prefix}*`)).filter((key) => !log.includes(key));
+  return (await admin.keys(`${prefix}*`)).filter((key) => !log.includes(key));
 }
 
 describe("keys in Redis", () => {
@@ -83,7 +88,7 @@ describe("keys in Redis", () => {
     const keys = await entryKeys(prefix);
     expect(keys.length).toBeGreaterThanOrEqual(4);
     for (const key of keys) {
-      const expiresInMs = await nodeRedis.pTTL(key);
+      const expiresInMs = await admin.pTTL(key);
       // -2: it expired in between. -1 would be a key that stays for good.
       expect(expiresInMs).not.toBe(-1);
       expect(expiresInMs).toBeLessThanOrEqual(10 * 365 * 24 * 60 * 60 * 1000);
@@ -94,12 +99,12 @@ describe("keys in Redis", () => {
     const prefix = ownPrefix();
     const store = made(redisStore({ client: nodeRedis }));
     opened(store);
-    await nodeRedis.set(`${prefix}2:1:neighbour`, "theirs", { expiration: { type: "EX", value: 60 } });
+    await admin.set(`${prefix}2:1:neighbour`, "theirs", { expiration: { type: "EX", value: 60 } });
     await store.put(`${prefix}2 GET /`, textEntry("second"), 60_000);
     await store.put(`${prefix} GET /`, textEntry("first"), 60_000);
     await store.delete(`${prefix} GET /`);
     expect(textOf(await store.get(`${prefix}2 GET /`))).toBe("second");
-    expect(await nodeRedis.get(`${prefix}2:1:neighbour`)).toBe("theirs");
+    expect(await admin.get(`${prefix}2:1:neighbour`)).toBe("theirs");
   });
 
   it("work under a user's own key prefix", async () => {
@@ -108,7 +113,7 @@ describe("keys in Redis", () => {
     const store = made(redisStore({ client }));
     opened(store);
     await untilCaching(store, prefix);
-    expect((await nodeRedis.keys(`tenant:${prefix}:1:*`)).length).toBeGreaterThan(0);
+    expect((await admin.keys(`tenant:${prefix}:1:*`)).length).toBeGreaterThan(0);
     await client.quit();
   });
 });
@@ -119,7 +124,7 @@ describe("what is in Redis is an input", () => {
     const store = made(redisStore({ client: nodeRedis, maxEntryBytes: 10_000 }));
     opened(store);
     const keyOf = async (name: string): Promise<string> => {
-      const keys = await nodeRedis.keys(`${prefix}:1:${name}:*`);
+      const keys = await admin.keys(`${prefix}:1:${name}:*`);
       if (keys.length !== 1 || keys[0] === undefined) throw new Error(`${keys.length} keys of ${name}`);
       return keys[0];
     };
@@ -131,26 +136,26 @@ describe("what is in Redis is an input", () => {
     await store.put(`${prefix} mine`, textEntry("mine"), 60_000);
     await store.put(`${prefix} theirs`, textEntry("theirs"), 60_000);
     const [mine, theirs] = [await keyOf("mine"), await keyOf("theirs")];
-    await nodeRedis.rename(mine, `${prefix}:swap`);
-    await nodeRedis.rename(theirs, mine);
-    await nodeRedis.rename(`${prefix}:swap`, theirs);
+    await admin.rename(mine, `${prefix}:swap`);
+    await admin.rename(theirs, mine);
+    await admin.rename(`${prefix}:swap`, theirs);
     expect(await store.get(`${prefix} mine`)).toBeUndefined();
     expect(await store.get(`${prefix} theirs`)).toBeUndefined();
   });
 
   it.each([
-    { what: "an empty value", plant: (key: string) => nodeRedis.set(key, "") },
-    { what: "text", plant: (key: string) => nodeRedis.set(key, "hello") },
+    { what: "an empty value", plant: (key: string) => admin.set(key, "") },
+    { what: "text", plant: (key: string) => admin.set(key, "hello") },
     {
       what: "a value of another type",
-      plant: (key: string) => nodeRedis.del(key).then(() => nodeRedis.rPush(key, "a")),
+      plant: (key: string) => admin.del(key).then(() => admin.rPush(key, "a")),
     },
     {
       what: "a truncated value",
-      plant: async (key: string) => nodeRedis.set(key, String(await nodeRedis.getRange(key, 0, 30))),
+      plant: async (key: string) => admin.set(key, String(await admin.getRange(key, 0, 30))),
     },
-    { what: "a value with a changed byte", plant: (key: string) => nodeRedis.setRange(key, 40, "\u0007") },
-    { what: "a huge value", plant: (key: string) => nodeRedis.setRange(key, 20_000_000, "x") },
+    { what: "a value with a changed byte", plant: (key: string) => admin.setRange(key, 40, "\u0007") },
+    { what: "a huge value", plant: (key: string) => admin.setRange(key, 20_000_000, "x") },
   ])("$what is a miss, and the next store replaces it", async ({ plant }) => {
     const { store, prefix, keyOf } = await planting();
     await store.put(`${prefix} a`, textEntry("first"), 60_000);
@@ -167,9 +172,9 @@ describe("what is in Redis is an input", () => {
     const frame = encodeEntry(`${prefix} a`, textEntry("newer"));
     if (frame === undefined) throw new Error("not encoded");
     frame.writeUInt8(2, 2);
-    await nodeRedis.set(key, frame, { expiration: { type: "EX", value: 60 } });
+    await admin.set(key, frame, { expiration: { type: "EX", value: 60 } });
     expect(await store.get(`${prefix} a`)).toBeUndefined();
-    expect(await nodeRedis.strLen(key)).toBe(frame.length);
+    expect(await admin.strLen(key)).toBe(frame.length);
   });
 
   it("an entry that is too large, or no JSON, is not kept and what was there goes", async () => {
@@ -191,7 +196,7 @@ describe("traffic to a server of our own", () => {
   let admin: RedisClientType;
   beforeAll(async () => {
     server = await startRedis();
-    admin = createClient({ url: server.url });
+    admin = createClient({ url: server.adminUrl });
     await admin.connect();
   });
   afterAll(async () => {

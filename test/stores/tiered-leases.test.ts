@@ -28,7 +28,7 @@ describe("leases over two tiers", () => {
     const key = `${prefix} a`;
     await here.store.put(key, fresh(here.store, prefix, "stale", { version: 1 }), 60_000);
     const lease = await held(here.store, key);
-    const raw = createClient({ url: inject("redisUrl") });
+    const raw = createClient({ url: inject("redisAdminUrl") });
     await raw.connect();
     onTestFinished(() => raw.close());
     await raw.del(await raw.keys(`${prefix}:1:*lease*`));

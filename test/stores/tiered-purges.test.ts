@@ -348,7 +348,7 @@ describe("while Redis is away", () => {
   it("a thousand hits at once ask for one proof, not for a thousand", async () => {
     const redis = await server();
     const reader = await aProcess({ maxStalenessMs: 50 }, { url: redis.url });
-    const admin = createClient({ url: redis.url });
+    const admin = createClient({ url: redis.adminUrl });
     await admin.connect();
     cleanups.push(() => admin.destroy());
     await reader.fill("a", "a");

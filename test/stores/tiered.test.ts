@@ -67,7 +67,7 @@ describe("a hit in memory", () => {
 
   it("costs Redis nothing but one look at the purge log now and then", async () => {
     const redis = await server();
-    const admin = createClient({ url: redis.url });
+    const admin = createClient({ url: redis.adminUrl });
     await admin.connect();
     cleanups.push(() => admin.destroy());
     const { store } = await aProcess("p", { maxStalenessMs: 400 }, redis.url);

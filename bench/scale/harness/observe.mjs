@@ -7,7 +7,7 @@ import { command, info } from "./servers.mjs";
 
 /** After an answer a response may still be on its way into the store. */
 const SETTLE_MS = 150;
-const OWN = new Set(["CONFIG", "INFO", "ECHO", "MONITOR", "CLIENT"]);
+const OWN = new Set(["CONFIG", "INFO", "ECHO", "MONITOR", "CLIENT", "AUTH"]);
 
 /**
  * The commands that were sent while `act` ran, each with its connection, and those that scripts ran on the server, which

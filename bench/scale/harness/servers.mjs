@@ -3,9 +3,12 @@ import { startCluster, startRedis } from "../../../test/faults/harness/fixtures.
 
 export { command, errorCounts, info } from "../../../test/faults/harness/fixtures.mjs";
 
+/** What Reprise is compared with uses commands of its own. */
+const EVERYBODY_MAY = ["user default on nopass ~* &* +@all"];
+
 /** Runs `use` with a server of its own, which is ended afterwards. */
 export async function withRedis(use) {
-  const redis = await startRedis();
+  const redis = await startRedis({ acl: EVERYBODY_MAY });
   try {
     return await use(redis);
   } finally {

@@ -72,7 +72,7 @@ function recording(store: CacheStore, keys: string[]): CacheStore {
 
 /** Everything this prefix wrote, each with an expiry (T49) but for the two keys of the purge log. */
 async function expectOwnKeysInRedis(prefix: string, count: number): Promise<void> {
-  const redis = new Redis(inject("redisUrl"));
+  const redis = new Redis(inject("redisAdminUrl"));
   try {
     const log = [`${prefix}:1:{${prefix}}:log`, `${prefix}:1:{${prefix}}:pos`];
     const all = await redis.keys(`*${prefix}*`);

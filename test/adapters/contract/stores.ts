@@ -1,5 +1,7 @@
 /** The stores the contract runs on. */
 
+import { once } from "node:events";
+
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { inject } from "vitest";
@@ -35,7 +37,7 @@ export function redisKind(clientName: RedisClientName): StoreKind {
       const url = inject("redisUrl");
       if (clientName === "ioredis") {
         const redis = new Redis(url);
-        await redis.ping();
+        await once(redis, "ready");
         client = redis;
         disconnect = async () => redis.disconnect();
         return;

@@ -1,6 +1,6 @@
 /** The Redis servers and the TCP proxy of the tests, which are TypeScript: compiled once for a run, then imported. */
 import { execFileSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -29,4 +29,6 @@ function compile() {
     cwd: ROOT,
     stdio: ["ignore", "inherit", "inherit"],
   });
+  // The users of the servers are those of this page.
+  cpSync(join(ROOT, "docs/redis-acl.md"), join(COMPILED, "docs/redis-acl.md"));
 }

@@ -228,7 +228,7 @@ function copyName(at) {
 async function plantCopies(world, redis, application, count) {
   const path = `/fresh/many?${copyName(0)}`;
   await world.untilHit(application, { path });
-  const client = new Redis(redis.url);
+  const client = new Redis(redis.adminUrl);
   client.on("error", () => {});
   world.onEnd(() => client.disconnect());
   const keys = (await client.keys(`${application.prefix}:1:*many*`)).filter((key) => !key.includes(":lease:"));

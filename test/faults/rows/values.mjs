@@ -11,7 +11,7 @@ const MIB = 1024 * 1024;
 /** An application with one stored response, and a connection to plant something in its place. */
 async function planted(world) {
   const redis = await world.redis();
-  const client = new Redis(redis.url);
+  const client = new Redis(redis.adminUrl);
   client.on("error", () => {});
   world.onEnd(() => client.disconnect());
   const application = await world.application({ url: redis.url });
