@@ -136,7 +136,11 @@ export function createCache(options: CacheOptions = {}): Cache {
     // Read at each use: while nobody listens there is nothing to call.
     report: () => events.report,
   });
-  store.open?.((event) => events.report?.(event));
+  let isClosed = false;
+  // A store that other caches use as well goes on to report.
+  store.open?.((event) => {
+    if (!isClosed) events.report?.(event);
+  });
   const functions = functionContext(engine, resolved, events);
   const byRoute = <Request>(routeOptions: RouteOptions<Request>): RouteRules =>
     resolveRouteOptions(routeOptions, resolved, "route", shortHash);
@@ -164,7 +168,10 @@ export function createCache(options: CacheOptions = {}): Cache {
     },
     tag: (request, ...tags) => tagRequest(request, tags),
     wrap: (name, fn, functionOptions) => wrapFunction(functions, name, fn, functionOptions),
-    close: async () => store.close?.(),
+    close: async () => {
+      await store.close?.();
+      isClosed = true;
+    },
   };
 }
 

@@ -101,6 +101,11 @@ export class RedisConnection {
     void this.#replace(this.#options.source.make);
   }
 
+  /** The present client, taken for dead, answers again. */
+  resumed(): void {
+    this.#dropReplacement?.();
+  }
+
   async close(): Promise<void> {
     if (this.#state === "closed") return;
     this.#state = "closed";
@@ -187,7 +192,7 @@ export class RedisConnection {
       if (client.isReady()) adopt(client);
       else client.connect();
     } catch {
-      drop();
+      // It was told that the present one is dead. Another one is made when the time of this one is over.
     }
   }
 

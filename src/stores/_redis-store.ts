@@ -72,6 +72,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     },
     onFailure: (operation, error) => report({ type: "operation-failed", store: "redis", operation, error }),
     onResumed: () => {
+      connection.resumed();
       purges.reconnected();
       leases.reconnected();
       report({ type: "connected", store: "redis", address: connection.address });

@@ -13,8 +13,18 @@ import { type Reply, command } from "../redis/command.ts";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const WORKER = fileURLToPath(new URL("worker.mjs", import.meta.url));
 
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Where Redis is: exactly one of the three. */
 export interface WorkerSettings {
-  readonly redisUrl: string;
+  readonly redisUrl?: string;
+  /** Nodes of a Cluster. */
+  readonly cluster?: readonly Address[];
+  /** The name of a primary, and its Sentinels. */
+  readonly sentinel?: { readonly name: string; readonly addresses: readonly Address[] };
   readonly prefix: string;
   readonly cacheOptions?: { readonly collapseDeadline?: string; readonly fillDeadline?: string };
   readonly storeOptions?: { readonly leaseMs?: number; readonly deadlineMs?: number };

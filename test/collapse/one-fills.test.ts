@@ -6,7 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createCache } from "../../src/index.ts";
 import { redisStore } from "../../src/stores/redis.ts";
+import { startCluster } from "../redis/cluster.ts";
 import { command } from "../redis/command.ts";
+import { startSentinel } from "../redis/sentinel.ts";
 import { type RedisServer, startRedis } from "../redis/server.ts";
 import { ownPrefix, until } from "../redis/store.ts";
 import { type Answer, bodiesOf, builtPackage, leasesOf, makeFleet, slowestMs, type Worker } from "./fleet.ts";
@@ -199,6 +201,50 @@ describe("eight processes over one Redis", () => {
     expect(tries).toBeLessThanOrEqual(PROCESSES * 40);
     expect(calls("mget")).toBeLessThanOrEqual(800 + PROCESSES * 40);
   });
+});
+
+describe.each([
+  {
+    what: "a Cluster",
+    start: async () => {
+      const cluster = await startCluster();
+      return { settings: { cluster: cluster.addresses }, stop: () => cluster.stop() };
+    },
+  },
+  {
+    what: "a primary under Sentinels",
+    start: async () => {
+      const group = await startSentinel();
+      const sentinel = { name: group.masterName, addresses: group.addresses };
+      return { settings: { sentinel }, stop: () => group.stop() };
+    },
+  },
+])("eight processes over $what", ({ start }) => {
+  it("T51: a thousand misses each, of one response or of twenty at a time, are one call for each response", async () => {
+    const { settings, stop } = await start();
+    const fleet = makeFleet(folder);
+    const { origin } = fleet;
+    try {
+      const workers = await fleet.start(PROCESSES, { ...settings, prefix: ownPrefix() });
+      origin.answers("/hour/one", ({ number }) => ({ body: `answer ${number}` }), 300);
+      const ofOne = await Promise.all(workers.map((worker) => worker.ask("/hour/one", 1000)));
+      expect(bodiesOf(ofOne.flat())).toEqual(["answer 1"]);
+      expect(origin.calls("/hour/one")).toHaveLength(1);
+
+      // Of many slots, so of all masters.
+      const paths = Array.from({ length: 20 }, (_, number) => `/hour/of-twenty-${number}`);
+      for (const path of paths) origin.answers(path, ({ number }) => ({ body: `answer ${number}` }), 300);
+      const ofTwenty = await Promise.all(
+        workers.flatMap((worker) => paths.map((path) => worker.ask(path, 1000 / paths.length))),
+      );
+      expect(bodiesOf(ofTwenty.flat())).toEqual(["answer 1"]);
+      expect(paths.map((path) => origin.calls(path).length)).toEqual(paths.map(() => 1));
+      expect(workers.flatMap(({ failures }) => failures)).toEqual([]);
+    } finally {
+      await fleet.end();
+      await stop();
+    }
+  }, 60_000);
 });
 
 describe("four servers over one Redis", () => {

@@ -9,7 +9,9 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { setTimeout as pause } from "node:timers/promises";
 
-const { folder, redisUrl, prefix, cacheOptions, storeOptions, listens } = JSON.parse(process.argv[2] ?? "{}");
+const { folder, redisUrl, cluster, sentinel, prefix, cacheOptions, storeOptions, listens } = JSON.parse(
+  process.argv[2] ?? "{}",
+);
 const load = (path) => import(pathToFileURL(join(folder, path)).href);
 const { createCache } = await load("index.js");
 const { fetchCache } = await load("adapters/fetch.js");
@@ -42,7 +44,20 @@ function askOrigin(path, language) {
   });
 }
 
-const store = redisStore({ url: redisUrl, ...storeOptions });
+/** Where Redis is, as `redisStore()` takes it. */
+async function source() {
+  if (redisUrl !== undefined) return { url: redisUrl };
+  const { createCluster, createSentinel } = await import("redis");
+  const defaults = { disableOfflineQueue: true, socket: { connectTimeout: 1000 } };
+  if (cluster === undefined) {
+    const { name, addresses } = sentinel;
+    return { connect: () => createSentinel({ name, sentinelRootNodes: addresses, nodeClientOptions: defaults }) };
+  }
+  const rootNodes = cluster.map((socket) => ({ socket }));
+  return { connect: () => createCluster({ rootNodes, minimizeConnections: true, defaults }) };
+}
+
+const store = redisStore({ ...(await source()), ...storeOptions });
 const cache = createCache({ store, prefix, authority: "fleet.test", ...cacheOptions });
 const failures = [];
 cache.events.on("operation-failed", ({ operation, error }) => failures.push(`${operation}: ${error.message}`));

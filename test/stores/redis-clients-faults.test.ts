@@ -258,6 +258,35 @@ describe("connect, asked for a client that takes the place of one on a frozen se
     await until(async () => (await connections()) === 1);
   }, 60_000);
 
+  it("and throws, is asked again ever more seldom, tells of it once, and the first is used when it answers", async () => {
+    const redis = await server();
+    const askedAtMs: number[] = [];
+    const connect = (): object => {
+      askedAtMs.push(performance.now());
+      if (askedAtMs.length > 1) throw new Error("no more clients");
+      return createClient({ url: redis.url });
+    };
+    const store = ownStore(redisStore({ connect }));
+    const events = opened(store);
+    await untilCaching(store, "p");
+    redis.freeze();
+    const giveUpAtMs = performance.now() + 24_000;
+    while (performance.now() < giveUpAtMs) {
+      expect(await store.get("p a")).toBeUndefined();
+      await pause(50);
+    }
+    // After 3 s of silence, then 5 s (the least), 5 and 5, and then 8.
+    expect(askedAtMs.length - 1).toBeGreaterThanOrEqual(3);
+    expect(askedAtMs.length - 1).toBeLessThanOrEqual(5);
+    expect(typesOf(events).filter((type) => type === "connection-failed")).toHaveLength(1);
+    redis.thaw();
+    await untilCaching(store, "p");
+    expect(typesOf(events).at(-1)).toBe("connected");
+    const { length } = askedAtMs;
+    await pause(9000);
+    expect(askedAtMs, "the one that was to be asked next is not needed any more").toHaveLength(length);
+  }, 60_000);
+
   it("is asked again without another command to say that the first is dead", async () => {
     const { first, second, third, made, connect } = await inTurn();
     const events: StoreEvent[] = [];

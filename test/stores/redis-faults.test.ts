@@ -6,6 +6,7 @@ import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { describe, expect, it } from "vitest";
 
+import { createCache } from "../../src/index.ts";
 import { redisStore } from "../../src/stores/redis.ts";
 import type { CacheStore } from "../../src/types.ts";
 import { eachTest } from "../redis/each-test.ts";
@@ -169,6 +170,23 @@ describe("Redis store", () => {
     for (let round = 0; round < 10; round += 1) expect(await store.get("only a")).toBeUndefined();
     await admin.sendCommand(["ACL", "SETUSER", "cache", "+@read"]);
     await until(async () => textOf(await store.get("only a")) === "a");
+  });
+
+  it("that caches share reports no more to one that was closed", async () => {
+    const redis = await server();
+    const store = redisStore({ url: redis.url });
+    const caches = ["one", "two"].map((prefix) => createCache({ store, prefix }));
+    const heard = caches.map((cache) => {
+      const types: string[] = [];
+      cache.events.on("*", ({ type }) => types.push(type));
+      cleanups.push(() => cache.close());
+      return types;
+    });
+    await until(() => heard.every((types) => types.includes("connected")));
+    await caches[0]!.close();
+    await redis.kill();
+    await until(() => heard[1]!.includes("connection-failed"));
+    expect(heard[0]).not.toContain("connection-failed");
   });
 
   it("bounds what waits for a frozen Redis", async () => {
