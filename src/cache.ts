@@ -176,6 +176,7 @@ export function createCache(options: CacheOptions = {}): Cache {
 }
 
 function routeOf(engine: Engine, authority: string | undefined, rules: RouteRules): Route {
+  if (rules.storing.allowSetCookie === true) engine.takesSetCookie = true;
   return {
     authority,
     queryContentBytes: rules.queryContentBytes,

@@ -32,6 +32,8 @@ export interface Engine {
   readonly languages: readonly string[] | undefined;
   /** Session cookies and fields that name a user; see `bypass.ts`. */
   readonly identity: IdentityRules;
+  /** True once a route may store `Set-Cookie`; until then nothing in the store has a right to one. */
+  takesSetCookie: boolean;
   /** Set while somebody listens; events are not even built otherwise. */
   readonly report: ((event: CacheEvent) => void) | undefined;
   /** Forwarded requests whose response others may wait for, by the key it will be stored under. */
@@ -59,10 +61,12 @@ const REMEMBERED_CHARACTERS: number = 8 * 1024 * 1024;
 /** What the shell around the engine provides. */
 export interface EngineParts extends Omit<
   Engine,
-  "report" | "knowsAllPurges" | "flights" | "lookUps" | "hitForMiss" | "searchRules" | "varySpecs"
+  "report" | "knowsAllPurges" | "takesSetCookie" | "flights" | "lookUps" | "hitForMiss" | "searchRules" | "varySpecs"
 > {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
+  /** Default false. */
+  readonly takesSetCookie?: boolean;
 }
 
 export function createEngine(parts: EngineParts): Engine {
@@ -81,6 +85,7 @@ export function createEngine(parts: EngineParts): Engine {
     maxVariants: parts.maxVariants,
     languages: parts.languages,
     identity: parts.identity,
+    takesSetCookie: parts.takesSetCookie ?? false,
     get report() {
       return parts.report();
     },

@@ -121,6 +121,8 @@ const fields: readonly (readonly [string, Plant])[] = [
   ["Transfer-Encoding", withFields(["transfer-encoding", "chunked"])],
   ["Connection", withFields(["connection", "x-planted"])],
   ["Upgrade", withFields(["upgrade", PLANTED])],
+  ["Set-Cookie", withFields(["set-cookie", `sid=${PLANTED}`])],
+  ["Set-Cookie in lines", withFields(["set-cookie", ["a=1", `sid=${PLANTED}`]])],
 ];
 
 const numbers: readonly (readonly [string, Plant])[] = [
