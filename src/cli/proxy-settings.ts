@@ -9,7 +9,15 @@ import { PROFILE_NAMES, type ProfileName } from "../profiles.ts";
 import { DEFAULT_PROFILE } from "../proxy/profile.ts";
 import type { ListenAddress } from "../proxy/server.ts";
 import { parseConfig, type Flag, type Given, type ParsedLine } from "./flags.ts";
-import { readBytes, readChoice, readCount, readDurationMs, readListenAddress } from "./values.ts";
+import {
+  readBytes,
+  readChoice,
+  readCount,
+  readDurationMs,
+  readListenAddress,
+  readPrefix,
+  readRedisUrl,
+} from "./values.ts";
 
 const LOG_LEVELS = ["silent", "warn", "info", "debug"] as const;
 
@@ -155,7 +163,7 @@ export function readProxyCommand(line: ParsedLine): ProxyCommand {
   return {
     upstream,
     listen,
-    redis: redis === undefined ? undefined : redisUrl(redis),
+    redis: redis === undefined ? undefined : readRedisUrl(redis.text, redis.where),
     memoryBytes: memory === undefined ? undefined : readBytes(memory.text, memory.where),
     prefix: read("prefix", readPrefix),
     profile: read("profile", (text, where) => readChoice(text, where, PROFILE_NAMES)),
@@ -211,18 +219,6 @@ function refuseCircle(upstream: URL, listen: ListenAddress, scheme: string): voi
   const isSame = host === undefined || host === "0.0.0.0" || host === "::" || LOOPBACK.test(host);
   if (host !== upstream.hostname && !(isSame && LOOPBACK.test(upstream.hostname))) return;
   throw usageError(`the upstream ${upstream.origin} is the address to listen on: the proxy would ask itself`);
-}
-
-function redisUrl({ text, where }: Given): string {
-  const protocol = URL.canParse(text) ? new URL(text).protocol : "";
-  if (protocol === "redis:" || protocol === "rediss:") return text;
-  const shown = text.includes("@") ? "another text" : describeValue(text);
-  throw usageError(`${where}: expected a URL such as redis://127.0.0.1:6379, got ${shown}`);
-}
-
-function readPrefix(text: string, where: string): string {
-  if (/^[\w.-]{1,64}$/.test(text)) return text;
-  throw usageError(`${where}: expected 1 to 64 letters, digits, _ . or -, got ${describeValue(text)}`);
 }
 
 function tlsOf(cert: Given | undefined, key: Given | undefined): ProxyOptions["tls"] {

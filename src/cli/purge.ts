@@ -2,10 +2,11 @@
 
 import { createCache } from "../cache.ts";
 import { commandFailed, usageError } from "../errors.ts";
-import type { PurgeSelection } from "../purge.ts";
+import { type PurgeSelection, purgeTargets } from "../purge.ts";
 import { redisStore } from "../stores/redis.ts";
 import { describeFlags, parseLine, type Flag, type ParsedLine } from "./flags.ts";
 import type { Terminal } from "./terminal.ts";
+import { readPrefix, readRedisUrl } from "./values.ts";
 
 const PURGE_FLAGS: readonly Flag[] = [
   { name: "redis", value: "<url>", help: "The Redis or Valkey the responses are in." },
@@ -43,48 +44,75 @@ export async function purgeCommand(args: readonly string[], terminal: Terminal):
   }
   if (line.positionals.length > 0)
     throw usageError(`expected flags only, got ${line.positionals[0]}. See reprise purge --help`);
-  const url = line.given.get("redis")?.text ?? process.env["REDIS_URL"];
-  if (url === undefined) throw usageError("where is the Redis? Give --redis redis://host:port or set REDIS_URL");
-  await purge(url, line.given.get("prefix")?.text, selectionsOf(line), line.given.has("soft"));
+  const { REDIS_URL = "" } = process.env;
+  const redis = line.given.get("redis") ?? { text: REDIS_URL, where: "REDIS_URL" };
+  if (redis.text === "" && redis.where === "REDIS_URL") {
+    throw usageError("where is the Redis? Give --redis redis://host:port or set REDIS_URL");
+  }
+  const prefix = line.given.get("prefix");
+  await purge(
+    readRedisUrl(redis.text, redis.where),
+    prefix === undefined ? {} : { prefix: readPrefix(prefix.text, prefix.where) },
+    selectionsOf(line),
+    line.given.has("soft"),
+  );
   terminal.out("purged\n");
   return 0;
 }
 
 function selectionsOf({ given, repeated }: ParsedLine): readonly ("all" | PurgeSelection)[] {
-  const texts = (name: string): readonly string[] => (repeated.get(name) ?? []).map(({ text }) => text);
-  const tags = texts("tag");
-  const urls = texts("url");
+  const texts = (name: string, selection: (text: string) => PurgeSelection): readonly string[] =>
+    (repeated.get(name) ?? []).map(({ text, where }) => readSelected(text, where, selection(text)));
+  const tags = texts("tag", (tag) => ({ tag }));
+  const urls = texts("url", (url) => ({ url }));
   const named = tags.length + urls.length > 0 ? [{ tags, urls }] : [];
-  const selections = [...named, ...texts("under").map((prefix) => ({ prefix }))];
+  const selections = [...named, ...texts("under", (prefix) => ({ prefix })).map((prefix) => ({ prefix }))];
   if (given.has("all") === selections.length > 0) {
     throw usageError("what shall be purged? Give --tag, --url or --under, or --all alone");
   }
   return given.has("all") ? ["all"] : selections;
 }
 
+/** All values are read before the first purge, so that a wrong one purges nothing. */
+function readSelected(text: string, where: string, selection: PurgeSelection): string {
+  try {
+    purgeTargets(where, selection);
+    return text;
+  } catch (error) {
+    // The library speaks of its options, and its cure is one in code.
+    const [line = ""] = (error as Error).message.split("\n");
+    throw usageError(where + line.slice(line.indexOf(": expected")));
+  }
+}
+
 async function purge(
   url: string,
-  prefix: string | undefined,
+  named: { readonly prefix?: string },
   selections: readonly ("all" | PurgeSelection)[],
   soft: boolean,
 ): Promise<void> {
   let trouble: string | undefined;
+  let purged = 0;
   try {
     const store = redisStore({ url });
-    const cache = createCache({ store, ...(prefix === undefined ? {} : { prefix }) });
+    const cache = createCache({ store, ...named });
     cache.events.on("connection-failed", ({ error }) => {
       trouble ??= error.message;
     });
     try {
       await connected(() => store.isAvailable?.() !== false || trouble !== undefined);
-      if (trouble === undefined) for (const what of selections) await cache.purge(what, { soft });
+      for (const what of trouble === undefined ? selections : []) {
+        await cache.purge(what, { soft });
+        purged += 1;
+      }
     } finally {
       await cache.close();
     }
   } catch (error) {
     trouble ??= error instanceof Error ? error.message : String(error);
   }
-  if (trouble !== undefined) throw commandFailed(`nothing was purged: ${trouble}`);
+  if (trouble === undefined) return;
+  throw commandFailed(`${purged === 0 ? "nothing" : "not everything"} was purged: ${trouble}`);
 }
 
 async function connected(isDecided: () => boolean): Promise<void> {

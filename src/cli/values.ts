@@ -66,3 +66,17 @@ export function readChoice<Word extends string>(text: string, where: string, wor
 export function didYouMean(suggestion: string | undefined): string {
   return suggestion === undefined ? "" : `. Did you mean ${suggestion}?`;
 }
+
+/** The URL of a Redis; one that may hold a password is not repeated. */
+export function readRedisUrl(text: string, where: string): string {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : "";
+  if (protocol === "redis:" || protocol === "rediss:") return text;
+  const shown = text.includes("@") ? "another text" : describeValue(text);
+  throw usageError(`${where}: expected a URL such as redis://127.0.0.1:6379, got ${shown}`);
+}
+
+/** The namespace of keys. */
+export function readPrefix(text: string, where: string): string {
+  if (/^[\w.-]{1,64}$/.test(text)) return text;
+  throw usageError(`${where}: expected 1 to 64 letters, digits, _ . or -, got ${describeValue(text)}`);
+}

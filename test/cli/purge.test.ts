@@ -44,6 +44,11 @@ it.each<{ args: readonly string[]; says: string }>([
   { args: ["--all", "--tag", "a"], says: "what shall be purged?" },
   { args: ["--tga", "a"], says: "there is no --tga. Did you mean --tag?" },
   { args: ["user:7"], says: "expected flags only, got user:7" },
+  { args: ["--tag", ""], says: '--tag: expected a text of 1 to 256 characters, got ""' },
+  { args: ["--tag", "a", "--url", "users/7"], says: '--url: expected a path or an absolute URL, got "users/7"' },
+  { args: ["--under", "/a", "--under", "/b/*"], says: '--under: expected a path without a wildcard, got "/b/*"' },
+  { args: ["--all", "--prefix", "a b"], says: "--prefix: expected 1 to 64 letters, digits, _ . or -" },
+  { args: ["--all", "--redis", "localhost"], says: "--redis: expected a URL such as redis://127.0.0.1:6379" },
 ])("reprise purge $args is refused in one line", async ({ args, says }) => {
   const { code, out, err } = await reprise("purge", "--redis", inject("redisUrl"), ...args);
   expect([code, out]).toEqual([2, ""]);
