@@ -103,6 +103,7 @@ export class RedisConnection {
 
   /** The present client, taken for dead, answers again. */
   resumed(): void {
+    this.#rebuildMs = FIRST_REBUILD_MS;
     this.#dropReplacement?.();
   }
 
@@ -159,10 +160,10 @@ export class RedisConnection {
       if (this.#state === "failed" && this.client !== undefined) this.#state = "connected";
       if (this.#client === undefined) this.#makeLater();
     };
-    const dropForAnother = (): void => {
+    const dropForAnother = (nextPatienceMs: number): void => {
       if (!end()) return;
       void replacement?.close(0);
-      void this.#replace(make, Math.min(LAST_PATIENCE_MS, patienceMs * 2));
+      void this.#replace(make, nextPatienceMs);
     };
     const adopt = (client: RedisClient): void => {
       if (!end()) return;
@@ -170,11 +171,12 @@ export class RedisConnection {
       this.#use(client);
     };
     let timer: ReturnType<typeof setTimeout>;
-    const waitAtMost = (ms: number): void => {
+    const anotherAfter = (ms: number, itsPatienceMs: number): void => {
       clearTimeout(timer);
-      timer = setTimeout(dropForAnother, ms);
+      timer = setTimeout(dropForAnother, ms, itsPatienceMs);
       timer.unref?.();
     };
+    const waitAtMost = (ms: number): void => anotherAfter(ms, Math.min(LAST_PATIENCE_MS, patienceMs * 2));
     this.#dropReplacement = drop;
     // A factory that connects by itself may take longer, or for ever.
     waitAtMost(Math.max(SILENCE_MS, patienceMs));
@@ -192,16 +194,23 @@ export class RedisConnection {
       if (client.isReady()) adopt(client);
       else client.connect();
     } catch {
-      // It was told that the present one is dead. Another one is made when the time of this one is over.
+      // It was told that the present one is dead, and need not be told again.
+      if (this.#dropReplacement === drop) anotherAfter(this.#nextRebuildMs(), patienceMs);
     }
   }
 
   #makeLater(): void {
     if (this.#state === "closed" || this.#dropReplacement !== undefined) return;
     clearTimeout(this.#rebuildTimer);
-    this.#rebuildTimer = setTimeout(() => void this.#make(), this.#rebuildMs);
+    this.#rebuildTimer = setTimeout(() => void this.#make(), this.#nextRebuildMs());
     this.#rebuildTimer.unref?.();
-    this.#rebuildMs = Math.min(LAST_REBUILD_MS, this.#rebuildMs * 2);
+  }
+
+  /** When to make a client after one that could not be made: soon, then ever later. */
+  #nextRebuildMs(): number {
+    const ms = this.#rebuildMs;
+    this.#rebuildMs = Math.min(LAST_REBUILD_MS, ms * 2);
+    return ms;
   }
 
   #use(client: RedisClient): void {
