@@ -237,9 +237,9 @@ describe.each([
       const ofTwenty = await Promise.all(
         workers.flatMap((worker) => paths.map((path) => worker.ask(path, 1000 / paths.length))),
       );
+      expect(workers.flatMap(({ failures }) => failures)).toEqual([]);
       expect(bodiesOf(ofTwenty.flat())).toEqual(["answer 1"]);
       expect(paths.map((path) => origin.calls(path).length)).toEqual(paths.map(() => 1));
-      expect(workers.flatMap(({ failures }) => failures)).toEqual([]);
     } finally {
       await fleet.end();
       await stop();

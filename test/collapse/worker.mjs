@@ -51,7 +51,8 @@ async function source() {
   const defaults = { disableOfflineQueue: true, socket: { connectTimeout: 1000 } };
   if (cluster === undefined) {
     const { name, addresses } = sentinel;
-    return { connect: () => createSentinel({ name, sentinelRootNodes: addresses, nodeClientOptions: defaults }) };
+    const options = { name, sentinelRootNodes: addresses, reserveClient: true, nodeClientOptions: defaults };
+    return { connect: () => createSentinel(options) };
   }
   const rootNodes = cluster.map((socket) => ({ socket }));
   return { connect: () => createCluster({ rootNodes, minimizeConnections: true, defaults }) };

@@ -92,6 +92,7 @@ export const DOCUMENTED_SENTINELS: readonly DocumentedSentinel[] = [
       createSentinel({
         name,
         sentinelRootNodes: [...addresses],
+        reserveClient: true,
         nodeClientOptions: { disableOfflineQueue: true, socket: { connectTimeout: 1000 } },
         sentinelClientOptions: { socket: { connectTimeout: 1000 } },
       }),

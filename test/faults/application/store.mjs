@@ -40,6 +40,7 @@ function nodeRedis({ kind, url, nodes, name, sentinels }) {
         made("createSentinel", {
           name,
           sentinelRootNodes: sentinels,
+          reserveClient: true,
           nodeClientOptions: { maintNotifications: "disabled" },
           sentinelClientOptions: { maintNotifications: "disabled" },
         });
