@@ -32,7 +32,9 @@ cache.events.on("*", countEvent);
 
 const routes = await makeRoutes(cache, settings);
 const server = createServer((request, response) => void routes.handle(request, response));
-server.keepAliveTimeout = 120_000;
+// None: a connection that is idle for nearly that long when the process is frozen would be closed, with the request that came
+// over it meanwhile, as soon as it goes on. That is a reset by node:http, and would count as an error of the cache.
+server.keepAliveTimeout = 0;
 const lag = monitorEventLoopDelay({ resolution: 5 });
 lag.enable();
 

@@ -25,7 +25,7 @@ export async function startOrigin() {
       response.end(String(version));
     }, delayMs(request.url));
   });
-  server.keepAliveTimeout = 120_000;
+  server.keepAliveTimeout = 0;
   await new Promise((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
   });
