@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 
 import type { Logger } from "../../../src/index.ts";
+import { until } from "../../redis/store.ts";
 import { counter, type Setup } from "./world.ts";
 
 interface Lines extends Logger {
@@ -28,13 +29,14 @@ export function logging(setup: Setup): void {
     );
 
     await get("/?q=1");
+    // A store in another process is not waited for: what it kept is told when it has answered.
+    await until(() => log.lines.some((line) => line.startsWith("info stored")));
     await get("/?q=1");
     await get("/cookie");
     await get("/error");
     await get("/mine", { Authorization: "Bearer secret-token" });
 
     const own = log.lines.filter((line) => !/ (connecting|connected) to /.test(line));
-    // A store in another process is not waited for: what it kept is told when it has answered.
     expect(own.slice(0, 2).toSorted()).toEqual([
       "debug forwarded GET /?q=1: uri-miss",
       "info stored GET /?q=1 for 60 s (7 bytes)",
