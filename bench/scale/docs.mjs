@@ -90,7 +90,7 @@ function originCalls({ reprise, atOnce }) {
   );
   return [
     "## Origin calls when many miss at once",
-    `${number(REQUESTS_PER_PROCESS)} requests for the same key in each process within ${number(WITHIN_MS)} ms, and an origin that takes ${number(ORIGIN_MS)} ms: all of them wait at the same time. The last column is the same with all requests of all processes in one instant. Then the processes are busy for longer than \`deadlineMs\` (100 ms); the time in which a process is too busy to read an answer is not counted.`,
+    `${number(REQUESTS_PER_PROCESS)} requests for the same key in each process within ${number(WITHIN_MS)} ms, and an origin that takes ${number(ORIGIN_MS)} ms: all of them wait at the same time. The last column is the same with all requests of all processes in one instant. Then processes can be busy for longer than \`deadlineMs\` (100 ms); the time in which a process is too busy to read an answer is not counted.`,
     table(["Processes", "Requests", "Origin calls", "Slowest answer ms", "Origin calls, one instant"], cells),
   ];
 }

@@ -45,10 +45,9 @@ export async function purgeCommand(args: readonly string[], terminal: Terminal):
   if (line.positionals.length > 0)
     throw usageError(`expected flags only, got ${line.positionals[0]}. See reprise purge --help`);
   const { REDIS_URL = "" } = process.env;
-  const redis = line.given.get("redis") ?? { text: REDIS_URL, where: "REDIS_URL" };
-  if (redis.text === "" && redis.where === "REDIS_URL") {
-    throw usageError("where is the Redis? Give --redis redis://host:port or set REDIS_URL");
-  }
+  const fromEnvironment = REDIS_URL === "" ? undefined : { text: REDIS_URL, where: "REDIS_URL" };
+  const redis = line.given.get("redis") ?? fromEnvironment;
+  if (redis === undefined) throw usageError("where is the Redis? Give --redis redis://host:port or set REDIS_URL");
   const prefix = line.given.get("prefix");
   await purge(
     readRedisUrl(redis.text, redis.where),

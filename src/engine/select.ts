@@ -145,12 +145,12 @@ function chosen(engine: Engine, key: string, request: CacheRequest, live: LiveEn
 function read(engine: Engine, key: string): LiveEntry | undefined | Promise<LiveEntry | undefined> {
   return chain(
     guardStore(engine, "get", () => engine.store.get(key)),
-    (entry: StoreEntry | undefined) => (entry === undefined ? undefined : ofOurs(engine, liveEntry(entry))),
+    (entry: StoreEntry | undefined) => (entry === undefined ? undefined : unlessPlanted(engine, liveEntry(entry))),
   );
 }
 
-/** No route has put there a cookie, which would be one for everybody. */
-function ofOurs(engine: Engine, live: LiveEntry | undefined): LiveEntry | undefined {
+/** No route has put a cookie there, which would be one for everybody. */
+function unlessPlanted(engine: Engine, live: LiveEntry | undefined): LiveEntry | undefined {
   const isPlanted =
     live?.kind === "response" && live.stored.fields["set-cookie"] !== undefined && !engine.takesSetCookie;
   return isPlanted ? undefined : live;

@@ -9,23 +9,23 @@ import { join } from "node:path";
 export const ADMIN = { username: "admin", password: "of-the-tests" } as const;
 
 const PAGE = readFileSync(join(import.meta.dirname, "../../docs/redis-acl.md"), "utf8");
-const [FOR_ONE = "", FOR_CLUSTER = ""] = [...PAGE.matchAll(/^user shop .*$/gm)].map(([line]) => line);
+const [forOne = "", forCluster = ""] = [...PAGE.matchAll(/^user shop .*$/gm)].map(([line]) => line);
 
 /** The documented lines of an ACL file, as they stand there. */
-export const DOCUMENTED = { forOne: FOR_ONE, forCluster: FOR_CLUSTER } as const;
+export const DOCUMENTED = { forOne, forCluster } as const;
 /** The password in them. */
 export const DOCUMENTED_PASSWORD = "a-long-random-password";
 
-/** What the documented user may do, as words of ACL SETUSER; under any prefix. */
-export function documentedRules(line: string): readonly string[] {
-  if (!line.includes(" ~shop:1:* ")) throw new Error(`docs/redis-acl.md has no such user: ${line}`);
-  const rules = line.slice(line.indexOf("resetkeys")).replace("~shop:1:*", "~*:1:*");
-  return rules.split(" ");
+/** What the user of such a line may do. */
+export function rulesOf(line: string): string {
+  return line.slice(line.indexOf("resetkeys"));
 }
 
-/** Lines of an ACL file. */
+/** Lines of an ACL file: what the documented user may do, under any prefix. */
 export function usersOfTests(isCluster: boolean): readonly string[] {
-  const rules = documentedRules(isCluster ? FOR_CLUSTER : FOR_ONE).join(" ");
+  const line = isCluster ? forCluster : forOne;
+  if (!line.includes(" ~shop:1:* ")) throw new Error(`docs/redis-acl.md has no such user: ${line}`);
+  const rules = rulesOf(line).replace("~shop:1:*", "~*:1:*");
   return [`user default on nopass ${rules}`, `user ${ADMIN.username} on >${ADMIN.password} ~* &* +@all`];
 }
 
