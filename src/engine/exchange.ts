@@ -3,11 +3,33 @@ import type { Fields, ResponseHead } from "../types.ts";
 /** A complete answer, ready to be written: what an adapter sends without looking inside. */
 export interface Reply {
   readonly status: number;
-  /** Name, value, name, value, …: names in lower case, a repeated name on several places. */
+  /** The reason phrase, where the handler gave one of its own. */
+  readonly reason?: string | undefined;
+  /** Name, value, name, value, …: names in lower case, a repeated name on several places. Freshness included. */
   readonly fields: readonly string[];
+  /** The same without freshness, for a response that leaves with a `Set-Cookie` of an outer layer. */
+  readonly plainFields?: readonly string[] | undefined;
+  /** `Cache-Control`, `Expires` and `CDN-Cache-Control` as this cache sets them: what `plainFields` lacks. */
+  readonly freshness?: readonly string[] | undefined;
+  /** Fields that outer layers set and the handler took away: they are taken away again. */
+  readonly removed?: readonly string[] | undefined;
   /** `null` where the status or method forbids a body. */
   readonly body: Uint8Array | null;
 }
+
+/** What outer layers did to a response after the handler had answered: hooks on `writeHead`, a session that is saved. */
+export interface LateChanges {
+  /** They set a cookie that was not there before the handler ran. */
+  readonly setsCookie: boolean;
+  /** The `Cache-Control` they set in place of the one before. */
+  readonly cacheControl?: string | undefined;
+}
+
+/**
+ * Looks at a response for the last time before it leaves, and gives the fields that tell what changed thereby. Empty:
+ * nothing did.
+ */
+export type LastLook = (changes: LateChanges) => readonly string[];
 
 /**
  * One request and its client, as an adapter shows it to the engine. The engine calls exactly one of
@@ -19,24 +41,34 @@ export interface Exchange {
   readonly native: unknown;
   /** The pattern of the route, `/users/:id`, where the framework tells it. */
   readonly pattern?: string | undefined;
-  /** Answers the client. */
-  send(reply: Reply): void;
+  /** The run of a handler inside which this request came here: a cached route in front of this one started it. */
+  readonly within?: Fill | undefined;
+  /**
+   * Answers the client. `lastLook` is called once, when every outer layer has had its say; where that is later than the
+   * return, `send` gives a promise that settles right after it.
+   */
+  send(reply: Reply, lastLook?: LastLook): void | Promise<void>;
   /** Lets the handler answer as if there were no cache, with these fields added to its response. */
   pass(fields: readonly string[]): void;
   /** Lets the handler run and tells `fill` what it answers. */
   forward(fill: Fill): void;
   /**
-   * Runs the handler once more with no client listening, for stale-while-revalidate.
+   * Runs the same request once more, from where requests come in, and with no client listening.
    * An adapter that cannot do so leaves it out; then one reader waits for the revalidation.
    */
   forwardInBackground?: ((fill: Fill) => void) | undefined;
+  /**
+   * Runs the same request once more in place of a first run, no byte of whose response the client has got. An adapter that
+   * cannot do so leaves it out.
+   */
+  forwardAgain?: ((fill: Fill) => void) | undefined;
 }
 
 /** What the handler is shown instead of the client's own request. */
 export interface OriginRequest {
   /** Path and query without the parameters that are not in the key. */
   readonly path: string;
-  /** Fields to take away (conditions and ranges of the client, which are evaluated on the stored response). */
+  /** Fields to take away (conditions of the client, which are evaluated on the response). */
   readonly without: readonly string[];
   /** Fields to add: the conditions of a revalidation. */
   readonly plus: Fields;
@@ -48,17 +80,43 @@ export type HeadAction =
    * Send it, with these fields set in place of any of the same name, and stream the body. `until`: the client must not have
    * the end of it before this has settled; it never rejects.
    */
-  | { readonly answered: false; readonly fields: readonly string[]; readonly until?: Promise<void> | undefined }
-  /** The client already has its answer: send nothing of this response, but go on reporting it. */
+  | {
+      readonly answered: false;
+      readonly fields: readonly string[];
+      /** Set last, and not beside a `Set-Cookie` or a `Cache-Control` that outer layers set late. */
+      readonly freshness?: readonly string[] | undefined;
+      readonly lastLook?: LastLook | undefined;
+      readonly until?: Promise<void> | undefined;
+    }
+  /** The client has its answer, or another run will give it: send nothing of this response, but go on reporting it. */
   | { readonly answered: true };
+
+/** The head of a handler's response, as an adapter reports it. */
+export interface ReportedHead extends ResponseHead {
+  /** The reason phrase, where it is not the usual one. */
+  readonly reason?: string | undefined;
+  /** Names of the fields that outer layers had set before the handler ran and that are gone now. */
+  readonly removed?: readonly string[] | undefined;
+  /** An `ETag` that the framework made by itself: clients may hold it, but it is not stored. */
+  readonly frameworkEtag?: string | undefined;
+}
 
 /** Where an adapter reports the response of one run of the handler, in this order: head, chunks, then `end` or `abort`; or `fail`. */
 export interface Fill {
   readonly origin: OriginRequest;
+  /** The fill inside which this one runs: of a cached route further out. */
+  readonly within?: Fill | undefined;
+  /** Which cache it belongs to. */
+  readonly owner: object;
+  /**
+   * Leaves the response to a cached route of the same cache behind this one: its options hold, and nothing waits for this
+   * fill any longer.
+   */
+  giveWay(): void;
   /**
    * The head has arrived. `body` is given when the whole body is known with it; then no chunk and no end follow.
    */
-  head(head: ResponseHead, body?: Uint8Array): HeadAction;
+  head(head: ReportedHead, body?: Uint8Array): HeadAction;
   /** A piece of the body. The bytes may be reused by the caller afterwards. */
   chunk(bytes: Uint8Array): void;
   /** The body is complete. */
