@@ -1,25 +1,85 @@
 import type { Route } from "../cache.ts";
-import type { Exchange, Fill, Reply } from "../engine/exchange.ts";
+import type { Exchange, Fill, HeadAction, LastLook, Reply } from "../engine/exchange.ts";
+import { reachRoute, renewalOf, type Reached, type Renewal } from "../engine/renewals.ts";
 import { asError } from "../errors.ts";
 import type { CacheRequest, Fields } from "../types.ts";
+import { BodyReader, streamOf, type BodyContent } from "./_web-body.ts";
+import { Departure, headersHead, UNSENT_LIMIT_MS, watchHeaders, type Exit, type Given } from "./_web-departure.ts";
+import { asksForAnotherProtocol, cacheRequest, handlersRequest, hasConditions } from "./_web-request.ts";
+import {
+  contentOf,
+  fieldsOf,
+  headersOf,
+  headOf,
+  isOrdinary,
+  openResponse,
+  responseOf,
+  setFields,
+  type Opened,
+} from "./_web-response.ts";
+import type { WaitUntil } from "./_web-server.ts";
 
 /** What a framework on `Request` and `Response` has to tell about one request. */
 export interface WebCall {
+  /** The request as the client sent it. */
   readonly request: Request;
   /** The framework's own request or context, for the developer's callbacks. */
   readonly native: unknown;
   /** The pattern of the route, where the framework has one. */
   readonly pattern?: string | undefined;
-  /** Lets the handler answer this request. */
-  run(request: Request): Response | Promise<Response>;
-  /** Runs the handler once more, with nobody waiting for its response. Left out where the framework cannot do that. */
-  rerun?: ((request: Request) => Response | Promise<Response>) | undefined;
+  /** The fill inside which this request came here. */
+  readonly within?: Fill | undefined;
+  /** The object by which a copy of a request is recognised: what was marked before it was sent again. */
+  readonly marked: object;
+  /** Lets the handler answer this request; `fill` is told of the response. */
+  run(request: Request, fill: Fill | undefined): Response | Promise<Response>;
+  /** What layers in front of the handler had set before it ran, where the framework has such layers. */
+  readonly outer?: OuterLayers | undefined;
+  /** How a response leaves, where that is known better than by the first read of its body. */
+  readonly exit?: Exit | undefined;
+  /** Runs the handler once more for `fill`: with no client listening, or for the client of `second`. */
+  readonly runAgain?: ((fill: Fill, second: SecondRun | undefined) => void) | undefined;
+  /** Keeps background work alive after the response. */
+  readonly waitUntil?: WaitUntil | undefined;
 }
+
+export type Deliver = (response: Response | Promise<Response>) => void;
+
+/** A run of the handler in place of a first one, whose client gets the response. */
+export interface SecondRun {
+  readonly call: WebCall;
+  readonly deliver: Deliver;
+}
+
+/** Second runs for which the whole request was sent in again. */
+const secondRuns = new WeakMap<Renewal, SecondRun>();
+
+/** Marks a renewal as one for a client that waits. */
+export function awaitRenewal(renewal: Renewal, second: SecondRun | undefined): void {
+  if (second !== undefined) secondRuns.set(renewal, second);
+}
+
+/** What layers in front of a handler set on its response before it ran. */
+export interface OuterLayers {
+  /** The fields of a handler's response that are its own, and the names of those it took away. */
+  own(headers: Headers): { readonly fields: Fields; readonly removed: readonly string[] };
+  /** Adds the fields of this request's layers to a response that the handler did not make. */
+  addTo(headers: Headers, removed: readonly string[]): void;
+  /** True when a response with these headers carries a cookie or a `Cache-Control` of a layer. */
+  forbidsFreshness(headers: Headers): boolean;
+}
+
+const NO_NAMES: readonly string[] = [];
+const NOTHING = new Uint8Array(0);
 
 /** Answers one `Request` through a route of the cache; at once where the store and the handler do. */
 export function respondOnWeb(route: Route, call: WebCall): Response | Promise<Response> {
+  if (asksForAnotherProtocol(call.request)) return call.run(call.request, undefined);
+  const reached: Reached = call.within === undefined ? reachRoute(route, call.marked) : undefined;
+  if (reached === "passes") return call.run(call.request, undefined);
+  if (reached !== undefined) return runForCopy(route, call, reached.fill);
   const request = cacheRequest(call.request, route.authority);
-  if (request === undefined) return call.run(call.request);
+  if (request === undefined) return call.run(call.request, undefined);
   const exchange = new WebExchange(call, route.authority);
   if (request.method !== "QUERY" || route.queryContentBytes === 0) route.respond(request, exchange);
   else void respondToQuery(route, request, call.request, exchange);
@@ -33,41 +93,177 @@ async function respondToQuery(route: Route, request: CacheRequest, sent: Request
   route.respond(content === undefined ? request : { ...request, content }, exchange);
 }
 
-function cacheRequest(request: Request, authority: string | undefined): CacheRequest | undefined {
-  const { url } = request;
-  const colon = url.indexOf("://");
-  const slash = url.indexOf("/", colon + 3);
-  if (colon === -1 || slash === -1) return undefined;
-  const hash = url.indexOf("#", slash);
-  const fields = Object.create(null) as Record<string, string>;
-  // Entries come in lower case, and joined where a name was repeated.
-  for (const [name, value] of request.headers) fields[name] = value;
-  return {
-    method: request.method,
-    scheme: url.slice(0, colon),
-    authority: authority ?? url.slice(colon + 3, slash),
-    path: hash === -1 ? url.slice(slash) : url.slice(slash, hash),
-    fields,
+/** One run of the handler as it is reported to a fill, whose response is given to `deliver`. */
+export class WebRun {
+  readonly #call: WebCall;
+  readonly #fill: Fill;
+  readonly #deliver: Deliver;
+  /** The request whose client gets the response. */
+  readonly #client: WebCall;
+
+  constructor(call: WebCall, fill: Fill, deliver: Deliver, client: WebCall = call) {
+    this.#call = call;
+    this.#fill = fill;
+    this.#deliver = deliver;
+    this.#client = client;
+  }
+
+  /** @throws what the handler throws at once, unless the client got a stored response instead */
+  start(request: Request): void {
+    let returned: Response | Promise<Response>;
+    try {
+      returned = this.#call.run(request, this.#fill);
+    } catch (error) {
+      if (this.#fill.fail(asError(error))) return;
+      throw error;
+    }
+    if (isPromise(returned)) {
+      void returned.then(
+        (response) => this.#answerLater(response),
+        (error: unknown) => {
+          if (!this.#fill.fail(asError(error))) this.#deliver(Promise.reject(error as Error));
+        },
+      );
+    } else if (hasConditions(this.#call.request)) void this.#answerLater(returned);
+    else this.#answerNow(returned);
+  }
+
+  /** Never rejects. */
+  async #answerLater(response: Response): Promise<void> {
+    try {
+      if (!isOrdinary(response)) return this.#handThrough(response);
+      const opened = openResponse(response);
+      if (opened.body === null) return void (await this.#act(response, opened, NOTHING, undefined));
+      const reader = new BodyReader(opened.body);
+      const whole = await reader.wholeIfAtHand();
+      await this.#act(response, opened, whole, reader);
+    } catch (error) {
+      this.#fill.abort();
+      this.#deliver(Promise.reject(error as Error));
+    }
+  }
+
+  /** Answers in the same tick: the body is streamed, since only reading it tells what it is. */
+  #answerNow(response: Response): void {
+    if (!isOrdinary(response)) return this.#handThrough(response);
+    const opened = openResponse(response);
+    if (opened.body === null) void this.#act(response, opened, NOTHING, undefined);
+    else void this.#act(response, opened, undefined, new BodyReader(opened.body));
+  }
+
+  #handThrough(response: Response): void {
+    this.#fill.abort();
+    this.#deliver(response);
+  }
+
+  /** In the same tick unless the engine asks to wait. */
+  #act(
+    response: Response,
+    { headers }: Opened,
+    whole: Uint8Array | undefined,
+    reader: BodyReader | undefined,
+  ): void | Promise<void> {
+    const { outer } = this.#call;
+    const own = outer?.own(headers) ?? { fields: fieldsOf(headers), removed: NO_NAMES };
+    const action = this.#fill.head(headOf(response, own.fields, own.removed), whole);
+    if (action.answered) return whole === undefined ? reader?.drainInto(this.#fill) : undefined;
+    const shown = this.#client === this.#call ? headers : shownTo(this.#client, own);
+    if (action.until === undefined) return this.#pass(response, shown, action, whole, reader);
+    return action.until.then(() => this.#pass(response, shown, action, whole, reader));
+  }
+
+  #pass(
+    response: Response,
+    headers: Headers,
+    { fields, freshness = NO_NAMES, lastLook }: HeadAction & { readonly answered: false },
+    whole: Uint8Array | undefined,
+    reader: BodyReader | undefined,
+  ): void {
+    const { outer, exit } = this.#client;
+    setFields(headers, fields);
+    const plain = new Headers(headers);
+    const isFree = outer?.forbidsFreshness(headers) !== true;
+    if (isFree) setFields(headers, freshness);
+    const given: Given = { headers: new Headers(headers), plain, freshness: isFree ? freshness : NO_NAMES };
+    const leaving = new Leaving(exit, given, lastLook);
+    const body: BodyContent =
+      whole === undefined && reader !== undefined
+        ? reader.streamThrough(this.#fill, leaving.begun, () => leaving.departure?.pending)
+        : bodyOf(whole);
+    this.#deliver(leaving.send(responseOf(response.status, response.statusText || undefined, headers, body)));
+  }
+}
+
+/** The fields of a handler's response with those of the layers around another request. */
+function shownTo(client: WebCall, own: { readonly fields: Fields; readonly removed: readonly string[] }): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(own.fields)) {
+    for (const line of typeof value === "string" ? [value] : (value ?? [])) headers.append(name, line);
+  }
+  client.outer?.addTo(headers, own.removed);
+  return headers;
+}
+
+function bodyOf(whole: Uint8Array | undefined): Uint8Array | null {
+  return whole === undefined || whole.byteLength === 0 ? null : whole;
+}
+
+/** A response that is given to outer layers, and the watch over it. */
+class Leaving {
+  readonly departure: Departure | undefined;
+  readonly #exit: Exit | undefined;
+  #response: Response | undefined;
+
+  constructor(exit: Exit | undefined, given: Given, lastLook: LastLook | undefined) {
+    this.#exit = exit;
+    if (lastLook !== undefined) this.departure = new Departure(given, lastLook, exit?.limitMs ?? UNSENT_LIMIT_MS);
+  }
+
+  /** True where the first read of the body is the sign. */
+  get waitsForReader(): boolean {
+    return this.departure !== undefined && this.#exit === undefined;
+  }
+
+  /** The body is being read. */
+  readonly begun = (): void => {
+    if (this.#exit === undefined) this.#leave();
   };
+
+  send(response: Response): Response {
+    const { departure } = this;
+    if (departure === undefined) return response;
+    this.#response = response;
+    if (this.#exit !== undefined) this.#exit.watch((head) => departure.leave(head));
+    else {
+      watchHeaders(response.headers, departure);
+      // There is nothing to read.
+      if (response.body === null) setTimeout(() => this.#leave(), 0);
+    }
+    return response;
+  }
+
+  #leave(): void {
+    if (this.#response !== undefined) this.departure?.leave(headersHead(this.#response.headers));
+  }
 }
 
 class WebExchange implements Exchange {
+  readonly forwardInBackground: ((fill: Fill) => void) | undefined;
+  readonly forwardAgain: ((fill: Fill) => void) | undefined;
   readonly #call: WebCall;
   readonly #authority: string | undefined;
   #given: Response | Promise<Response> | undefined;
-  #resolve: ((response: Response | Promise<Response>) => void) | undefined;
-  readonly forwardInBackground: ((fill: Fill) => void) | undefined;
+  #thrown: { readonly error: unknown } | undefined;
+  #resolve: Deliver | undefined;
 
   constructor(call: WebCall, authority: string | undefined) {
     this.#call = call;
     this.#authority = authority;
-    const { rerun } = call;
+    const { runAgain } = call;
     // The content of a QUERY has been read by then.
-    if (rerun === undefined || call.request.method === "QUERY") return;
-    this.forwardInBackground = (fill) => {
-      const request = originRequest(call.request, fill, authority, undefined);
-      this.#drive(fill, () => rerun(request)).catch(ignored);
-    };
+    if (runAgain === undefined || call.request.method === "QUERY") return;
+    this.forwardInBackground = (fill) => runAgain(fill, undefined);
+    this.forwardAgain = (fill) => runAgain(fill, { call, deliver: this.#give });
   }
 
   get native(): unknown {
@@ -78,237 +274,146 @@ class WebExchange implements Exchange {
     return this.#call.pattern;
   }
 
-  /** The response, or the promise of one while it is not decided yet. */
+  get within(): Fill | undefined {
+    return this.#call.within;
+  }
+
+  /** The response, or the promise of one while it is not decided yet. Throws what the handler has thrown at once. */
   answer(): Response | Promise<Response> {
+    if (this.#thrown !== undefined) throw this.#thrown.error;
     this.#given ??= new Promise((resolve) => {
       this.#resolve = resolve;
     });
     return this.#given;
   }
 
-  send(reply: Reply): void {
-    this.#give(responseOf(reply, this.#call.request.method === "HEAD"));
+  send(reply: Reply, lastLook?: LastLook): void | Promise<void> {
+    const { outer, request, exit } = this.#call;
+    const { freshness = NO_NAMES, removed = NO_NAMES, status, reason } = reply;
+    const headers = headersOf(reply.plainFields ?? reply.fields);
+    outer?.addTo(headers, removed);
+    const isFree = outer?.forbidsFreshness(headers) !== true;
+    const plain = lastLook === undefined ? headers : new Headers(headers);
+    if (isFree && reply.plainFields !== undefined) setFields(headers, freshness);
+    const bytes = contentOf(reply, request.method);
+    if (lastLook === undefined) return this.#give(responseOf(status, reason, headers, bytes));
+    const given: Given = { headers: new Headers(headers), plain, freshness: isFree ? freshness : NO_NAMES };
+    const leaving = new Leaving(exit, given, lastLook);
+    const body = bytes !== null && leaving.waitsForReader ? streamOf(bytes, leaving.begun) : bytes;
+    this.#give(leaving.send(responseOf(status, reason, headers, body)));
+    return leaving.departure?.pending;
   }
 
   pass(fields: readonly string[]): void {
     let response: Response | Promise<Response>;
     try {
-      response = this.#call.run(this.#call.request);
+      response = this.#call.run(this.#call.request, undefined);
     } catch (error) {
-      response = Promise.reject(asError(error));
+      return this.#throw(error);
     }
     if (fields.length === 0) return this.#give(response);
-    this.#give(
-      response instanceof Promise ? response.then((late) => withFields(late, fields)) : withFields(response, fields),
-    );
+    this.#give(isPromise(response) ? response.then((late) => withFields(late, fields)) : withFields(response, fields));
   }
 
   forward(fill: Fill): void {
-    const { request } = this.#call;
-    const given = originRequest(request, fill, this.#authority, request.signal);
-    const answered = this.#drive(fill, () => this.#call.run(given));
-    void answered.then(
-      (response) => (response === undefined ? undefined : this.#give(response)),
-      (error: unknown) => this.#give(Promise.reject(asError(error))),
-    );
+    const given = handlersRequest(this.#call.request, fill, this.#authority);
+    try {
+      new WebRun(this.#call, fill, this.#give).start(given);
+    } catch (error) {
+      this.#throw(error);
+    }
   }
 
-  #give(response: Response | Promise<Response>): void {
+  readonly #give: Deliver = (response) => {
     if (this.#resolve === undefined) this.#given = response;
     else this.#resolve(response);
-  }
+  };
 
-  /** Runs the handler and reports to `fill`; the response to send, or nothing where the engine has answered itself. */
-  async #drive(fill: Fill, run: () => Response | Promise<Response>): Promise<Response | undefined> {
-    let response: Response;
-    try {
-      response = await run();
-    } catch (error) {
-      if (fill.fail(asError(error))) return undefined;
+  #throw(error: unknown): void {
+    if (this.#resolve === undefined) this.#thrown = { error };
+    else this.#resolve(Promise.reject(error as Error));
+  }
+}
+
+/** Lets the handler answer a copy of a request, for the fill that sent it. */
+function runForCopy(route: Route, call: WebCall, fill: Fill): Response | Promise<Response> {
+  const renewal = renewalOf(call.marked);
+  const second = renewal === undefined ? undefined : secondRuns.get(renewal);
+  if (second === undefined) return renew(route, call, fill);
+  try {
+    new WebRun(call, fill, second.deliver, second.call).start(handlersRequest(call.request, fill, route.authority));
+  } catch (error) {
+    second.deliver(Promise.reject(error as Error));
+  }
+  // Nothing waits for the response to the copy.
+  return new Response(null, { status: 204 });
+}
+
+/** Runs the handler for a copy, and tells the fill once everything around it has had its say. */
+function renew(route: Route, call: WebCall, fill: Fill): Response | Promise<Response> {
+  const given = handlersRequest(call.request, fill, route.authority);
+  let response: Response | Promise<Response>;
+  try {
+    response = call.run(given, fill);
+  } catch (error) {
+    fill.fail(asError(error));
+    throw error;
+  }
+  if (!isPromise(response)) return renewed(call, fill, response);
+  return response.then(
+    (late) => renewed(call, fill, late),
+    (error: unknown) => {
+      fill.fail(asError(error));
       throw error;
-    }
-    if (response.status < 200) {
-      // The connection now speaks another protocol; such a response cannot even be copied.
-      fill.abort();
-      return response;
-    }
-    const head = { status: response.status, fields: fieldsOf(response.headers) };
-    if (response.body === null) {
-      const action = fill.head(head, NOTHING);
-      if (action.answered) return undefined;
-      await action.until;
-      return withFields(response, action.fields);
-    }
-    const body = new BodyReader(response.body);
-    const whole = await body.wholeIfAtHand();
-    const action = fill.head(head, whole);
-    if (action.answered) {
-      if (whole === undefined) await body.drainInto(fill);
-      return undefined;
-    }
-    await action.until;
-    const rest = whole === undefined ? body.streamThrough(fill) : whole;
-    return withFields(new Response(rest as ConstructorParameters<typeof Response>[0], response), action.fields);
-  }
+    },
+  );
 }
 
-const NOTHING = new Uint8Array(0);
-
-/** A source that never waits may never end; from here on its client sets the pace. */
-const MAX_AT_HAND_BYTES = 4 * 1024 * 1024;
-
-function ignored(): void {
-  // The fill has heard of it already; nobody else waits for a revalidation in the background.
+function renewed(call: WebCall, fill: Fill, response: Response): Response {
+  if (!isOrdinary(response)) {
+    fill.abort();
+    return response;
+  }
+  const { headers, body } = openResponse(response);
+  const own = call.outer?.own(headers) ?? { fields: fieldsOf(headers), removed: NO_NAMES };
+  const head = headOf(response, own.fields, own.removed);
+  const [forLayers, forFill] = body === null ? [null, null] : body.tee();
+  const lastLook: LastLook = (late) => {
+    const whole = forFill === null ? NOTHING : undefined;
+    fill.head({ ...head, late }, whole);
+    if (forFill !== null) void new BodyReader(forFill).drainInto(fill);
+    return NO_NAMES;
+  };
+  const given: Given = { headers: new Headers(headers), plain: headers, freshness: NO_NAMES };
+  const leaving = new Leaving(call.exit, given, lastLook);
+  return leaving.send(responseOf(response.status, response.statusText || undefined, headers, forLayers));
 }
 
-/** Reads a response body once, for the client and for the cache. */
-class BodyReader {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #read: Uint8Array[] = [];
-  #pending: Promise<{ done: boolean; value?: Uint8Array | undefined }> | undefined;
-
-  constructor(body: ReadableStream<Uint8Array>) {
-    this.#reader = body.getReader();
+/** Runs the handler once more for the fill alone, where there are no layers that the cache could know of. */
+export async function renewAlone(call: WebCall, fill: Fill, request: Request): Promise<void> {
+  let response: Response;
+  try {
+    response = await call.run(request, fill);
+  } catch (error) {
+    return void fill.fail(asError(error));
   }
-
-  /** The whole body if it is there without waiting for anything outside, as for `Response.json()`, and not too much. */
-  async wholeIfAtHand(): Promise<Uint8Array | undefined> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<"late">((resolve) => {
-      timer = setTimeout(() => resolve("late"), 0);
-    });
-    let bytes = 0;
-    try {
-      while (bytes <= MAX_AT_HAND_BYTES) {
-        this.#pending = this.#reader.read();
-        const next = await Promise.race([this.#pending, late]);
-        if (next === "late") return undefined;
-        this.#pending = undefined;
-        if (next.done) return joined(this.#read);
-        if (next.value === undefined) continue;
-        this.#read.push(next.value);
-        bytes += next.value.byteLength;
-      }
-      return undefined;
-    } catch (error) {
-      // Given to whoever reads on.
-      this.#pending = Promise.reject(asError(error));
-      this.#pending.catch(ignored);
-      return undefined;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  async #next(): Promise<Uint8Array | undefined> {
-    const ready = this.#read.shift();
-    if (ready !== undefined) return ready;
-    const pending = this.#pending ?? this.#reader.read();
-    this.#pending = undefined;
-    const { done, value } = await pending;
-    return done ? undefined : value;
-  }
-
-  /** Hands each piece to the client as it is asked for, and a copy to the fill. */
-  streamThrough(fill: Fill): ReadableStream<Uint8Array> {
-    return new ReadableStream<Uint8Array>({
-      pull: async (controller) => {
-        try {
-          const piece = await this.#next();
-          if (piece === undefined) {
-            fill.end();
-            controller.close();
-          } else {
-            fill.chunk(piece);
-            controller.enqueue(piece);
-          }
-        } catch (error) {
-          fill.abort();
-          controller.error(error);
-        }
-      },
-      cancel: async (reason) => {
-        fill.abort();
-        await this.#reader.cancel(reason);
-      },
-    });
-  }
-
-  async drainInto(fill: Fill): Promise<void> {
-    try {
-      for (;;) {
-        const piece = await this.#next();
-        if (piece === undefined) return fill.end();
-        fill.chunk(piece);
-      }
-    } catch {
-      fill.abort();
-    }
-  }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const piece of pieces) length += piece.byteLength;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.byteLength;
-  }
-  return whole;
-}
-
-/** The request as the handler shall see it; the client's own where it is the same. `signal` is that of who waits for it. */
-function originRequest(
-  request: Request,
-  { origin }: Fill,
-  authority: string | undefined,
-  signal: AbortSignal | undefined,
-): Request {
-  const { url, method } = request;
-  // Nothing is taken from or added to a request that has a body to lose.
-  if (method !== "GET" && method !== "HEAD") return request;
-  const start = url.indexOf("://") + 3;
-  const base = authority === undefined ? url.slice(0, url.indexOf("/", start)) : url.slice(0, start) + authority;
-  const target = base + origin.path;
-  const host = request.headers.get("host");
-  const named = authority === undefined || host === null ? host : authority;
-  const plus = Object.entries(origin.plus);
-  const isSame =
-    signal !== undefined &&
-    target === url &&
-    named === host &&
-    plus.length === 0 &&
-    !origin.without.some((name) => request.headers.has(name));
-  if (isSame) return request;
-  const headers = new Headers(request.headers);
-  for (const name of origin.without) headers.delete(name);
-  for (const [name, value] of plus) headers.set(name, String(value));
-  if (named !== null) headers.set("host", named);
-  return new Request(target, { method, headers, ...(signal === undefined ? {} : { signal }) });
-}
-
-function fieldsOf(headers: Headers): Fields {
-  const fields = Object.create(null) as Record<string, string | readonly string[]>;
-  for (const [name, value] of headers) if (name !== "set-cookie") fields[name] = value;
-  const cookies = headers.getSetCookie();
-  if (cookies.length > 0) fields["set-cookie"] = cookies;
-  return fields;
-}
-
-function responseOf(reply: Reply, headOnly: boolean): Response {
-  const headers = new Headers();
-  for (let at = 0; at + 1 < reply.fields.length; at += 2)
-    headers.append(reply.fields[at] ?? "", reply.fields[at + 1] ?? "");
-  // A stored response without content (204, 205) has no bytes, and may not have any.
-  const body = headOnly || reply.body === null || reply.body.byteLength === 0 ? null : reply.body;
-  return new Response(body as ConstructorParameters<typeof Response>[0], { status: reply.status, headers });
+  if (!isOrdinary(response)) return fill.abort();
+  const { headers, body } = openResponse(response);
+  const reader = body === null ? undefined : new BodyReader(body);
+  const whole = reader === undefined ? NOTHING : await reader.wholeIfAtHand();
+  const { answered } = fill.head(headOf(response, fieldsOf(headers), NO_NAMES), whole);
+  if (whole !== undefined || reader === undefined) return;
+  if (answered) await reader.drainInto(fill);
+  else await reader.cancel();
 }
 
 function withFields(response: Response, fields: readonly string[]): Response {
-  // A response that was fetched has headers nobody may change.
-  const changed = new Response(response.body, response);
-  for (let at = 0; at + 1 < fields.length; at += 2) changed.headers.set(fields[at] ?? "", fields[at + 1] ?? "");
-  return changed;
+  if (!isOrdinary(response)) return response;
+  const { headers, body } = openResponse(response);
+  setFields(headers, fields);
+  return responseOf(response.status, response.statusText || undefined, headers, body);
+}
+
+export function isPromise<Value>(value: Value | Promise<Value>): value is Promise<Value> {
+  return typeof (value as { then?: unknown } | undefined)?.then === "function";
 }

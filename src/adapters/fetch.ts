@@ -1,8 +1,12 @@
 import type { Cache, Route } from "../cache.ts";
+import type { Fill } from "../engine/exchange.ts";
+import { markRenewal } from "../engine/renewals.ts";
 import { shareTags } from "../engine/request-tags.ts";
 import { invalidOption } from "../errors.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
-import { respondOnWeb } from "./_web.ts";
+import { againRequest, handlersRequest } from "./_web-request.ts";
+import { nodeExit, outgoingOf, waitUntilOf } from "./_web-server.ts";
+import { isPromise, renewAlone, respondOnWeb, WebRun, type WebCall } from "./_web.ts";
 
 export type { Cached, RouteArgument } from "./_cached.ts";
 
@@ -29,12 +33,76 @@ export function fetchCache(cache: Cache): Cached<Request, [handler: FetchHandler
         "The handler comes after the options.",
       );
     }
-    return (request, ...rest) => {
-      const run = (given: Request): Response | Promise<Response> => {
-        shareTags(given, request);
-        return handler(given, ...(rest as never[]));
-      };
-      return respondOnWeb(route, { request, native: request, run, rerun: run });
-    };
+    return (request, ...rest) => respondOnWeb(route, callOf(route, handler, request, rest));
   });
+}
+
+/** The run of a handler to which a request was given: a cached handler further out has started it. */
+interface Run {
+  readonly fill: Fill;
+  readonly route: Route;
+  /** The request as the client sent it. */
+  readonly original: Request;
+}
+
+/** Runs that are under way, by the request their handler was given. */
+const runs = new WeakMap<Request, Run>();
+
+function callOf(route: Route, handler: FetchHandler, given: Request, rest: readonly unknown[]): WebCall {
+  const known = runs.get(given);
+  // A handler is not inside itself: this is one more request, made with the same object.
+  const run = known?.route === route ? undefined : known;
+  const request = run?.original ?? given;
+  const outgoing = outgoingOf(request, ...rest);
+  const waitUntil = waitUntilOf(...rest, request);
+  const call: WebCall = {
+    request,
+    native: request,
+    within: run?.fill,
+    marked: given,
+    exit: outgoing === undefined ? undefined : nodeExit(outgoing),
+    waitUntil,
+    run(shown, fill) {
+      shareTags(shown, request);
+      const answer = (): Response | Promise<Response> => handler(shown, ...(rest as never[]));
+      return fill === undefined ? answer() : runUnder({ fill, route, original: request }, shown, answer);
+    },
+    runAgain(fill, second) {
+      const again = handlersRequest(second === undefined ? againRequest(request) : request, fill, route.authority);
+      if (second !== undefined) return startAgain(new WebRun(call, fill, second.deliver), again, second.deliver);
+      markRenewal(again, { fill, route, skips: 0, isClaimed: true });
+      const work = renewAlone(call, fill, again);
+      waitUntil?.(work);
+    },
+  };
+  return call;
+}
+
+function startAgain(run: WebRun, request: Request, deliver: (response: Promise<Response>) => void): void {
+  try {
+    run.start(request);
+  } catch (error) {
+    deliver(Promise.reject(error as Error));
+  }
+}
+
+/** Remembers the run while the handler answers. */
+function runUnder(run: Run, shown: Request, answer: () => Response | Promise<Response>): Response | Promise<Response> {
+  const before = runs.get(shown);
+  runs.set(shown, run);
+  const ended = (): void => {
+    if (runs.get(shown) !== run) return;
+    if (before === undefined) runs.delete(shown);
+    else runs.set(shown, before);
+  };
+  let answered: Response | Promise<Response>;
+  try {
+    answered = answer();
+  } catch (error) {
+    ended();
+    throw error;
+  }
+  if (!isPromise(answered)) ended();
+  else void answered.then(ended, ended);
+  return answered;
 }

@@ -1,10 +1,32 @@
 import type { Context, MiddlewareHandler, Next } from "hono";
 import type { Cache, Route } from "../cache.ts";
-import { shareTags } from "../engine/request-tags.ts";
+import type { Fill } from "../engine/exchange.ts";
+import { markRenewal, renewalOf, type Renewal } from "../engine/renewals.ts";
+import { invalidOption } from "../errors.ts";
+import { refuseUnknown } from "../known-options.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
-import { respondOnWeb } from "./_web.ts";
+import { entryOf, executionContext, type Entry, type HonoApp } from "./_hono-entry.ts";
+import { honoExit } from "./_hono-exit.ts";
+import { OuterHeaders } from "./_hono-outer.ts";
+import { property, waitUntilOf } from "./_web-server.ts";
+import { awaitRenewal, respondOnWeb, type WebCall } from "./_web.ts";
 
 export type { Cached, RouteArgument } from "./_cached.ts";
+export type { HonoApp } from "./_hono-entry.ts";
+
+/** Options of {@link honoCache}. */
+export interface HonoCacheOptions {
+  /**
+   * The outermost app, or a function that gives it: where the cache sends a request again to renew a stored response in
+   * the background (`staleWhileRevalidate`). Needed on Workers and on Deno; on `@hono/node-server` and on Bun the cache
+   * finds the way in by itself.
+   *
+   * @example
+   * const app = new Hono();
+   * const cached = honoCache(cache, { app });
+   */
+  readonly app?: HonoApp | (() => HonoApp) | undefined;
+}
 
 /**
  * Caching for Hono: middleware in front of a handler, a route or an app. Callbacks (`tags`, `key`, …) get the context.
@@ -12,138 +34,116 @@ export type { Cached, RouteArgument } from "./_cached.ts";
  * @example
  * const cached = honoCache(createCache());
  * app.get("/users/:id", cached({ expire: "1h", tags: (c) => [`user:${c.req.param("id")}`] }), getUser);
+ *
+ * @throws when an option is wrong, naming option, value and cure
  */
-export function honoCache(cache: Cache): Cached<Context, [], MiddlewareHandler> {
+export function honoCache(
+  cache: Cache,
+  options: HonoCacheOptions = {},
+): Cached<Context, [], MiddlewareHandler> {
+  const app = checkedApp(options);
   return cachedFamily(cache, (route: Route): MiddlewareHandler => {
     return async (context, next) => {
-      const start = context.req.routeIndex + 1;
-      const outer = new OuterHeaders();
-      const response = await respondOnWeb(route, {
-        request: context.req.raw,
-        native: context,
-        get pattern() {
-          // Its successor, of hono/route, is not in the oldest version we support.
-          // oxlint-disable-next-line typescript/no-deprecated
-          return context.req.routePath;
-        },
-        run: (request) => runNext(context, next, request, outer),
-        rerun: matchSymbol(context) === undefined ? undefined : (request) => runBehind(context, start, request),
-      });
-      // The handler did not run.
-      if (!context.finalized) outer.note(context);
+      const response = await respondOnWeb(route, callOf(route, context, next, app));
+      // The handler's own response, or one that is on its way already.
+      if (response === undefined || (context.finalized && response === context.res)) return undefined;
       // Without this Hono would lay the handler's own headers over ours.
       context.res = undefined;
-      context.res = outer.addTo(response);
+      context.res = response;
       return undefined;
     };
   });
 }
 
-async function runNext(context: Context, next: Next, request: Request, outer: OuterHeaders): Promise<Response> {
-  outer.note(context);
-  context.req.raw = request;
-  await next();
-  return outer.takeFrom(context.res);
+function checkedApp(options: HonoCacheOptions): HonoCacheOptions["app"] {
+  refuseUnknown("honoCache(cache, options)", options, { app: true });
+  const { app } = options;
+  if (app === undefined || typeof app === "function" || typeof app.fetch === "function") return app;
+  throw invalidOption("honoCache(cache, { app })", "a Hono app, or a function that gives it", app, "For example { app }.");
 }
 
-/** Headers that outer middleware had set before the handler ran: theirs are not stored, and stay on every response. */
-class OuterHeaders {
-  #headers: [string, string][] = [];
-
-  note(context: Context): void {
-    // Not `context.res`: once that is made, Hono lays its headers over those of the handler's response.
-    this.#headers = [...context.newResponse(null).headers];
-  }
-
-  takeFrom(response: Response): Response {
-    if (this.#headers.length === 0) return response;
-    const own = new Response(response.body, response);
-    const cookies = own.headers.getSetCookie();
-    for (const [name, value] of this.#headers) {
-      // A `Cache-Control` set further out is meant for this response too.
-      if (name !== "cache-control" && own.headers.get(name) === value) own.headers.delete(name);
-    }
-    own.headers.delete("set-cookie");
-    const outerCookies = this.#cookies();
-    for (const cookie of cookies) if (!outerCookies.has(cookie)) own.headers.append("set-cookie", cookie);
-    return own;
-  }
-
-  addTo(response: Response): Response {
-    const { headers } = response;
-    for (const [name, value] of this.#headers) {
-      if (name === "set-cookie") continue;
-      const own = headers.get(name);
-      if (own === null) headers.set(name, value);
-      else if (name === "vary") headers.set(name, mergedList(value, own));
-    }
-    for (const cookie of this.#cookies()) headers.append("set-cookie", cookie);
-    return response;
-  }
-
-  #cookies(): ReadonlySet<string> {
-    return new Set(this.#headers.filter(([name]) => name === "set-cookie").map(([, value]) => value));
-  }
+/** The run of a handler inside which a context is at the moment: a cached route further out has started it. */
+interface Run {
+  readonly fill: Fill;
+  readonly route: Route;
+  /** The request as the client sent it. */
+  readonly original: Request;
+  readonly outer: Run | undefined;
 }
 
-/** The members of both lists, each once whatever its case. */
-function mergedList(...lists: readonly string[]): string {
-  const members = lists.flatMap((list) => list.split(",").map((member) => member.trim()));
-  return [...new Map(members.map((member) => [member.toLowerCase(), member])).values()].join(", ");
-}
+const runs = new WeakMap<Context, Run>();
 
-type Handler = (context: Context, next: Next) => unknown;
-type MatchResult = readonly [readonly (readonly [readonly [Handler, unknown], unknown])[], ...unknown[]];
-
-/** Where this version of Hono keeps what it matched; `undefined` where it does not tell, looked up once. */
-let knownSymbol: symbol | undefined;
-
-function matchSymbol(context: Context): symbol | undefined {
-  if (knownSymbol !== undefined) return knownSymbol;
-  const request = context.req as unknown as Record<symbol, unknown>;
-  const symbols = Object.getOwnPropertySymbols(Object.getPrototypeOf(request) as object);
-  knownSymbol = symbols.find((symbol) => isMatchResult(request[symbol]));
-  return knownSymbol;
-}
-
-function isMatchResult(value: unknown): value is MatchResult {
-  if (!Array.isArray(value) || !Array.isArray(value[0])) return false;
-  return (value[0] as unknown[]).every(
-    (entry) => Array.isArray(entry) && Array.isArray(entry[0]) && typeof entry[0][0] === "function",
-  );
-}
-
-type ContextClass = new (request: Request, options: Record<string, unknown>) => Context;
-
-/** Runs the handlers behind this middleware once more, in a context of their own: the first one's response is sent. */
-async function runBehind(context: Context, start: number, request: Request): Promise<Response> {
-  const match = (context.req as unknown as Record<symbol, MatchResult>)[matchSymbol(context) ?? Symbol.iterator];
-  const shadow = new (context.constructor as ContextClass)(request, {
-    path: context.req.path,
-    matchResult: match,
-    env: context.env as unknown,
-    executionCtx: executionContext(context),
-    notFoundHandler: () => new Response(null, { status: 404 }),
-  });
-  shareTags(shadow, context);
-  for (const [name, value] of Object.entries(context.var as Record<string, unknown>))
-    shadow.set(name as never, value as never);
-  const dispatch = async (at: number): Promise<void> => {
-    const handler = match?.[0][at]?.[0][0];
-    if (handler === undefined) throw new Error("no handler of the route answered");
-    shadow.req.routeIndex = at;
-    const result: unknown = await handler(shadow, () => dispatch(at + 1));
-    if (result instanceof Response && !shadow.finalized) shadow.res = result;
+function callOf(route: Route, context: Context, next: Next, app: HonoCacheOptions["app"]): WebCall {
+  const run = runs.get(context);
+  const request = run?.original ?? context.req.raw;
+  const outer = new OuterHeaders(context);
+  const call: WebCall = {
+    request,
+    native: context,
+    get pattern() {
+      // Its successor, of hono/route, is not in the oldest version we support.
+      // oxlint-disable-next-line typescript/no-deprecated
+      return context.req.routePath;
+    },
+    within: run?.fill,
+    marked: markedOf(context),
+    outer,
+    exit: honoExit(context),
+    run: (given, fill) => runNext(context, next, given, fill === undefined ? undefined : { fill, route, original: request, outer: run }),
+    waitUntil: waitUntilOf(executionContext(context)),
+    get runAgain() {
+      const entry = entryOf(context, app);
+      return entry === undefined ? undefined : againBy(entry, route, context, call);
+    },
   };
-  await dispatch(start);
-  return shadow.res;
+  return call;
 }
 
-function executionContext(context: Context): unknown {
-  try {
-    return context.executionCtx;
-  } catch {
-    // There is none on servers.
-    return undefined;
+/** What a copy of a request was marked by: the request of the web, or Node's behind it. */
+function markedOf(context: Context): object {
+  const { raw } = context.req;
+  if (renewalOf(raw) !== undefined) return raw;
+  const incoming = property(context.env, "incoming");
+  return typeof incoming === "object" && incoming !== null ? incoming : raw;
+}
+
+async function runNext(context: Context, next: Next, given: Request, run: Run | undefined): Promise<Response> {
+  const { req } = context;
+  const shown = req.raw;
+  if (run === undefined) {
+    await next();
+    return context.res;
   }
+  if (given !== shown) {
+    const renewal = renewalOf(shown);
+    if (renewal !== undefined) markRenewal(given, renewal);
+    req.raw = given;
+  }
+  runs.set(context, run);
+  try {
+    await next();
+  } finally {
+    // Layers further out see the request as it came.
+    req.raw = shown;
+    if (run.outer === undefined) runs.delete(context);
+    else runs.set(context, run.outer);
+  }
+  return context.res;
+}
+
+/** Sends the request in once more; its run of the handler reports to `fill`. */
+function againBy(entry: Entry, route: Route, context: Context, call: WebCall): NonNullable<WebCall["runAgain"]> {
+  return (fill, second) => {
+    const renewal: Renewal = { fill, route, skips: timesInFront(route, context), isClaimed: false };
+    awaitRenewal(renewal, second);
+    const work = entry(call.request, renewal);
+    call.waitUntil?.(work);
+  };
+}
+
+/** How often the route stands in front of itself on the way of this request. */
+function timesInFront(route: Route, context: Context): number {
+  let times = 0;
+  for (let run = runs.get(context); run !== undefined; run = run.outer) if (run.route === route) times++;
+  return times;
 }

@@ -1,0 +1,81 @@
+import type { IncomingMessage } from "node:http";
+import type { Context } from "hono";
+import { markRenewal, renewalNotReached, type Renewal } from "../engine/renewals.ts";
+import { asError } from "../errors.ts";
+import { drain } from "./_web-body.ts";
+import { againRequest } from "./_web-request.ts";
+import { property } from "./_web-server.ts";
+
+/** An application, as far as a request goes in there. */
+export interface HonoApp {
+  fetch(request: Request, env?: unknown, executionCtx?: never): Response | Promise<Response>;
+}
+
+/** Sends a copy of a request through the whole application. The promise never rejects, and settles when it is through. */
+export type Entry = (request: Request, renewal: Renewal) => Promise<void>;
+
+/**
+ * Where requests come in: the app that was given; else the server of `@hono/node-server`; else that of Bun. `undefined`
+ * where there is none.
+ */
+export function entryOf(context: Context, app: HonoApp | (() => HonoApp) | undefined): Entry | undefined {
+  const env: unknown = context.env;
+  if (app !== undefined) {
+    const executionCtx = executionContext(context) as never;
+    return (request, renewal) =>
+      sendThrough(request, renewal, (copy) => (typeof app === "function" ? app() : app).fetch(copy, env, executionCtx));
+  }
+  const incoming = property(env, "incoming") as IncomingMessage | undefined;
+  const server = property(property(incoming, "socket"), "server");
+  if (incoming !== undefined && typeof property(server, "emit") === "function") {
+    return (_, renewal) => sendThroughNode(incoming, renewal);
+  }
+  const bun = bunServer(property(env, "server")) ?? bunServer(env);
+  return bun === undefined ? undefined : (request, renewal) => sendThrough(request, renewal, (copy) => bun.fetch(copy));
+}
+
+interface BunServer {
+  fetch(request: Request): Response | Promise<Response>;
+}
+
+function bunServer(value: unknown): BunServer | undefined {
+  const isServer = typeof property(value, "fetch") === "function" && typeof property(value, "requestIP") === "function";
+  return isServer ? (value as BunServer) : undefined;
+}
+
+async function sendThrough(
+  request: Request,
+  renewal: Renewal,
+  enter: (copy: Request) => Response | Promise<Response>,
+): Promise<void> {
+  const { fill } = renewal;
+  try {
+    const copy = againRequest(request);
+    markRenewal(copy, renewal);
+    const response = await enter(copy);
+    if (!renewal.isClaimed) fill.fail(renewalNotReached(response.status));
+    await drain(response.body);
+  } catch (error) {
+    fill.fail(asError(error));
+  }
+}
+
+async function sendThroughNode(incoming: IncomingMessage, renewal: Renewal): Promise<void> {
+  try {
+    // Loaded here: other runtimes have no use for `node:http`.
+    const { sendAgain } = await import("./_node-copy.ts");
+    sendAgain(incoming, incoming.url ?? "/", renewal, () => {});
+  } catch (error) {
+    renewal.fill.fail(asError(error));
+  }
+}
+
+/** The `ExecutionContext` of Workers; `undefined` on servers. */
+export function executionContext(context: Context): unknown {
+  try {
+    return context.executionCtx;
+  } catch {
+    // Hono throws where there is none.
+    return undefined;
+  }
+}

@@ -1,0 +1,77 @@
+import type { Context } from "hono";
+import { headersHead, UNSENT_LIMIT_MS, type Exit, type LeavingHead } from "./_web-departure.ts";
+import { nodeExit, outgoingOf } from "./_web-server.ts";
+
+/**
+ * How a response leaves Hono. On Node the server's `writeHead` is the last moment. Elsewhere it is when Hono hands the
+ * response out, which is after all its middleware.
+ */
+export function honoExit(context: Context): Exit {
+  const outgoing = outgoingOf(context.req.raw, context.env);
+  return outgoing === undefined ? handedOut(context) : nodeExit(outgoing);
+}
+
+type Leaves = (head: LeavingHead) => void;
+
+const watched = new WeakMap<Context, Leaves[]>();
+
+/**
+ * The last that Hono does with a context is to read `finalized` and, right after it, `res`. Should a version of Hono end
+ * otherwise, the limit ends the wait and nothing is stored.
+ */
+function handedOut(context: Context): Exit {
+  return {
+    limitMs: UNSENT_LIMIT_MS,
+    watch(leaves) {
+      const others = watched.get(context);
+      if (others !== undefined) return void others.push(leaves);
+      const all = [leaves];
+      watched.set(context, all);
+      watchEnd(context, (response) => {
+        watched.delete(context);
+        for (const each of all) each(headersHead(response.headers));
+      });
+    },
+  };
+}
+
+function watchEnd(context: Context, ended: (response: Response) => void): void {
+  const prototype = Object.getPrototypeOf(context) as object;
+  let { finalized } = context;
+  let justRead = false;
+  const unwatch = (): void => {
+    Reflect.deleteProperty(context, "res");
+    Object.defineProperty(context, "finalized", {
+      value: finalized,
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
+  };
+  Object.defineProperty(context, "finalized", {
+    configurable: true,
+    enumerable: true,
+    get() {
+      justRead = finalized;
+      if (justRead) queueMicrotask(() => (justRead = false));
+      return finalized;
+    },
+    set(value: boolean) {
+      finalized = value;
+    },
+  });
+  Object.defineProperty(context, "res", {
+    configurable: true,
+    get(): Response {
+      const response = Reflect.get(prototype, "res", context) as Response;
+      if (!justRead) return response;
+      unwatch();
+      ended(response);
+      return response;
+    },
+    set(response: Response | undefined) {
+      justRead = false;
+      Reflect.set(prototype, "res", response, context);
+    },
+  });
+}

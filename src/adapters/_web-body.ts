@@ -1,0 +1,160 @@
+/** Bodies of the web family: read once, for the client and for the cache. */
+
+import type { Fill } from "../engine/exchange.ts";
+import { asError } from "../errors.ts";
+
+/** A source that never waits may never end; from here on its client sets the pace. */
+const MAX_AT_HAND_BYTES: number = 4 * 1024 * 1024;
+
+/** What a body may be made of. */
+export type BodyContent = Uint8Array | ReadableStream<Uint8Array> | null;
+
+/** Reads a response body once, for the client and for the cache. */
+export class BodyReader {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #read: Uint8Array[] = [];
+  #pending: Promise<{ done: boolean; value?: Uint8Array | undefined }> | undefined;
+
+  constructor(body: ReadableStream<Uint8Array>) {
+    this.#reader = body.getReader();
+  }
+
+  /** The whole body if it is there without waiting for anything outside, as for `Response.json()`, and not too much. */
+  async wholeIfAtHand(): Promise<Uint8Array | undefined> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(() => resolve("late"), 0);
+    });
+    let bytes = 0;
+    try {
+      while (bytes <= MAX_AT_HAND_BYTES) {
+        this.#pending = this.#reader.read();
+        const next = await Promise.race([this.#pending, late]);
+        if (next === "late") return undefined;
+        this.#pending = undefined;
+        if (next.done) return joined(this.#read);
+        if (next.value === undefined) continue;
+        this.#read.push(next.value);
+        bytes += next.value.byteLength;
+      }
+      return undefined;
+    } catch (error) {
+      // It is thrown again where the rest is read.
+      this.#pending = Promise.reject(asError(error));
+      this.#pending.catch(ignored);
+      return undefined;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #next(): Promise<Uint8Array | undefined> {
+    const ready = this.#read.shift();
+    if (ready !== undefined) return ready;
+    const pending = this.#pending ?? this.#reader.read();
+    this.#pending = undefined;
+    const { done, value } = await pending;
+    return done ? undefined : value;
+  }
+
+  /**
+   * Hands each piece to the client as it is asked for, and a copy to the fill.
+   *
+   * @param begun called when the first piece is asked for
+   * @param mayEnd a promise when the fill must not hear of the end before it has settled
+   */
+  streamThrough(fill: Fill, begun: () => void, mayEnd: () => Promise<void> | undefined): ReadableStream<Uint8Array> {
+    let hasBegun = false;
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          if (!hasBegun) {
+            hasBegun = true;
+            begun();
+          }
+          try {
+            const piece = await this.#next();
+            if (piece === undefined) {
+              const wait = mayEnd();
+              if (wait === undefined) fill.end();
+              else void wait.then(() => fill.end());
+              controller.close();
+            } else {
+              fill.chunk(piece);
+              controller.enqueue(piece);
+            }
+          } catch (error) {
+            fill.abort();
+            controller.error(error);
+          }
+        },
+        cancel: async (reason) => {
+          fill.abort();
+          await this.#reader.cancel(reason);
+        },
+      },
+      NOT_AHEAD,
+    );
+  }
+
+  /** Gives up what has not been read. Never rejects. */
+  async cancel(): Promise<void> {
+    await this.#reader.cancel().catch(ignored);
+  }
+
+  /** Reads to the end for the fill alone. */
+  async drainInto(fill: Fill): Promise<void> {
+    try {
+      for (;;) {
+        const piece = await this.#next();
+        if (piece === undefined) return fill.end();
+        fill.chunk(piece);
+      }
+    } catch {
+      fill.abort();
+    }
+  }
+}
+
+/** Nothing is asked for before the reader does. */
+const NOT_AHEAD: QueuingStrategy<Uint8Array> = { highWaterMark: 0 };
+
+/** These bytes as a stream that tells when they are first asked for. */
+export function streamOf(bytes: Uint8Array, begun: () => void): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        begun();
+        controller.enqueue(bytes);
+        controller.close();
+      },
+      cancel: begun,
+    },
+    NOT_AHEAD,
+  );
+}
+
+/** Reads a body to its end and drops it. */
+export async function drain(body: ReadableStream<Uint8Array> | null): Promise<void> {
+  if (body === null || body.locked) return;
+  const reader = body.getReader();
+  while (!(await reader.read()).done);
+}
+
+function ignored(): void {
+  // The error reaches the reader of the rest.
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  if (pieces.length === 1 && only !== undefined) return only.slice();
+  let length = 0;
+  for (const piece of pieces) length += piece.byteLength;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.byteLength;
+  }
+  return whole;
+}
