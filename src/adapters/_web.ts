@@ -137,7 +137,7 @@ class WebExchange implements Exchange {
       const action = fill.head(head, NOTHING);
       if (action.answered) return undefined;
       await action.until;
-      return withFields(response, action.fields);
+      return withFields(response, [...action.fields, ...(action.freshness ?? [])]);
     }
     const body = new BodyReader(response.body);
     const whole = await body.wholeIfAtHand();
@@ -148,7 +148,7 @@ class WebExchange implements Exchange {
     }
     await action.until;
     const rest = whole === undefined ? body.streamThrough(fill) : whole;
-    return withFields(new Response(rest as ConstructorParameters<typeof Response>[0], response), action.fields);
+    return withFields(new Response(rest as ConstructorParameters<typeof Response>[0], response), [...action.fields, ...(action.freshness ?? [])]);
   }
 }
 
