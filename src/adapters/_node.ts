@@ -122,9 +122,8 @@ class NodeExchange implements Exchange {
   }
 
   get forwardAgain(): ((fill: Fill) => void) | undefined {
-    const tap = this.#tap;
-    if (tap === undefined || this.#call.request.method === "QUERY") return undefined;
-    return (fill) => this.#sendAgain(fill, tap);
+    if (this.#call.request.method === "QUERY") return undefined;
+    return (fill) => this.#sendAgain(fill, this.#tap ?? "nowhere");
   }
 
   get native(): unknown {
