@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
 import { durationSeconds } from "./duration.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
@@ -94,6 +95,8 @@ export interface Cache {
 
 /** One route of a cache, as an adapter uses it. */
 export interface Route {
+  /** Which cache it belongs to. */
+  readonly owner: object;
   /** The authority all keys use instead of the request's `Host`, if the cache was given one. */
   readonly authority: string | undefined;
   /** Adapters read the content of a QUERY up to this size before they ask; 0: they do not. */
@@ -132,6 +135,7 @@ export function createCache(options: CacheOptions = {}): Cache {
     store,
     purges,
     random: Math.random,
+    bindContext,
     contentHash,
     // Read at each use: while nobody listens there is nothing to call.
     report: () => events.report,
@@ -178,6 +182,7 @@ export function createCache(options: CacheOptions = {}): Cache {
 function routeOf(engine: Engine, authority: string | undefined, rules: RouteRules): Route {
   if (rules.storing.allowSetCookie === true) engine.takesSetCookie = true;
   return {
+    owner: engine,
     authority,
     queryContentBytes: rules.queryContentBytes,
     respond: (request, exchange) => respond(engine, rules, request, exchange),
@@ -244,6 +249,11 @@ function functionEvent(engine: Engine, event: FunctionEvent): CacheEvent {
 /** `Users.getUser(7)` of `myapi-cache Users.getUser(7)`. */
 function subjectOf(key: string): string {
   return key.slice(key.indexOf(" ") + 1);
+}
+
+/** A request that waits for another one goes on in its own async context. */
+function bindContext<Args extends unknown[], Result>(fn: (...args: Args) => Result): (...args: Args) => Result {
+  return AsyncLocalStorage.bind(fn);
 }
 
 function contentHash(context: string, bytes: Uint8Array): string {

@@ -18,7 +18,7 @@ export type {
   RevalidationFailedEvent,
   StoredEvent,
 } from "./engine/events.ts";
-export type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./engine/exchange.ts";
+export type { Exchange, Fill, HeadAction, LastLook, LateChanges, OriginRequest, Reply, ReportedHead } from "./engine/exchange.ts";
 export type {
   ExplainOptions,
   Explanation,
@@ -28,6 +28,7 @@ export type {
   Rule,
 } from "./engine/explain.ts";
 export { SESSION_COOKIES } from "./engine/bypass.ts";
+export { isRenewal } from "./engine/renewals.ts";
 export type { CandidateResponse } from "./engine/route.ts";
 export type { CodedError } from "./errors.ts";
 export type { CacheEvents, DiagnosticsMessage } from "./events.ts";

@@ -24,6 +24,8 @@ export interface CacheRequest {
   readonly fields: Fields;
   /** The whole content of a QUERY whose responses are cached (RFC 10008). */
   readonly content?: Uint8Array;
+  /** How many cached routes of the same cache the request came through before this one. */
+  readonly depth?: number;
 }
 
 /** Status and fields of a response, before any of its body. */
@@ -62,6 +64,10 @@ export interface StoredResponse {
   readonly hasOriginValidator: boolean;
   /** For a stored 206: the `Range` it answered (RFC 9111 §3.3). */
   readonly rangeField?: string;
+  /** The reason phrase, where the handler gave one of its own. */
+  readonly reason?: string;
+  /** Names of the fields that outer layers set on the response and the handler took away. */
+  readonly removedFields?: readonly string[];
   /** What it can be purged by besides its URI: tags, groups, route. */
   readonly names: readonly string[];
   /** Position in the purge log before the origin request was sent. */

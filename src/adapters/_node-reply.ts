@@ -1,19 +1,98 @@
-import type { ServerResponse } from "node:http";
-import type { Reply } from "../engine/exchange.ts";
+import type { OutgoingHttpHeader, ServerResponse } from "node:http";
+import type { LastLook, Reply } from "../engine/exchange.ts";
 
 /** Writes a complete answer. Headers that outer layers set stay, where the reply has none of the same name. */
 export function writeReply(response: ServerResponse, reply: Reply): void {
   // While it waited, a time limit of the application may have answered.
   if (response.headersSent || response.writableEnded) return;
-  // The list form of writeHead is the fastest, but middleware that replaced writeHead may not know it.
+  const { status, reason, fields, body } = reply;
+  // The fastest form, where no layer outside has set a field or put its own method in the place of Node's.
   if (Object.hasOwn(response, "writeHead") || response.getHeaderNames().length > 0) {
-    applyFields(response, reply.fields);
-    response.statusCode = reply.status;
-  } else {
-    response.writeHead(reply.status, reply.fields as string[]);
+    void writeAmongOthers(response, reply);
+    return;
   }
-  if (reply.body === null) response.end();
-  else response.end(reply.body);
+  if (reason === undefined) response.writeHead(status, fields as string[]);
+  else response.writeHead(status, reason, fields as string[]);
+  end(response, body);
+}
+
+/** As `writeReply`, on a response that outer layers or the handler have worked on. */
+export function writeAmongOthers(response: ServerResponse, reply: Reply, lastLook?: LastLook): void | Promise<void> {
+  const { status, reason, fields, body } = reply;
+  response.statusCode = status;
+  response.statusMessage = reason ?? "";
+  applyFields(response, reply.plainFields ?? fields);
+  for (const name of reply.removed ?? []) response.removeHeader(name);
+  const cookies = response.getHeader("set-cookie");
+  finishHead(response, reply.freshness, lastLook);
+  end(response, body);
+  if (lastLook === undefined) return undefined;
+  if (response.headersSent) return lookAgain(response, cookies, lastLook);
+  // An outer `end` that writes later, such as one that saves a session first.
+  return new Promise((resolve) => {
+    response.once("close", () => {
+      lookAgain(response, cookies, lastLook);
+      resolve();
+    });
+  });
+}
+
+function end(response: ServerResponse, body: Uint8Array | null): void {
+  if (body === null) response.end();
+  else response.end(body);
+}
+
+/**
+ * Sets the last fields of a head: freshness, unless a cookie leaves with it. Where outer layers have hooks on `writeHead`
+ * they run first, because what they do decides; the head is then written.
+ */
+export function finishHead(response: ServerResponse, freshness: readonly string[] | undefined, lastLook?: LastLook): void {
+  const isHooked = Object.hasOwn(response, "writeHead");
+  const cookies = response.getHeader("set-cookie");
+  const cacheControl = response.getHeader("cache-control");
+  if (isHooked) runHooks(response);
+  const setsCookie = hasNewLines(cookies, response.getHeader("set-cookie"));
+  const lateCacheControl = response.getHeader("cache-control");
+  const isLate = lateCacheControl !== cacheControl;
+  const changes = { setsCookie, ...(isLate ? { cacheControl: String(lateCacheControl ?? "") } : {}) };
+  if (lastLook !== undefined) applyFields(response, lastLook(changes));
+  const mayBeFresh = response.getHeader("set-cookie") === undefined && !isLate;
+  if (freshness !== undefined && mayBeFresh) applyFields(response, freshness);
+  if (isHooked) classWriteHead(response).call(response, response.statusCode);
+}
+
+/** Looks for cookies that were set after the head was finished. */
+export function lookAgain(
+  response: ServerResponse,
+  cookiesBefore: OutgoingHttpHeader | undefined,
+  lastLook: LastLook,
+): void {
+  if (hasNewLines(cookiesBefore, response.getHeader("set-cookie"))) lastLook({ setsCookie: true });
+}
+
+/**
+ * Calls `writeHead` with all hooks that outer layers have put around it (`on-headers`, for one), but writes nothing yet:
+ * `_storeHeader` is where Node would.
+ */
+function runHooks(response: ServerResponse): void {
+  Object.defineProperty(response, "_storeHeader", { value: () => {}, configurable: true, writable: true });
+  try {
+    response.writeHead(response.statusCode);
+  } finally {
+    Reflect.deleteProperty(response, "_storeHeader");
+  }
+}
+
+/** `writeHead` as its class has it, beneath all hooks. */
+function classWriteHead(response: ServerResponse): ServerResponse["writeHead"] {
+  return (Object.getPrototypeOf(response) as ServerResponse).writeHead;
+}
+
+/** True when `now` has a line that was not there before. */
+export function hasNewLines(before: OutgoingHttpHeader | undefined, now: OutgoingHttpHeader | undefined): boolean {
+  if (now === undefined) return false;
+  const known = new Set([before ?? []].flat());
+  return [now].flat().some((line) => !known.has(line));
 }
 
 /** Sets fields on a response, each in place of what was there; `Vary` is added to. */

@@ -1,13 +1,14 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
 import type { Route } from "../cache.ts";
-import type { Exchange, Fill, Reply } from "../engine/exchange.ts";
+import type { Exchange, Fill, LastLook, Reply } from "../engine/exchange.ts";
+import { reachRoute } from "../engine/renewals.ts";
 import type { CacheRequest } from "../types.ts";
-import { runInBackground } from "./_background.ts";
 import { contentOf } from "./_content.ts";
 import { handlersFields } from "./_handlers-fields.ts";
+import { sendAgain, type Entry } from "./_node-copy.ts";
 import { applyFields, writeReply } from "./_node-reply.ts";
-import { ResponseTap, type CleanHead } from "./_response-tap.ts";
+import { ResponseTap, type Destination, type TakeFrameworkEtag } from "./_response-tap.ts";
 
 /** What a framework on `node:http` has to tell about one request. */
 export interface NodeCall {
@@ -21,31 +22,68 @@ export interface NodeCall {
   readonly pattern?: string | undefined;
   /** Changes the framework's own copies of path and query, where the handler shall see another query. */
   rewriteTarget?(request: IncomingMessage, path: string): void;
-  readonly cleanHead?: CleanHead;
-  /**
-   * Runs the handler on another pair; errors it throws go to `fill`. Left out where the framework cannot do that.
-   */
-  readonly rerun?: Rerun | undefined;
+  readonly takeFrameworkEtag?: TakeFrameworkEtag;
+  /** Where requests come in, for those that no server has brought. */
+  readonly entry: Entry;
 }
 
-export type Rerun = (request: IncomingMessage, response: ServerResponse, fill: Fill) => void;
+/** A cached route that a request came through, and the request as it was there. */
+interface Enclosing {
+  readonly route: Route;
+  readonly fill: Fill;
+  readonly headers: IncomingHttpHeaders;
+  readonly url: string;
+  readonly outer: Enclosing | undefined;
+}
+
+const enclosing = new WeakMap<IncomingMessage, Enclosing>();
+
+/** Where the response of a fill goes that is not its client's own. */
+const destinations = new WeakMap<Fill, Destination>();
 
 /** Answers one `node:http` request through a route of the cache. */
 export function respondOnNode(route: Route, call: NodeCall): void {
-  const request = cacheRequest(call, route.authority);
+  const reached = reachRoute(route, call.request);
+  if (reached === "passes" || isUpgrade(call.request)) return call.run(undefined);
+  if (reached !== undefined) return new NodeExchange(call, route, call.url).forward(reached.fill);
+  const url = showAsSent(route, call);
+  const request = cacheRequest(call, url, route.authority);
   if (request === undefined) return call.run(undefined);
-  const exchange = new NodeExchange(call, route.authority);
+  const exchange = new NodeExchange(call, route, url);
   if (request.method !== "QUERY" || route.queryContentBytes === 0) return route.respond(request, exchange);
   void contentOf(call.request, route.queryContentBytes).then((content) =>
     route.respond(content === undefined ? request : { ...request, content }, exchange),
   );
 }
 
+/** The connection is to speak another protocol, or to become a tunnel: nothing of that is ours. */
+function isUpgrade({ method, headers }: IncomingMessage): boolean {
+  return headers.upgrade !== undefined || method === "CONNECT";
+}
+
+/**
+ * Path and query as the client sent them. A route behind another one of the same cache decides alone, so it sees what that
+ * one had taken from the request for itself.
+ */
+function showAsSent(route: Route, call: NodeCall): string {
+  const { request } = call;
+  let sent: Enclosing | undefined;
+  for (let at = enclosing.get(request); at?.route.owner === route.owner; at = at?.outer) sent = at;
+  if (sent === undefined) return call.url;
+  request.headers = sent.headers;
+  showTarget(call, call.url, sent.url);
+  return sent.url;
+}
+
 let lastHost: string | undefined;
 let lastAuthority: string | undefined;
 
 /** `undefined` for a request whose target or host has no one reading: it passes by. */
-function cacheRequest({ request, url }: NodeCall, authority: string | undefined): CacheRequest | undefined {
+function cacheRequest(
+  { request }: NodeCall,
+  url: string,
+  authority: string | undefined,
+): CacheRequest | undefined {
   const { method, headers } = request;
   const host = headers.host;
   if (authority === undefined && host !== lastHost) {
@@ -62,23 +100,30 @@ const SLASH = 0x2f;
 
 class NodeExchange implements Exchange {
   readonly #call: NodeCall;
-  readonly #authority: string | undefined;
+  readonly #route: Route;
+  readonly #url: string;
+  readonly #enclosing: Enclosing | undefined;
   #tap: ResponseTap | undefined;
 
-  constructor(call: NodeCall, authority: string | undefined) {
+  constructor(call: NodeCall, route: Route, url: string) {
     this.#call = call;
-    this.#authority = authority;
+    this.#route = route;
+    this.#url = url;
+    this.#enclosing = enclosing.get(call.request);
+  }
+
+  get within(): Fill | undefined {
+    return this.#enclosing?.fill;
   }
 
   get forwardInBackground(): ((fill: Fill) => void) | undefined {
-    const { request, rerun, cleanHead } = this.#call;
     // The content of a QUERY has been read by then.
-    if (rerun === undefined || request.method === "QUERY") return undefined;
-    return (fill) =>
-      runInBackground(request, fill, this.#authority, cleanHead, (again, shadow) => {
-        this.#showTarget(again, fill.origin.path);
-        rerun(again, shadow, fill);
-      });
+    return this.#call.request.method === "QUERY" ? undefined : (fill) => this.#sendAgain(fill, "nowhere");
+  }
+
+  get forwardAgain(): ((fill: Fill) => void) | undefined {
+    if (this.#call.request.method === "QUERY") return undefined;
+    return (fill) => this.#sendAgain(fill, this.#tap ?? "nowhere");
   }
 
   get native(): unknown {
@@ -89,9 +134,10 @@ class NodeExchange implements Exchange {
     return this.#call.pattern;
   }
 
-  send(reply: Reply): void {
-    if (this.#tap === undefined) writeReply(this.#call.response, reply);
-    else this.#tap.answer(reply);
+  send(reply: Reply, lastLook?: LastLook): void | Promise<void> {
+    // Without a run of the handler there is nothing that a late change could forbid.
+    if (this.#tap === undefined) return writeReply(this.#call.response, reply);
+    return this.#tap.answer(reply, lastLook);
   }
 
   pass(fields: readonly string[]): void {
@@ -100,19 +146,29 @@ class NodeExchange implements Exchange {
   }
 
   forward(fill: Fill): void {
-    const { request, response, cleanHead } = this.#call;
-    request.headers = handlersFields(request.headers, fill, this.#authority);
-    this.#showTarget(request, fill.origin.path);
-    this.#tap = new ResponseTap(response, fill, cleanHead);
+    const { request, response, takeFrameworkEtag } = this.#call;
+    const { headers } = request;
+    enclosing.set(request, { route: this.#route, fill, headers, url: this.#url, outer: this.#enclosing });
+    request.headers = handlersFields(headers, fill, this.#route.authority);
+    showTarget(this.#call, this.#url, fill.origin.path);
+    this.#tap = new ResponseTap(response, fill, takeFrameworkEtag, destinations.get(fill));
     this.#call.run(fill);
   }
 
-  /** `request.url` may be shorter than the path: routers cut off what they have matched. */
-  #showTarget(request: IncomingMessage, path: string): void {
-    if (path === this.#call.url) return;
-    const [own = "/"] = (request.url ?? "/").split("?", 1);
-    const mark = path.indexOf("?");
-    request.url = mark === -1 ? own : own + path.slice(mark);
-    this.#call.rewriteTarget?.(request, path);
+  #sendAgain(fill: Fill, destination: Destination): void {
+    const { request, entry } = this.#call;
+    destinations.set(fill, destination);
+    let skips = 0;
+    for (let at = this.#enclosing; at !== undefined; at = at.outer) if (at.route === this.#route) skips += 1;
+    sendAgain(request, this.#url, { fill, route: this.#route, skips, isClaimed: false }, entry);
   }
+}
+
+/** `request.url` may be shorter than the path: routers cut off what they have matched. */
+function showTarget({ request, rewriteTarget }: NodeCall, shown: string, path: string): void {
+  if (path === shown) return;
+  const [own = "/"] = (request.url ?? "/").split("?", 1);
+  const mark = path.indexOf("?");
+  request.url = mark === -1 ? own : own + path.slice(mark);
+  rewriteTarget?.(request, path);
 }

@@ -1,13 +1,19 @@
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import type { Fill, Reply } from "../engine/exchange.ts";
+import { STATUS_CODES, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
+import type { Fill, HeadAction, LastLook, LateChanges, ReportedHead, Reply } from "../engine/exchange.ts";
 import type { Fields } from "../types.ts";
-import { applyFields, writeReply } from "./_node-reply.ts";
+import { applyFields, finishHead, hasNewLines, lookAgain, writeAmongOthers } from "./_node-reply.ts";
+import { blockHeaders, refuseChunk, refuseHead, type Chunk } from "./_node-refusals.ts";
 
 type Callback = (error?: Error | null) => void;
-type Chunk = string | Uint8Array;
 
-/** Lets an adapter take back what its framework added to a head by itself. */
-export type CleanHead = (fields: Record<string, string | readonly string[]>) => void;
+/** Takes an `ETag` that the framework made by itself out of the fields of a head, and gives it. */
+export type TakeFrameworkEtag = (fields: Record<string, string | readonly string[]>) => string | undefined;
+
+/** Where the bytes of a run go: to the client of its own response, to nobody, or to the client of a first run. */
+export type Destination = "client" | "nowhere" | ResponseTap;
+
+const TAPPED = ["writeHead", "write", "end", "flushHeaders"] as const;
+type Tapped = (typeof TAPPED)[number];
 
 /**
  * Listens to what a handler writes on a `ServerResponse` and passes it on as the engine decides.
@@ -18,59 +24,90 @@ export type CleanHead = (fields: Record<string, string | readonly string[]>) => 
 export class ResponseTap {
   readonly #response: ServerResponse;
   readonly #fill: Fill;
-  readonly #clean: CleanHead | undefined;
+  readonly #takeFrameworkEtag: TakeFrameworkEtag | undefined;
+  readonly #destination: Destination;
   /** Headers that outer layers had set before the handler ran: theirs are not stored. */
   readonly #outer: OutgoingHttpHeaders;
-  readonly #writeHead: ServerResponse["writeHead"];
-  readonly #write: ServerResponse["write"];
-  readonly #end: ServerResponse["end"];
-  readonly #flushHeaders: ServerResponse["flushHeaders"];
-  /** `open`: no head yet; `streaming`: the client gets the handler's response; `answered`: it has another one. */
-  #state: "open" | "streaming" | "answered" = "open";
+  /** The methods as outer layers left them. */
+  readonly #methods: Pick<ServerResponse, Tapped>;
+  /** Those of them that stood on the response itself. */
+  readonly #own: ReadonlySet<Tapped>;
+  /** `open`: no head yet; `passing`: bytes go to the destination; `answered`: they go nowhere. */
+  #state: "open" | "passing" | "answered" = "open";
+  /** The handler, or a hook behind the cache, has given the head. */
+  #hasHead = false;
   #ended = false;
   /** The client must not have the end before this has settled. */
   #until: Promise<void> | undefined;
+  #lastLook: LastLook | undefined;
+  #cookies: OutgoingHttpHeader | undefined;
+  #unblock: (() => void) | undefined;
+  /** Reports a whole response that no client waits for, once everything around the handler has sent it. */
+  #reportWhole: (() => void) | undefined;
 
-  constructor(response: ServerResponse, fill: Fill, clean?: CleanHead) {
+  constructor(
+    response: ServerResponse,
+    fill: Fill,
+    takeFrameworkEtag?: TakeFrameworkEtag,
+    destination: Destination = "client",
+  ) {
     this.#response = response;
     this.#fill = fill;
-    this.#clean = clean;
+    this.#takeFrameworkEtag = takeFrameworkEtag;
+    this.#destination = destination;
     this.#outer = response.getHeaders();
     // As they are now: other middleware may have put its own in their place. They are called on the response.
-    // oxlint-disable typescript/unbound-method
-    this.#writeHead = response.writeHead;
-    this.#write = response.write;
-    this.#end = response.end;
-    this.#flushHeaders = response.flushHeaders;
-    // oxlint-enable typescript/unbound-method
-    response.writeHead = this.#onWriteHead;
-    response.write = this.#onWrite;
-    response.end = this.#onEnd;
-    response.flushHeaders = this.#onFlushHeaders;
+    // oxlint-disable-next-line typescript/unbound-method
+    const { writeHead, write, end, flushHeaders } = response;
+    this.#methods = { writeHead, write, end, flushHeaders };
+    this.#own = new Set(TAPPED.filter((name) => Object.hasOwn(response, name)));
+    this.#install();
     // Its client may have left while the request waited for another one.
     if (response.closed) this.#onClose();
     else response.once("close", this.#onClose);
   }
 
   /** Answers the client with another response than the handler's. */
-  answer(reply: Reply): void {
+  answer(reply: Reply, lastLook?: LastLook): void | Promise<void> {
     this.#state = "answered";
-    const response = this.#response;
     this.#restore();
-    if (response.headersSent) return;
-    for (const name of response.getHeaderNames()) {
-      const outer = this.#outer[name];
-      if (outer !== undefined) {
-        if (!sameValue(outer, response.getHeader(name))) response.setHeader(name, outer);
-      } else if (name !== "connection") response.removeHeader(name);
-    }
-    response.statusMessage = "";
-    writeReply(response, reply);
+    const response = this.#response;
+    if (response.headersSent) return undefined;
+    this.#resetHeaders();
+    const leaving = writeAmongOthers(response, reply, lastLook);
     // The handler does not know and may go on writing.
+    this.#install();
+    return leaving;
+  }
+
+  #install(): void {
+    const response = this.#response;
+    response.writeHead = this.#onWriteHead;
     response.write = this.#onWrite;
     response.end = this.#onEnd;
-    response.writeHead = this.#onWriteHead;
     response.flushHeaders = this.#onFlushHeaders;
+  }
+
+  /** Puts back what stood there before. */
+  #restore(): void {
+    this.#showRealState();
+    for (const name of TAPPED) this.#restoreMethod(name);
+  }
+
+  #restoreMethod(name: Tapped): void {
+    if (this.#own.has(name)) Object.assign(this.#response, { [name]: this.#methods[name] });
+    else Reflect.deleteProperty(this.#response, name);
+  }
+
+  /** The headers as they were before the handler ran. */
+  #resetHeaders(): void {
+    const response = this.#response;
+    for (const name of response.getHeaderNames()) {
+      if (this.#outer[name] === undefined && name !== "connection") response.removeHeader(name);
+    }
+    for (const [name, value] of Object.entries(this.#outer)) {
+      if (value !== undefined && !sameValue(value, response.getHeader(name))) response.setHeader(name, value);
+    }
   }
 
   readonly #onWriteHead = (
@@ -79,7 +116,13 @@ export class ResponseTap {
     headers?: OutgoingHttpHeaders | OutgoingHttpHeader[],
   ): ServerResponse => {
     const response = this.#response;
-    if (this.#state === "answered") return response;
+    // An answer that the handler knows nothing of.
+    if (this.#state === "answered" && !this.#hasHead) {
+      this.#hasHead = true;
+      return response;
+    }
+    refuseHead(response, this.#hasHead, status, reason, headers);
+    this.#hasHead = true;
     response.statusCode = status;
     if (typeof reason === "string") response.statusMessage = reason;
     const given = typeof reason === "string" ? headers : (reason ?? headers);
@@ -89,16 +132,21 @@ export class ResponseTap {
   };
 
   readonly #onWrite = (chunk: Chunk, encoding?: BufferEncoding | Callback, callback?: Callback): boolean => {
-    if (this.#state === "open") this.#reportHead();
     const done = typeof encoding === "function" ? encoding : callback;
     const coding = typeof encoding === "function" ? undefined : encoding;
+    const isOver = this.#ended && this.#response.writableEnded && this.#until === undefined;
+    if (isOver) return this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done);
+    refuseChunk("write", chunk, coding);
+    if (this.#state === "open") this.#reportHead();
+    // Copied by the fill before a layer outside can change it.
+    this.#fill.chunk(bytesOf(chunk, coding));
     if (this.#state === "answered") {
-      this.#fill.chunk(bytesOf(chunk, coding));
       if (done !== undefined) process.nextTick(done);
       return true;
     }
-    const flowing = this.#write.call(this.#response, chunk, coding as BufferEncoding, done);
-    this.#fill.chunk(bytesOf(chunk, coding));
+    if (this.#destination instanceof ResponseTap) return this.#destination.#relay(chunk, coding, this.#response, done);
+    const flowing = this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done);
+    this.#lookAgain();
     return flowing;
   };
 
@@ -108,18 +156,19 @@ export class ResponseTap {
     callback?: Callback,
   ): ServerResponse => {
     const response = this.#response;
-    if (this.#ended)
-      return this.#state === "answered" || this.#until !== undefined
-        ? response
-        : this.#end.call(response, chunk as Chunk, encoding as BufferEncoding, callback as () => void);
-    this.#ended = true;
-    const body = typeof chunk === "function" || chunk === null ? undefined : chunk;
+    if (this.#ended) return this.#endAgain(chunk, encoding, callback);
+    const body = typeof chunk === "function" || !chunk ? undefined : chunk;
     const coding = typeof encoding === "string" ? encoding : undefined;
     const done = [chunk, encoding, callback].find((argument): argument is Callback => typeof argument === "function");
+    if (body !== undefined) refuseChunk("end", body, coding);
     const wasOpen = this.#state === "open";
-    if (wasOpen) this.#reportHead(body === undefined ? NOTHING : ownBytes(body, coding));
+    if (wasOpen) this.#requireHead();
+    this.#ended = true;
+    const whole = wasOpen ? (body === undefined ? NOTHING : ownBytes(body, coding)) : undefined;
+    if (whole !== undefined) this.#reportHead(whole);
     else if (body !== undefined) this.#fill.chunk(bytesOf(body, coding));
     if (this.#state === "answered") {
+      if (!response.writableEnded) this.#pretendEnded();
       if (done !== undefined) response.once("finish", () => done());
     } else if (this.#until === undefined) {
       this.#finish(body, coding, done);
@@ -128,53 +177,173 @@ export class ResponseTap {
       void this.#until.then(() => this.#finish(body, coding, done));
     }
     if (!wasOpen) this.#fill.end();
+    this.#reportWhole?.();
     return response;
   };
 
+  #endAgain(
+    chunk: Chunk | Callback | null | undefined,
+    encoding: BufferEncoding | Callback | undefined,
+    callback: Callback | undefined,
+  ): ServerResponse {
+    const response = this.#response;
+    if (this.#state === "answered" || this.#until !== undefined) return response;
+    return this.#methods.end.call(response, chunk as Chunk, encoding as BufferEncoding, callback as () => void);
+  }
+
   #finish(body: Chunk | undefined, coding: BufferEncoding | undefined, done: Callback | undefined): void {
     this.#restore();
-    this.#end.call(this.#response, body, coding as BufferEncoding, done as () => void);
+    const response = this.#response;
+    if (this.#destination instanceof ResponseTap) {
+      this.#destination.#relayEnd(body, coding);
+      this.#methods.end.call(response, undefined, undefined as unknown as BufferEncoding, done as () => void);
+      return;
+    }
+    this.#methods.end.call(response, body, coding as BufferEncoding, done as () => void);
+    this.#lookAgain();
   }
 
   readonly #onFlushHeaders = (): void => {
     if (this.#state === "open") this.#reportHead();
-    if (this.#state === "streaming") this.#flushHeaders.call(this.#response);
+    if (this.#state === "passing" && this.#destination === "client") this.#methods.flushHeaders.call(this.#response);
   };
 
   readonly #onClose = (): void => {
     if (!this.#ended) this.#fill.abort();
   };
 
-  #reportHead(body?: Uint8Array): void {
+  /** Gives the head as Node does where the handler has not: through every hook behind the cache. */
+  #requireHead(): void {
+    if (this.#hasHead) return;
     const response = this.#response;
-    const action = this.#fill.head({ status: response.statusCode, fields: this.#handlersFields() }, body);
+    if (response.writeHead === this.#onWriteHead) this.#hasHead = true;
+    else response.writeHead(response.statusCode);
+  }
+
+  #reportHead(body?: Uint8Array): void {
+    this.#requireHead();
+    const head = this.#head();
+    if (this.#destination === "nowhere") {
+      this.#state = "passing";
+      const late = this.#sendOwnHead(body);
+      if (body === undefined) this.#fill.head({ ...head, late });
+      else this.#reportWhole = () => this.#fill.head({ ...head, late: this.#withLateCookie(late) }, body);
+      return;
+    }
+    const action = this.#fill.head(head, body);
     if (action.answered) {
       this.#state = "answered";
       return;
     }
-    this.#state = "streaming";
-    response.writeHead = this.#writeHead;
-    response.flushHeaders = this.#flushHeaders;
-    this.#headersReallySent();
+    this.#state = "passing";
     this.#until = action.until;
+    if (this.#destination instanceof ResponseTap) {
+      this.#destination.#relayHead(head, action);
+      this.#showRealState();
+      return;
+    }
+    this.#showRealState();
+    this.#restoreMethod("writeHead");
+    this.#restoreMethod("flushHeaders");
+    this.#finishHead(action, body);
+  }
+
+  #finishHead(action: HeadAction & { answered: false }, body?: Uint8Array): void {
+    const response = this.#response;
+    if (body !== undefined && Object.hasOwn(response, "writeHead")) declareLength(response, body);
     applyFields(response, action.fields);
+    this.#lastLook = action.lastLook;
+    this.#cookies = response.getHeader("set-cookie");
+    finishHead(response, action.freshness, action.lastLook);
+  }
+
+  /** The head of a response that no client waits for: outer layers have their say first, because the fill has to know. */
+  #sendOwnHead(body: Uint8Array | undefined): LateChanges | undefined {
+    const response = this.#response;
+    this.#cookies = response.getHeader("set-cookie");
+    this.#showRealState();
+    this.#restoreMethod("writeHead");
+    this.#restoreMethod("flushHeaders");
+    if (!Object.hasOwn(response, "writeHead")) return undefined;
+    if (body !== undefined) declareLength(response, body);
+    let late: LateChanges | undefined;
+    finishHead(response, undefined, (changes) => {
+      late = changes;
+      return [];
+    });
+    return late;
+  }
+
+  #withLateCookie(late: LateChanges | undefined): LateChanges | undefined {
+    if (!hasNewLines(this.#cookies, this.#response.getHeader("set-cookie"))) return late;
+    return { ...late, setsCookie: true };
+  }
+
+  #lookAgain(): void {
+    const lastLook = this.#lastLook;
+    if (lastLook !== undefined) lookAgain(this.#response, this.#cookies, lastLook);
+  }
+
+  /** Sends the head of a second run to the client of this one. */
+  #relayHead(head: ReportedHead, action: HeadAction & { answered: false }): void {
+    this.#state = "answered";
+    this.#restore();
+    const response = this.#response;
+    if (response.headersSent) return;
+    this.#resetHeaders();
+    response.statusCode = head.status;
+    response.statusMessage = head.reason ?? "";
+    applyFields(response, flatFields(head));
+    for (const name of head.removed ?? []) response.removeHeader(name);
+    this.#finishHead(action);
+    this.#install();
+  }
+
+  #relay(chunk: Chunk, coding: BufferEncoding | undefined, source: ServerResponse, done: Callback | undefined): boolean {
+    const flowing = this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done);
+    if (!flowing) this.#response.once("drain", () => source.emit("drain"));
+    return flowing;
+  }
+
+  #relayEnd(body: Chunk | undefined, coding: BufferEncoding | undefined): void {
+    this.#restore();
+    this.#methods.end.call(this.#response, body, coding as BufferEncoding);
+    this.#lookAgain();
+  }
+
+  #head(): ReportedHead {
+    const response = this.#response;
+    const { statusCode: status, statusMessage } = response;
+    const fields = this.#handlersFields();
+    const frameworkEtag = this.#takeFrameworkEtag?.(fields);
+    const isUsual = !statusMessage || statusMessage === STATUS_CODES[status];
+    const present = response.getHeaders();
+    const removed = Object.keys(this.#outer).filter((name) => present[name] === undefined && !TRANSPORT.has(name));
+    return { status, fields, ...(isUsual ? {} : { reason: statusMessage }), removed, frameworkEtag };
   }
 
   /** What the handler set. `Cache-Control` counts whoever set it: an outer `no-store` is meant for this response too. */
-  #handlersFields(): Fields {
+  #handlersFields(): Record<string, string | readonly string[]> {
     const fields = Object.create(null) as Record<string, string | readonly string[]>;
     for (const [name, value] of Object.entries(this.#response.getHeaders())) {
       if (value === undefined) continue;
       const text = typeof value === "object" ? value : String(value);
       if (name !== "cache-control" && sameValue(this.#outer[name], value)) continue;
-      fields[name] = text;
+      fields[name] = name === "set-cookie" ? this.#handlersCookies(text) : text;
+      if (fields[name].length === 0) delete fields[name];
     }
-    this.#clean?.(fields);
     return fields;
+  }
+
+  /** `Set-Cookie` without the lines of outer layers. */
+  #handlersCookies(lines: string | readonly string[]): readonly string[] {
+    const outer = new Set([this.#outer["set-cookie"] ?? []].flat().map(String));
+    return [lines].flat().filter((line) => !outer.has(line));
   }
 
   #pretendHeadersSent(): void {
     Object.defineProperty(this.#response, "headersSent", { value: true, configurable: true });
+    this.#unblock ??= blockHeaders(this.#response);
   }
 
   #pretendEnded(): void {
@@ -182,23 +351,35 @@ export class ResponseTap {
     Object.defineProperty(this.#response, "writableEnded", { value: true, configurable: true });
   }
 
-  #headersReallySent(): void {
+  #showRealState(): void {
+    this.#unblock?.();
+    this.#unblock = undefined;
     // Back to the getters of the prototype.
     Reflect.deleteProperty(this.#response, "headersSent");
     Reflect.deleteProperty(this.#response, "writableEnded");
   }
-
-  #restore(): void {
-    const response = this.#response;
-    this.#headersReallySent();
-    response.writeHead = this.#writeHead;
-    response.write = this.#write;
-    response.end = this.#end;
-    response.flushHeaders = this.#flushHeaders;
-  }
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** Fields that belong to a connection or a message, which nobody takes away on purpose. */
+const TRANSPORT: ReadonlySet<string> = new Set(["connection", "keep-alive", "transfer-encoding", "content-length", "date"]);
+
+function declareLength(response: ServerResponse, { byteLength }: Uint8Array): void {
+  const { statusCode } = response;
+  if (statusCode === 204 || statusCode === 304 || response.hasHeader("content-length")) return;
+  if (response.hasHeader("transfer-encoding") || response.hasHeader("trailer") || response.req.method === "HEAD") return;
+  response.setHeader("content-length", byteLength);
+}
+
+function flatFields({ fields, frameworkEtag }: { fields: Fields; frameworkEtag?: string | undefined }): string[] {
+  const flat: string[] = frameworkEtag === undefined ? [] : ["etag", frameworkEtag];
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === undefined) continue;
+    for (const line of [value].flat()) flat.push(name, line);
+  }
+  return flat;
+}
 
 function sameValue(outer: OutgoingHttpHeader | undefined, now: OutgoingHttpHeader | undefined): boolean {
   if (outer === undefined) return false;

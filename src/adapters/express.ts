@@ -1,10 +1,8 @@
-import type { IncomingMessage } from "node:http";
-import type { Request, RequestHandler, Response } from "express";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Express, Request, RequestHandler } from "express";
 import type { Cache, Route } from "../cache.ts";
-import type { Fill } from "../engine/exchange.ts";
-import { asError } from "../errors.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
-import { respondOnNode, type Rerun } from "./_node.ts";
+import { respondOnNode } from "./_node.ts";
 
 export type { Cached, RouteArgument } from "./_cached.ts";
 
@@ -16,32 +14,28 @@ export type { Cached, RouteArgument } from "./_cached.ts";
  * app.get("/users/:id", cached({ expire: "1h" }), getUser);
  */
 export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> {
-  return cachedFamily(cache, (route: Route): RequestHandler => {
-    const middleware: RequestHandler = (request, response, next) => {
-      respondOnNode(route, {
-        request,
-        response,
-        url: request.originalUrl,
-        run: () => next(),
-        rewriteTarget,
-        cleanHead: dropGeneratedEtag,
-        get pattern() {
-          return patternOf(request);
-        },
-        // Looked for only when it is needed.
-        get rerun() {
-          return rerunOf(middleware, request, response);
-        },
-      });
-    };
-    return middleware;
+  return cachedFamily(cache, (route: Route): RequestHandler => (request, response, next) => {
+    respondOnNode(route, {
+      request,
+      response,
+      url: request.originalUrl,
+      run: () => next(),
+      rewriteTarget,
+      takeFrameworkEtag,
+      get pattern() {
+        return patternOf(request);
+      },
+      entry: (copy, quiet) => outermostApp(request)(copy, quiet),
+    });
   });
 }
 
 /** Express adds a weak tag of its own to what `send` writes. It is not the handler's, so ours, which is strong, goes out. */
-function dropGeneratedEtag(fields: Record<string, string | readonly string[]>): void {
+function takeFrameworkEtag(fields: Record<string, string | readonly string[]>): string | undefined {
   const etag = fields["etag"];
-  if (typeof etag === "string" && /^W\/"[0-9a-f]+-[A-Za-z0-9+/]{27}"$/.test(etag)) delete fields["etag"];
+  if (typeof etag !== "string" || !/^W\/"[0-9a-f]+-[A-Za-z0-9+/]{27}"$/.test(etag)) return undefined;
+  delete fields["etag"];
+  return etag;
 }
 
 /** Express 4 has parsed the query before us; Express 5 parses it at each access. */
@@ -60,65 +54,9 @@ function patternOf(request: Request): string | undefined {
   return typeof path === "string" ? request.baseUrl + path : undefined;
 }
 
-interface Layer {
-  readonly handle: unknown;
-  readonly method?: string;
-}
-
-/**
- * Runs what comes after the cache on this route once more: the handlers behind it, not the middleware in front of it.
- * On a router or app, where those cannot be told apart, there is no such thing and one reader waits instead.
- */
-function rerunOf(middleware: RequestHandler, request: Request, response: Response): Rerun | undefined {
-  const stack = (request.route as { stack?: readonly Layer[] } | undefined)?.stack;
-  // One middleware may stand on several methods of a route; only a GET is ever renewed.
-  const own = stack?.findIndex((layer) => layer.handle === middleware && isForGet(layer)) ?? -1;
-  if (stack === undefined || own === -1) return undefined;
-  return (again, shadow, fill) => {
-    const expressRequest = again as Request;
-    const expressResponse = Object.setPrototypeOf(shadow, Object.getPrototypeOf(response) as object) as Response;
-    expressResponse.locals = { ...response.locals };
-    expressResponse.req = expressRequest;
-    expressRequest.res = expressResponse;
-    runFrom(stack, own + 1, expressRequest, expressResponse, fill);
-  };
-}
-
-function isForGet({ method }: Layer): boolean {
-  return method === undefined || method === "get";
-}
-
-type Handle = (request: Request, response: Response, next: (error?: unknown) => void) => unknown;
-
-async function run(
-  handle: Handle,
-  request: Request,
-  response: Response,
-  step: (error?: unknown) => void,
-): Promise<void> {
-  try {
-    await handle(request, response, step);
-  } catch (thrown) {
-    step(thrown ?? asError(thrown));
-  }
-}
-
-/** The part of a route's dispatch that matters here: each handler in turn, the first error ends it. */
-function runFrom(stack: readonly Layer[], start: number, request: Request, response: Response, fill: Fill): void {
-  let at = start;
-  const step = (error?: unknown): void => {
-    if (error !== undefined && error !== null) {
-      fill.fail(asError(error));
-      return;
-    }
-    const layer = stack[at++];
-    if (layer === undefined) {
-      fill.fail(new Error("no handler of the route answered"));
-      return;
-    }
-    const { handle } = layer;
-    if (typeof handle !== "function" || handle.length > 3 || !isForGet(layer)) return step();
-    void run(handle as Handle, request, response, step);
-  };
-  step();
+/** The app that the app of this request is mounted in, if it is. */
+function outermostApp(request: Request): (request: IncomingMessage, response: ServerResponse) => void {
+  let app = request.app as Express & { parent?: Express };
+  while (app.parent !== undefined) app = app.parent;
+  return app as unknown as (request: IncomingMessage, response: ServerResponse) => void;
 }

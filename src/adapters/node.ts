@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Cache, Route } from "../cache.ts";
 import type { Fill } from "../engine/exchange.ts";
+import { isRenewal } from "../engine/renewals.ts";
 import { asError, invalidOption } from "../errors.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
 import { respondOnNode } from "./_node.ts";
@@ -47,10 +48,7 @@ function answer(route: Route, handler: NodeHandler, request: IncomingMessage, re
       if (isLate) resolveLate?.(resultOf(() => runHandler(handler, request, response, fill)));
       else result = runHandler(handler, request, response, fill);
     },
-    rerun(again, shadow, fill) {
-      // The fill has heard of every failure; nobody else waits for this run.
-      resultOf(() => runHandler(handler, again, shadow, fill)).catch(() => {});
-    },
+    entry: (again, quiet) => void resultOf(() => answer(route, handler, again, quiet)),
   });
   isLate = true;
   if (result !== undefined || response.writableEnded) return result;
@@ -73,7 +71,10 @@ function runHandler(
 ): unknown {
   if (fill === undefined) return handler(request, response);
   const fail = (error: unknown): void => {
-    if (!fill.fail(asError(error))) throw error;
+    if (fill.fail(asError(error))) return;
+    if (!isRenewal(request)) throw error;
+    // The fill has told it, and there is no client to be answered.
+    response.destroy();
   };
   let result: unknown;
   try {

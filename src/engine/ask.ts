@@ -4,7 +4,7 @@ import { matchesVary } from "../rfc9111/vary.ts";
 import type { ForwardReason, Lease, Outcome } from "../types.ts";
 import { Flight, type FlightEnd } from "./collapse.ts";
 import type { Engine } from "./engine.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange, Fill } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import { leadNow, leadOrFollow, type Led, type Wanted } from "./lead.ts";
 import { purgeUri } from "./names.ts";
@@ -76,15 +76,31 @@ export function revalidateInBackground(turn: Turn, need: Need): boolean {
   return true;
 }
 
+/** Stores the whole of a resource of which a client has just been given a part, so that the next part is a hit. */
+function fillWhole(turn: Turn, need: Need): void {
+  const { request, engine } = turn;
+  if (isApart(engine, need.selected, engine.now())) return;
+  const { range: _, "if-range": __, "if-none-match": ___, "if-modified-since": ____, ...fields } = request.fields;
+  revalidateInBackground({ ...turn, request: { ...request, fields } }, { ...need, because: "partial" });
+}
+
+function runAgain(original: Exchange, client: Exchange | undefined): ((fill: Fill) => void) | undefined {
+  const again = client === undefined ? original.forwardInBackground : original.forwardAgain;
+  return again === undefined ? undefined : (fill) => again.call(original, fill);
+}
+
 /** Asks the origin, or waits for one who already does (request collapsing). */
 export function forward(turn: Turn, need: Need, nowMs: number): void {
   const { engine, request } = turn;
   const { key } = need.selected;
+  if (showsRange(turn, need) && !engine.flights.has(key)) return goForward(turn, need, nowMs, NOBODY_WAITS);
   if (!mayStore(turn) || turn.leaders >= MAX_LEADERS || isApart(engine, need.selected, nowMs)) {
     return goForward(turn, need, nowMs, NOBODY_WAITS);
   }
   const leading = engine.flights.get(key);
-  if (leading !== undefined) return leading.join((end) => land(turn, need, leading, end));
+  if (leading !== undefined) {
+    return leading.join(engine.bindContext((end: FlightEnd) => land(turn, need, leading, end)));
+  }
   const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
   const { leases } = engine.store;
   if (leases === undefined) return goForward(turn, need, nowMs, { flight, lease: undefined });
@@ -154,6 +170,12 @@ function goForward(turn: Turn, need: Need, nowMs: number, rights: Rights): void 
   turn.exchange.forward(fill);
 }
 
+/** A part of what is not stored: the handler knows best how to answer that, and for this client alone. */
+function showsRange({ route, request }: Turn, { stale }: Need): boolean {
+  if (request.fields["range"] === undefined || request.method !== "GET") return false;
+  return stale === undefined && route.storing.allowPartial !== true;
+}
+
 function mayStore({ route, request }: Turn): boolean {
   if (request.method === "HEAD") return false;
   return route.requestDirectives !== "rfc9111" || !requestDirectives(request.fields).noStore;
@@ -187,7 +209,10 @@ function forwarded(
     requestedAtMs,
     generation,
     lease,
-    storable: mayStore(turn),
+    storable: mayStore(turn) && !showsRange(turn, need),
+    showsRange: showsRange(turn, need),
+    fillWhole: () => fillWhole(turn, need),
+    runAgain: runAgain(turn.exchange, exchange),
     stale: unpurged(turn, need.stale),
     mayServeOnError,
     mayServeOnFailure,

@@ -27,6 +27,8 @@ export interface Engine {
   readonly refreshesEarly: boolean;
   /** From 0 to 1: for what processes should not all do at the same moment. */
   readonly random: () => number;
+  /** Makes a function run in the async context of this moment, whoever calls it. */
+  readonly bindContext: BindContext;
   readonly maxVariants: number;
   /** The application's languages, by which `Accept-Language` is read; `undefined` compares it as it is. */
   readonly languages: readonly string[] | undefined;
@@ -48,6 +50,10 @@ export interface Engine {
   readonly varySpecs: LRUCache<string, VarySpec>;
 }
 
+export type BindContext = <Args extends unknown[], Result>(
+  fn: (...args: Args) => Result,
+) => (...args: Args) => Result;
+
 export interface IdentityRules {
   readonly authorization: boolean;
   readonly cookies: ReadonlySet<string>;
@@ -61,12 +67,14 @@ const REMEMBERED_CHARACTERS: number = 8 * 1024 * 1024;
 /** What the shell around the engine provides. */
 export interface EngineParts extends Omit<
   Engine,
-  "report" | "knowsAllPurges" | "takesSetCookie" | "flights" | "lookUps" | "hitForMiss" | "searchRules" | "varySpecs"
+  "report" | "knowsAllPurges" | "takesSetCookie" | "bindContext" | "flights" | "lookUps" | "hitForMiss" | "searchRules" | "varySpecs"
 > {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
   /** Default false. */
   readonly takesSetCookie?: boolean;
+  /** Left out where the runtime has no async context. */
+  readonly bindContext?: BindContext;
 }
 
 export function createEngine(parts: EngineParts): Engine {
@@ -82,6 +90,7 @@ export function createEngine(parts: EngineParts): Engine {
     collapseDeadlineMs: parts.collapseDeadlineMs,
     refreshesEarly: parts.refreshesEarly && parts.store.leases !== undefined,
     random: parts.random,
+    bindContext: parts.bindContext ?? ((fn) => fn),
     maxVariants: parts.maxVariants,
     languages: parts.languages,
     identity: parts.identity,

@@ -99,6 +99,8 @@ export interface ReportedHead extends ResponseHead {
   readonly removed?: readonly string[] | undefined;
   /** An `ETag` that the framework made by itself: clients may hold it, but it is not stored. */
   readonly frameworkEtag?: string | undefined;
+  /** Where outer layers have had their say already: what they did. */
+  readonly late?: LateChanges | undefined;
 }
 
 /** Where an adapter reports the response of one run of the handler, in this order: head, chunks, then `end` or `abort`; or `fail`. */

@@ -1,19 +1,20 @@
 import { asError } from "../errors.ts";
-import type { ResponseDirectives } from "../rfc9111/directives.ts";
-import { combinePartials } from "../rfc9111/partial-content.ts";
+import { responseDirectives, type ResponseDirectives } from "../rfc9111/directives.ts";
+import { announcedLength, combinePartials } from "../rfc9111/partial-content.ts";
+import { isUnmodified } from "../rfc9111/preconditions.ts";
 import { whyNotStored } from "../rfc9111/storing.ts";
 import { effectiveDirectives } from "../rfc9111/targeted.ts";
 import { validates } from "../rfc9111/validation.ts";
-import type { ForwardReason, Lease, Outcome, ResponseHead, StoreEntry } from "../types.ts";
+import type { ForwardReason, Lease, Outcome, StoreEntry } from "../types.ts";
 import { Capture } from "./capture.ts";
 import type { Flight, FlightEnd } from "./collapse.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
-import type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./exchange.ts";
+import type { Exchange, Fill, HeadAction, LastLook, LateChanges, OriginRequest, ReportedHead, Reply } from "./exchange.ts";
 import { learnSearch, primaryKeyOf } from "./key.ts";
 import { purgeUri } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
 import { declaredLength, describesStored, isEndless, upstreamStatus } from "./response-head.ts";
-import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
+import { advertisedFields, outcomeFields, passedNotModified, storedReply } from "./serve.ts";
 import { releaseLease } from "./store-guard.ts";
 import { apartEntry, liveResponse, type LiveResponse } from "./stored-entry.ts";
 import { reportFault } from "./turn.ts";
@@ -26,6 +27,7 @@ import {
   storedResponse,
   storeResponse,
   subjectOf,
+  whyNotKept,
   withDeclaredVary,
   type Kept,
 } from "./write.ts";
@@ -59,6 +61,12 @@ export interface ForwardPlan extends OriginRequestPlan {
   /** It may stand in for an origin that gives no answer at all. */
   readonly mayServeOnFailure: boolean;
   readonly flight: Flight | undefined;
+  /** The client's `Range` is shown to the handler: whatever it answers is for this client alone. */
+  readonly showsRange?: boolean;
+  /** Asks for the whole of a resource of which the handler has just given a part. */
+  readonly fillWhole?: (() => void) | undefined;
+  /** Runs the handler once more for another fill; absent where the adapter cannot, and for a second run. */
+  readonly runAgain?: ((fill: Fill) => void) | undefined;
 }
 
 /**
@@ -67,8 +75,10 @@ export interface ForwardPlan extends OriginRequestPlan {
  */
 export class ForwardedRequest implements Fill {
   readonly origin: OriginRequest;
+  readonly owner: object;
+  readonly within: Fill | undefined;
   #plan: ForwardPlan;
-  #head: ResponseHead | undefined;
+  #head: ReportedHead | undefined;
   #directives: ResponseDirectives | undefined;
   #receivedAtMs = 0;
   #capture: Capture | undefined;
@@ -81,9 +91,20 @@ export class ForwardedRequest implements Fill {
   constructor(plan: ForwardPlan) {
     this.#plan = plan;
     this.origin = originRequest(plan);
+    this.owner = plan.engine;
+    this.within = plan.exchange?.within;
   }
 
-  head(head: ResponseHead, body?: Uint8Array): HeadAction {
+  giveWay(): void {
+    if (this.#finished || this.#head !== undefined) return;
+    this.#finished = true;
+    const { engine, key, lease } = this.#plan;
+    engine.hitForMiss.set(key, engine.now() + HIT_FOR_MISS_MS);
+    if (lease !== undefined) releaseLease(engine, lease);
+    this.#settle({ type: "unshareable" });
+  }
+
+  head(head: ReportedHead, body?: Uint8Array): HeadAction {
     // Its client has left: a handler that noticed may answer with less than the whole.
     if (this.#finished) return UNTOUCHED;
     try {
@@ -95,21 +116,22 @@ export class ForwardedRequest implements Fill {
     }
   }
 
-  #decide(head: ResponseHead, body: Uint8Array | undefined): HeadAction {
+  #decide(head: ReportedHead, body: Uint8Array | undefined): HeadAction {
     const { engine, route, request, stale, storable } = this.#plan;
     this.#receivedAtMs = engine.now();
-    if (storable && stale !== undefined && head.status === 304) return this.#freshen(stale, head);
+    if (storable && stale !== undefined && head.status === 304) return this.#validated(stale, head);
     if (this.#mayStandIn(head.status)) return this.#serveOnError(head.status);
     if (!storable) {
       this.#freshenByHead(head);
-      const action = this.#pass(head, undefined);
+      const action = this.#pass(head, this.#plan.showsRange === true ? "range" : undefined);
       // With the whole body here no end will be told.
       if (body !== undefined) this.#finish(this.#outcome(false));
+      if (this.#isPartOfStorable(head)) this.#plan.fillWhole?.();
       return action;
     }
 
     const { directives } = effectiveDirectives(head.fields, route.targets);
-    const because = whyNotStored(request, head, directives, route.storing);
+    const because = whyNotStored(request, head, directives, route.storing) ?? this.#whyRefusedLate(head.late);
     if (because !== undefined) return this.#refuse(head, because);
     if (isEndless(head.fields)) return this.#refuse(head, "event-stream");
     this.#declaredBytes = declaredLength(head.fields);
@@ -121,6 +143,29 @@ export class ForwardedRequest implements Fill {
       this.#plan = { ...this.#plan, primary, key: primary };
     }
     return body === undefined ? this.#stream(head) : this.#complete(head, body);
+  }
+
+  /** Why what outer layers did after the handler forbids keeping the response. */
+  #whyRefusedLate(changes: LateChanges | undefined): string | undefined {
+    if (changes === undefined) return undefined;
+    const { storing } = this.#plan.route;
+    if (changes.setsCookie && storing.allowSetCookie !== true) return "set-cookie";
+    if (changes.cacheControl === undefined) return undefined;
+    const directives = responseDirectives({ "cache-control": changes.cacheControl });
+    if (directives.noStore) return "no-store";
+    if (directives.private !== false) return "private";
+    return directives.noCache !== false && storing.lifetimeFrom === "route" ? "no-cache" : undefined;
+  }
+
+  /** True where a client asked for a part of what could be stored as a whole. */
+  #isPartOfStorable({ status, fields }: ReportedHead): boolean {
+    const { route, request, showsRange } = this.#plan;
+    if (showsRange !== true || (status !== 200 && status !== 206)) return false;
+    const lengthBytes = status === 206 ? announcedLength(fields) : (declaredLength(fields) ?? 0);
+    if (lengthBytes === undefined || lengthBytes > route.maxBodyBytes || isEndless(fields)) return false;
+    const { "content-range": _, ...whole } = fields;
+    const { directives } = effectiveDirectives(whole, route.targets);
+    return whyNotStored(request, { status: 200, fields: whole }, directives, route.storing) === undefined;
   }
 
   chunk(bytes: Uint8Array): void {
@@ -146,9 +191,7 @@ export class ForwardedRequest implements Fill {
     if (why !== undefined) return this.#forgo(why);
     const live = this.#build(body);
     if (live === undefined) return this.#forgo("callback-failed");
-    const { notKept, isUnpurged } = this.#store(live);
-    this.#share(live, isUnpurged);
-    this.#finish(this.#outcome(notKept === undefined, notKept));
+    this.#keep(live);
   }
 
   fail(error: Error): boolean {
@@ -173,9 +216,9 @@ export class ForwardedRequest implements Fill {
     this.#finish(this.#outcome(false, "incomplete"));
   }
 
-  #answer(reply: Reply): void {
+  #answer(reply: Reply, lastLook?: LastLook): Promise<void> | undefined {
     this.#answered = true;
-    this.#plan.exchange?.send(reply);
+    return this.#plan.exchange?.send(reply, lastLook) ?? undefined;
   }
 
   #giveUp(error: unknown): void {
@@ -191,14 +234,54 @@ export class ForwardedRequest implements Fill {
     return originStatus === undefined ? mayServeOnFailure : mayServeOnError && ORIGIN_ERRORS.has(originStatus);
   }
 
-  /** RFC 9111 §4.3.4: the stored response is valid; it gets the new fields and the new times. */
-  #freshen(stale: LiveResponse, head: ResponseHead): HeadAction {
+  /** RFC 9111 §4.3.4: a 304 speaks of the stored response, or of another one, which then has to be asked for. */
+  #validated(stale: LiveResponse, head: ReportedHead): HeadAction {
+    if (validates(stale.stored, head)) return this.#freshen(stale, head);
+    this.#evict();
+    this.#reportNotStored("not-validated");
+    const { engine, runAgain } = this.#plan;
+    if (runAgain === undefined) return this.#serveUnvalidated(stale);
+    this.#finished = true;
+    runAgain(
+      new ForwardedRequest({
+        ...this.#plan,
+        requestedAtMs: engine.now(),
+        generation: engine.purges.generation(engine.prefix),
+        stale: undefined,
+        mayServeOnError: false,
+        mayServeOnFailure: false,
+        runAgain: undefined,
+      }),
+    );
+    return ANSWERED;
+  }
+
+  /** Where the handler cannot be asked again: a 304 says at least that the client may have a stale response, this once. */
+  #serveUnvalidated(stale: LiveResponse): HeadAction {
+    const { engine, route, request, because } = this.#plan;
+    const nowMs = this.#receivedAtMs;
+    const freshness = freshnessOf(stale, nowMs);
+    const { ttlSeconds } = freshness;
+    const detail = "not-validated";
+    const outcome = { hit: false, forwarded: because, originStatus: 304, stored: false, collapsed: false, detail };
+    const { mayServeStale, requiresRevalidation } = stale.stored;
+    if (mayServeStale && !requiresRevalidation) {
+      const serving = { engine, route, stored: stale.stored, freshness, nowMs, outcome: { ...outcome, ttlSeconds } };
+      this.#answer(storedReply(serving, request));
+    } else {
+      const fields = [...outcomeFields(engine, outcome), "content-length", "0"];
+      this.#answer({ status: 504, fields, body: null });
+    }
+    this.#settle({ type: "unshareable" });
+    this.#finish(outcome);
+    return ANSWERED;
+  }
+
+  /** The stored response is valid; it gets the new fields and the new times. */
+  #freshen(stale: LiveResponse, head: ReportedHead): HeadAction {
     const { engine, route, request } = this.#plan;
     const nowMs = this.#receivedAtMs;
-    // A 304 about another response than ours still means that the client may have ours, this once (§4.3.4).
-    const { live, because } = validates(stale.stored, head)
-      ? freshenedResponse(this.#plan, stale, head, nowMs)
-      : { live: stale, because: "not-validated" };
+    const { live, because } = freshenedResponse(this.#plan, stale, head, nowMs);
     const kept = because === undefined ? storeResponse(this.#plan, live) : undefined;
     const notKept = because ?? kept?.notKept;
     const freshness = freshnessOf(live, nowMs);
@@ -221,7 +304,7 @@ export class ForwardedRequest implements Fill {
   }
 
   /** RFC 9111 §4.3.5: what a HEAD says of the stored response of GET. */
-  #freshenByHead(head: ResponseHead): void {
+  #freshenByHead(head: ReportedHead): void {
     const { request, route, stale } = this.#plan;
     if (request.method !== "HEAD" || stale === undefined || head.status !== 200) return;
     if (route.storing.lifetimeFrom !== "fields") return;
@@ -254,19 +337,36 @@ export class ForwardedRequest implements Fill {
     return ANSWERED;
   }
 
-  #pass(head: ResponseHead, detail: string | undefined): HeadAction {
+  #pass(head: ReportedHead, detail: string | undefined): HeadAction {
     this.#head = head;
     if (this.#plan.exchange === undefined) return ANSWERED;
-    return {
-      answered: false,
-      fields: outcomeFields(this.#plan.engine, this.#outcome(false, detail), upstreamStatus(head)),
-    };
+    const fields = outcomeFields(this.#plan.engine, this.#outcome(false, detail), upstreamStatus(head));
+    return this.#notModified(head, fields) ?? { answered: false, fields };
+  }
+
+  /** Answers a condition of the client that the handler was not shown, where it holds for the handler's response. */
+  #notModified(
+    head: ReportedHead,
+    fields: readonly string[],
+    freshness?: readonly string[],
+    lastLook?: LastLook,
+  ): HeadAction | undefined {
+    const { exchange, request } = this.#plan;
+    if (exchange === undefined || !this.origin.without.includes("if-none-match")) return undefined;
+    if (!isUnmodified(request.fields, head, head.frameworkEtag, this.#receivedAtMs)) return undefined;
+    this.#answer(passedNotModified(head, fields, freshness), lastLook);
+    return ANSWERED;
   }
 
   /** The response goes to its client and nowhere else. */
-  #refuse(head: ResponseHead, because: string): HeadAction {
+  #refuse(head: ReportedHead, because: string): HeadAction {
     this.#head = head;
     const action = this.#pass(head, because);
+    this.#keepNothing(head, because);
+    return action;
+  }
+
+  #keepNothing(head: ReportedHead, because: string): void {
     if (ORIGIN_ERRORS.has(head.status)) {
       this.#settle({ type: "origin-error", originStatus: head.status });
     } else {
@@ -276,41 +376,65 @@ export class ForwardedRequest implements Fill {
     }
     this.#reportNotStored(because);
     this.#finish(this.#outcome(false, because));
-    return action;
   }
 
-  #stream(head: ResponseHead): HeadAction {
+  #stream(head: ReportedHead): HeadAction {
     const { engine, route, exchange } = this.#plan;
     this.#capture = new Capture(route.maxBodyBytes);
     if (exchange === undefined) return ANSWERED;
     // Said ahead of the body: it may still be cut off.
     const notKept = engine.store.isAvailable?.() === false ? "store-unavailable" : undefined;
     const fields = outcomeFields(engine, this.#outcome(notKept === undefined, notKept), upstreamStatus(head));
-    const lifetimeSeconds = route.lifetimeSeconds.get(head.status);
-    if (route.storing.lifetimeFrom === "route" && lifetimeSeconds !== undefined) {
-      fields.push(...advertisedFields(route, head.fields, lifetimeSeconds, this.#receivedAtMs));
-    }
     const vary = withDeclaredVary(route.vary, head.fields);
     if (vary !== undefined) fields.push("vary", vary);
-    return { answered: false, fields };
+    const lifetimeSeconds = route.lifetimeSeconds.get(head.status);
+    const freshness =
+      route.storing.lifetimeFrom === "route" && lifetimeSeconds !== undefined
+        ? advertisedFields(route, head.fields, lifetimeSeconds, this.#receivedAtMs)
+        : [];
+    const lastLook: LastLook = (changes) => {
+      const because = this.#whyRefusedLate(changes);
+      if (because === undefined || this.#finished) return [];
+      this.#capture = undefined;
+      this.#keepNothing(head, because);
+      return outcomeFields(engine, this.#outcome(false, because), upstreamStatus(head));
+    };
+    return this.#notModified(head, fields, freshness, lastLook) ?? { answered: false, fields, freshness, lastLook };
   }
 
   /** The whole response is here at once: the client is answered from what will be stored, exactly as a hit will be. */
-  #complete(head: ResponseHead, body: Uint8Array): HeadAction {
+  #complete(head: ReportedHead, body: Uint8Array): HeadAction {
     const { engine, route, request } = this.#plan;
     const why = this.#whyBodyRefused(body);
     if (why !== undefined) return this.#refuse(head, why);
     const live = this.#build(body);
     if (live === undefined) return this.#refuse(head, "callback-failed");
-    const { notKept, isUnpurged } = this.#store(live);
-    const outcome = this.#outcome(notKept === undefined, notKept);
-    const freshness = freshnessOf(live, this.#receivedAtMs);
-    this.#answer(
-      storedReply({ engine, route, stored: live.stored, freshness, nowMs: this.#receivedAtMs, outcome }, request),
+    const nowMs = this.#receivedAtMs;
+    const outcome = this.#outcomeOf(whyNotKept(this.#plan, this.#combination ?? live));
+    const freshness = freshnessOf(live, nowMs);
+    let refused: string | undefined;
+    const lastLook: LastLook = (changes) => {
+      refused = this.#whyRefusedLate(changes);
+      return refused === undefined ? [] : outcomeFields(engine, this.#outcome(false, refused), upstreamStatus(head));
+    };
+    const conclude = (): void => {
+      if (refused === undefined) this.#keep(live);
+      else this.#keepNothing(head, refused);
+    };
+    const leaving = this.#answer(
+      storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request),
+      lastLook,
     );
-    this.#share(live, isUnpurged);
-    this.#finish(outcome);
+    if (leaving === undefined) conclude();
+    else void leaving.then(conclude).catch((error: unknown) => this.#giveUp(error));
     return ANSWERED;
+  }
+
+  /** Stores the response, and gives it to the requests that wait for it. */
+  #keep(live: LiveResponse): void {
+    const { notKept, isUnpurged } = this.#store(live);
+    this.#share(live, isUnpurged);
+    this.#finish(this.#outcomeOf(notKept));
   }
 
   #whyBodyRefused(body: Uint8Array): string | undefined {
@@ -400,6 +524,10 @@ export class ForwardedRequest implements Fill {
       // It is about another request, which has begun to be answered.
       reportFault(this.#plan.engine, this.#plan.request, error);
     }
+  }
+
+  #outcomeOf(notKept: string | undefined): Outcome {
+    return this.#outcome(notKept === undefined, notKept);
   }
 
   #outcome(stored: boolean, detail?: string): Outcome {

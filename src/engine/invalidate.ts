@@ -45,6 +45,8 @@ export interface UnsafePlan {
  */
 export class UnsafeRequest implements Fill {
   readonly origin: OriginRequest;
+  readonly owner: object;
+  readonly within: Fill | undefined;
   readonly #plan: UnsafePlan;
   readonly #requestedAtMs: number;
   readonly #generation: string;
@@ -54,10 +56,15 @@ export class UnsafeRequest implements Fill {
   constructor(plan: UnsafePlan) {
     const { engine, request } = plan;
     this.origin = { path: request.path, without: [], plus: {} };
+    this.owner = engine;
+    this.within = plan.exchange.within;
     this.#plan = plan;
     this.#requestedAtMs = engine.now();
     this.#generation = engine.purges.generation(engine.prefix);
   }
+
+  /** Purges whatever the routes behind it do. */
+  giveWay(): void {}
 
   head(head: ResponseHead, body?: Uint8Array): HeadAction {
     if (head.status < 200 || head.status > 399) return UNTOUCHED;

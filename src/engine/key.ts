@@ -19,7 +19,10 @@ export function keyWith(
   request: CacheRequest,
   parts: readonly string[] | undefined,
 ): string {
-  return primaryKey(route.keyRules, searchedRequest(engine, route, request), parts);
+  const { depth = 0 } = request;
+  // Apart from what cached routes in front of this one would store: their options do not hold for it.
+  const own = depth === 0 ? parts : [...(parts ?? []), `\\behind ${depth}`];
+  return primaryKey(route.keyRules, searchedRequest(engine, route, request), own);
 }
 
 /** What is in the key besides method and URI. */

@@ -6,7 +6,7 @@ import { forward, revalidateInBackground, type Need } from "./ask.ts";
 import { identityOf, mustReachOrigin } from "./bypass.ts";
 import { isDueEarly } from "./early.ts";
 import type { Engine } from "./engine.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange, Fill } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
 import { UnsafeRequest, type WriteRules } from "./invalidate.ts";
 import { keyParts, primaryKeyOf } from "./key.ts";
@@ -22,7 +22,9 @@ import { freshnessOf } from "./write.ts";
  * Ends in exactly one answer to the client, given through `exchange`. With a store that answers at once, a hit is
  * complete when this returns.
  */
-export function respond(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
+export function respond(engine: Engine, route: RouteRules, received: CacheRequest, exchange: Exchange): void {
+  const depth = exchange.within === undefined ? 0 : takeOver(engine, exchange.within);
+  const request = depth === 0 ? received : { ...received, depth };
   const { method, fields } = request;
   const isCachedMethod = method === "GET" || method === "HEAD" || (method === "QUERY" && request.content !== undefined);
   if (!isCachedMethod) return passUncached(engine, route, request, exchange);
@@ -43,6 +45,20 @@ export function respond(engine: Engine, route: RouteRules, request: CacheRequest
   // Where every purge is known at once there is nothing to compare it with.
   const sinceMs = engine.knowsAllPurges ? 0 : performance.now();
   lookUp({ engine, route, request, exchange, primary, sinceMs, startOver: lookUp, leaders: 0, begun: false });
+}
+
+/**
+ * Makes the cached routes of this cache that the request came through leave its response to this one, whose options hold.
+ * Gives how many there are.
+ */
+function takeOver(engine: Engine, innermost: Fill): number {
+  let depth = 0;
+  for (let fill: Fill | undefined = innermost; fill !== undefined; fill = fill.within) {
+    if (fill.owner !== engine) continue;
+    depth += 1;
+    fill.giveWay();
+  }
+  return depth;
 }
 
 /** Answers one request to a route that writes: by its handler always, and a success purges. */

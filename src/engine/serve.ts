@@ -7,7 +7,7 @@ import { partialReply } from "../rfc9111/partial-content.ts";
 import { rangeReply } from "../rfc9111/ranges.ts";
 import type { CacheRequest, Fields, Outcome, StoredResponse } from "../types.ts";
 import type { Engine } from "./engine.ts";
-import type { Reply } from "./exchange.ts";
+import type { ReportedHead, Reply } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
 import type { LiveResponse } from "./stored-entry.ts";
 
@@ -81,9 +81,12 @@ function partReply(serving: Serving, request: CacheRequest): Reply | undefined {
   const { engine, stored, nowMs, outcome } = serving;
   const part = rangeReply(request.fields, stored, nowMs, newBoundary());
   if (part === undefined) return undefined;
-  if (part.status !== 416) return replyWith(part, computedFields(serving));
+  if (part.status !== 416) return replyWith(part, serving);
   // A refusal is about this request; nothing of it is fresh for anybody.
-  return replyWith(part, outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status")));
+  const computed = outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status"));
+  const fields = withComputed(part.fields, computed);
+  fields.push("content-length", String(part.body.byteLength));
+  return { status: part.status, fields, removed: stored.removedFields, body: part.body };
 }
 
 /** The answer from a stored 206 (RFC 9111 §3.3), or `undefined` when it does not hold all that is asked for. */
@@ -91,7 +94,7 @@ export function storedPartReply(serving: Serving, request: CacheRequest): Reply 
   const { fields, body, receivedAtMs, rangeField } = serving.stored;
   if (request.method !== "GET" || rangeField === undefined) return undefined;
   const part = partialReply(request.fields, { fields, body, receivedAtMs, rangeField }, serving.nowMs);
-  return part === undefined ? undefined : replyWith(part, computedFields(serving));
+  return part === undefined ? undefined : replyWith(part, serving);
 }
 
 /** A line no body is likely to hold. */
@@ -100,28 +103,64 @@ function newBoundary(): string {
 }
 
 function wholeReply(serving: Serving): Reply {
-  return replyWith(serving.stored, computedFields(serving));
+  return replyWith(serving.stored, serving);
 }
 
 function notModifiedReply(serving: Serving): Reply {
-  const fields = withComputed(notModifiedFields(serving.stored.fields), computedFields(serving));
-  return { status: 304, fields, body: null };
+  return withFreshness(serving, { status: 304, fields: notModifiedFields(serving.stored.fields), body: null });
 }
 
-function replyWith(
-  { status, fields, body }: { readonly status: number; readonly fields: Fields; readonly body: Uint8Array },
-  computed: readonly string[],
+/** The 304 to a client whose condition holds for a response that is passed on and not stored. */
+export function passedNotModified(
+  head: ReportedHead,
+  fields: readonly string[],
+  freshness: readonly string[] = [],
 ): Reply {
-  const flat = withComputed(fields, computed);
-  flat.push("content-length", String(body.byteLength));
-  return { status, fields: flat, body };
+  const { frameworkEtag, removed } = head;
+  const own = frameworkEtag === undefined ? head.fields : { ...head.fields, etag: frameworkEtag };
+  const plainFields = withComputed(notModifiedFields(own), fields);
+  return { status: 304, fields: overridden(plainFields, freshness), plainFields, freshness, removed, body: null };
 }
 
-function computedFields({ engine, route, stored, freshness, nowMs, outcome }: Serving): string[] {
+interface Content {
+  readonly status: number;
+  readonly fields: Fields;
+  readonly body: Uint8Array;
+}
+
+function replyWith({ status, fields, body }: Content, serving: Serving): Reply {
+  return withFreshness(serving, { status, fields, body });
+}
+
+/** A reply with the fields that this cache adds, with and without those that promise freshness. */
+function withFreshness(
+  { engine, route, stored, freshness, nowMs, outcome }: Serving,
+  { status, fields, body }: Omit<Content, "body"> & { readonly body: Uint8Array | null },
+): Reply {
   const computed = outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status"));
-  if (stored.lifetimeFrom === "fields") computed.push("age", String(freshness.ageSeconds));
-  else computed.push(...advertisedFields(route, stored.fields, freshness.ttlSeconds, nowMs));
-  return computed;
+  const isOwnLifetime = stored.lifetimeFrom === "fields";
+  if (isOwnLifetime) computed.push("age", String(freshness.ageSeconds));
+  const plainFields = withComputed(fields, computed);
+  // RFC 9110 §8.6: none with a 204.
+  if (body !== null && status !== 204) plainFields.push("content-length", String(body.byteLength));
+  const reason = status === stored.status ? stored.reason : undefined;
+  const removed = stored.removedFields;
+  if (isOwnLifetime) return { status, reason, fields: plainFields, removed, body };
+  const advertised = advertisedFields(route, stored.fields, freshness.ttlSeconds, nowMs);
+  const whole = overridden(plainFields, advertised);
+  return { status, reason, fields: whole, plainFields, freshness: advertised, removed, body };
+}
+
+/** A flat list with the fields of another one in place of those of the same name. */
+function overridden(flat: readonly string[], computed: readonly string[]): readonly string[] {
+  if (computed.length === 0) return flat;
+  const whole: string[] = [];
+  for (let at = 0; at + 1 < flat.length; at += 2) {
+    const name = flat[at] ?? "";
+    if (!isComputed(computed, name)) whole.push(name, flat[at + 1] ?? "");
+  }
+  whole.push(...computed);
+  return whole;
 }
 
 /** What the cache did, for people and for tools: `Cache-Status` (RFC 9211) and the hit/miss field. */

@@ -103,6 +103,10 @@ function decodeResponse(entry: StoreEntry): StoredResponse | undefined {
   if (rangeField !== undefined && typeof rangeField !== "string") return undefined;
   // Who asked for no range cannot read a part.
   if ((status === 206) !== (rangeField !== undefined)) return undefined;
+  const { reason, removedFields = [] } = meta;
+  if (reason !== undefined && (typeof reason !== "string" || !isFieldValue(reason))) return undefined;
+  const removed = texts(removedFields);
+  if (removed === undefined || !removed.every(isFieldName)) return undefined;
   const fields = decodeFields(meta["fields"]);
   const varyFields = decodeVaryFields(meta["varyFields"]);
   const { lifetimeFrom } = meta;
@@ -129,6 +133,8 @@ function decodeResponse(entry: StoreEntry): StoredResponse | undefined {
     requiresRevalidation: meta["requiresRevalidation"] as boolean,
     hasOriginValidator: meta["hasOriginValidator"] as boolean,
     ...(rangeField === undefined ? {} : { rangeField }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(removed.length === 0 ? {} : { removedFields: removed }),
     names,
     generation,
   };

@@ -7,6 +7,7 @@ import { freshenedFields } from "../rfc9111/validation.ts";
 import { presentedFields, varyNames } from "../rfc9111/vary.ts";
 import type { CacheRequest, Fields, Lease, ResponseHead, StoredResponse, StoreEntry } from "../types.ts";
 import type { Engine } from "./engine.ts";
+import type { ReportedHead } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
 import { keyedPath } from "./key.ts";
@@ -54,7 +55,7 @@ export function isShareable(live: LiveResponse, nowMs: number): boolean {
 /** The response as it will be kept. Calls the developer's `tags` unless names are given; it may throw. */
 export function storedResponse(
   context: WriteContext,
-  head: ResponseHead,
+  head: ReportedHead,
   directives: ResponseDirectives,
   body: Uint8Array,
   receivedAtMs: number,
@@ -82,6 +83,8 @@ export function storedResponse(
     requiresRevalidation: directives.noCache !== false,
     hasOriginValidator: hasOriginEtag || (!byRoute && hasField(head.fields, "last-modified")),
     ...(head.status === 206 ? { rangeField: fieldValue(request.fields, "range") ?? "" } : {}),
+    ...(head.reason === undefined ? {} : { reason: head.reason }),
+    ...(head.removed === undefined || head.removed.length === 0 ? {} : { removedFields: head.removed }),
     names,
     generation: context.generation,
   };
@@ -154,7 +157,8 @@ export function freshenedResponse(
   receivedAtMs: number,
 ): { readonly live: LiveResponse; readonly because: NotStoredReason | undefined } {
   const fields = freshenedFields(stale.stored.fields, head304.fields);
-  const head: ResponseHead = { status: stale.stored.status, fields };
+  const { status, reason, removedFields } = stale.stored;
+  const head: ReportedHead = { status, fields, reason, removed: removedFields };
   const { directives } = effectiveDirectives(fields, context.route.targets);
   const because = whyNotStored(context.request, head, directives, context.route.storing);
   const { body, names } = stale.stored;
@@ -162,7 +166,7 @@ export function freshenedResponse(
 }
 
 /** Why a response that may be stored was not. */
-type NotKept = "purged" | "variant-limit" | "store-unavailable";
+export type NotKept = "purged" | "variant-limit" | "store-unavailable";
 
 /** What became of a response that may be stored. */
 export interface Kept {
@@ -170,6 +174,18 @@ export interface Kept {
   readonly notKept: NotKept | undefined;
   /** False when it was purged, be it softly, since it was asked for: who came after that must not have it as fresh. */
   readonly isUnpurged: boolean;
+}
+
+/** Why a response that may be stored would not be kept now. */
+export function whyNotKept(context: WriteContext, live: LiveResponse): NotKept | undefined {
+  const { engine, route, primary, request } = context;
+  const { stored } = live;
+  const entry = responseEntry(live, purgeUri(engine, route, request));
+  if (engine.purges.judge(engine.prefix, primary, entry) === "purged") return "purged";
+  if (stored.rangeField === undefined && stored.varyFields.length > 0 && !hasPlace(context, stored)) {
+    return "variant-limit";
+  }
+  return engine.store.isAvailable?.() === false ? "store-unavailable" : undefined;
 }
 
 /** Hands a response to the store, or says why it is not kept. */
@@ -278,12 +294,13 @@ function rememberVariant(
   untilMs: number,
 ): { readonly key: string; readonly record: KeptRecord | undefined } | undefined {
   const { engine, primary, request } = context;
-  const names = stored.varyFields.map(([name]) => name);
-  const known = engine.varySpecs.get(primary);
-  const spec: VarySpec =
-    known !== undefined && known.names.join() === names.join()
-      ? known
-      : { kind: "vary", names, epoch: newEpoch(untilMs), keptUntilMs: 0, variants: new Map() };
+  const spec = knownSpec(engine, primary, stored) ?? {
+    kind: "vary",
+    names: stored.varyFields.map(([name]) => name),
+    epoch: newEpoch(untilMs),
+    keptUntilMs: 0,
+    variants: new Map<string, number>(),
+  };
   const key = keyOfVariant(engine, primary, spec, request);
   const nowMs = engine.now();
   // A key can be as long as a head of a request.
@@ -295,6 +312,20 @@ function rememberVariant(
   const uri = purgeUri(engine, context.route, request);
   const entry = { ...varySpecEntry(spec), uri, generation: context.generation };
   return { key, record: { entry, retainMs: Math.max(1, untilMs - nowMs) } };
+}
+
+/** What is remembered of the resource, where this response varies by the same fields. */
+function knownSpec(engine: Engine, primary: string, { varyFields }: StoredResponse): VarySpec | undefined {
+  const known = engine.varySpecs.get(primary);
+  return known?.names.join() === varyFields.map(([name]) => name).join() ? known : undefined;
+}
+
+/** True when `rememberVariant` would find a place for this response. */
+function hasPlace({ engine, primary, request }: WriteContext, stored: StoredResponse): boolean {
+  const spec = knownSpec(engine, primary, stored);
+  if (spec === undefined || spec.variants.size < engine.maxVariants) return true;
+  const key = keyOfVariant(engine, primary, spec, request);
+  return spec.variants.has(engine.contentHash(key, NO_BYTES)) || hasRoom(spec, engine.maxVariants, engine.now());
 }
 
 /** True when one more variant is within the bound, once those the store no longer keeps are forgotten. */

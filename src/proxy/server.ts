@@ -63,7 +63,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       response,
       url: request.url ?? "/",
       run: (fill) => forward(upstream, request, response, fill),
-      rerun: (again, shadow, fill) => forward(upstream, again, shadow, fill),
+      entry: handler,
     });
   const front = new Front(settings, upstream, handler);
   let closing: Promise<void> | undefined;

@@ -27,6 +27,11 @@ function partOf(fields: Fields, bodyBytes: number): ContentRange | undefined {
   return length === undefined || length === String(bodyBytes) ? part : undefined;
 }
 
+/** Length of the whole representation of which a 206 holds one part; `undefined` where it does not say. */
+export function announcedLength(fields: Fields): number | undefined {
+  return announcedPart(fields)?.completeBytes;
+}
+
 function announcedPart(fields: Fields): ContentRange | undefined {
   const lines = fieldLines(fields, "content-range");
   const line = lines[0];

@@ -27,6 +27,24 @@ export function evaluatePreconditions(
   return unmodified ? "not-modified" : "send";
 }
 
+/**
+ * Whether a 200 that is passed on gets a 304, because its client holds it already (RFC 9110 §13.2.2).
+ *
+ * Only what the response itself says counts: one without `Last-Modified` is never unmodified since a date.
+ *
+ * @param frameworkEtag the tag that clients were given where the response's own fields have none.
+ */
+export function isUnmodified(
+  requestFields: Fields,
+  { status, fields }: { readonly status: number; readonly fields: Fields },
+  frameworkEtag: string | undefined,
+  nowMs: number,
+): boolean {
+  const known = frameworkEtag === undefined ? fields : { ...fields, etag: frameworkEtag };
+  if (!hasField(requestFields, "if-none-match") && !hasField(fields, "last-modified")) return false;
+  return evaluatePreconditions(requestFields, { status, fields: known }, nowMs) === "not-modified";
+}
+
 function knowsTag(requestFields: Fields, storedFields: Fields): boolean {
   const known = parseEntityTagList(fieldLines(requestFields, "if-none-match"));
   if (known === "*") return true;

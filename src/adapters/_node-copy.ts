@@ -1,0 +1,166 @@
+/** A request of `node:http` that is made once more: a copy goes in where requests come in, and nobody listens to its response. */
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { IncomingMessage, ServerResponse, type IncomingHttpHeaders } from "node:http";
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
+import { markRenewal, renewalNotReached, type Renewal } from "../engine/renewals.ts";
+import { shareTags } from "../engine/request-tags.ts";
+import { asError } from "../errors.ts";
+
+/** Where a request goes in: the server, or the framework's own entry where there is none. */
+export type Entry = (request: IncomingMessage, response: ServerResponse) => void;
+
+interface RequestServer {
+  emit(event: "request", request: IncomingMessage, response: ServerResponse): boolean;
+  listenerCount(event: "request"): number;
+}
+
+/** The async context in which this module was loaded: that of no request. */
+const outsideRequests = AsyncLocalStorage.snapshot();
+
+/**
+ * Sends a copy of `original`, as the client sent it, through the whole application. The route it is for recognises it.
+ *
+ * @param url path and query as the client sent them
+ * @param fallback used where the connection has no server, as with requests that a test injects
+ */
+export function sendAgain(original: IncomingMessage, url: string, renewal: Renewal, fallback: Entry): void {
+  const socket = new QuietSocket(original.socket);
+  const request = copyOf(original, url, socket);
+  shareTags(request, original);
+  markRenewal(request, renewal);
+  const response = new ServerResponse(request);
+  // A response of its own with a real, if deaf, connection: back-pressure, `finish` and `close` come as always.
+  response.assignSocket(socket as unknown as Socket);
+  response.once("finish", () => socket.destroy());
+  response.once("close", () => {
+    if (!renewal.isClaimed) renewal.fill.fail(renewalNotReached(response.statusCode));
+  });
+  const server = serverOf(original);
+  try {
+    outsideRequests(() => {
+      if (server === undefined) fallback(request, response);
+      else server.emit("request", request, response);
+    });
+  } catch (error) {
+    renewal.fill.fail(asError(error));
+  }
+}
+
+function serverOf({ socket }: IncomingMessage): RequestServer | undefined {
+  const { server } = (socket ?? {}) as { server?: Partial<RequestServer> | null };
+  if (typeof server?.emit !== "function" || typeof server.listenerCount !== "function") return undefined;
+  return server.listenerCount("request") > 0 ? (server as RequestServer) : undefined;
+}
+
+/** The request as it came, without a body: only GET and HEAD are made once more. */
+function copyOf(original: IncomingMessage, url: string, socket: QuietSocket): IncomingMessage {
+  const copy = new IncomingMessage(socket as unknown as Socket);
+  copy.method = original.method ?? "GET";
+  copy.url = url;
+  copy.httpVersion = original.httpVersion;
+  copy.httpVersionMajor = original.httpVersionMajor;
+  copy.httpVersionMinor = original.httpVersionMinor;
+  // Middleware may have changed `headers` since.
+  copy.rawHeaders = [...(original.rawHeaders ?? [])];
+  copy.headers = copy.rawHeaders.length === 0 ? { ...original.headers } : headersOf(copy.rawHeaders);
+  copy.complete = true;
+  copy.push(null);
+  return copy;
+}
+
+/** Fields of which Node keeps the first and drops the rest (`message.headers` in its documentation). */
+const SINGLE: ReadonlySet<string> = new Set([
+  "age",
+  "authorization",
+  "content-length",
+  "content-type",
+  "etag",
+  "expires",
+  "from",
+  "host",
+  "if-modified-since",
+  "if-unmodified-since",
+  "last-modified",
+  "location",
+  "max-forwards",
+  "proxy-authorization",
+  "referer",
+  "retry-after",
+  "server",
+  "user-agent",
+]);
+
+/** `message.headers` of these raw headers. */
+function headersOf(raw: readonly string[]): IncomingHttpHeaders {
+  const headers: Record<string, string | string[]> = {};
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = (raw[at] ?? "").toLowerCase();
+    const value = raw[at + 1] ?? "";
+    const known = Object.hasOwn(headers, name) ? headers[name] : undefined;
+    if (name === "set-cookie") headers[name] = Array.isArray(known) ? [...known, value] : [value];
+    else if (typeof known !== "string") headers[name] = value;
+    else if (!SINGLE.has(name)) headers[name] = `${known}${name === "cookie" ? "; " : ", "}${value}`;
+  }
+  return headers;
+}
+
+/** What applications read of a connection; copied, because the client may be gone by then. */
+const PROPERTIES = [
+  "remoteAddress",
+  "remotePort",
+  "remoteFamily",
+  "localAddress",
+  "localPort",
+  "localFamily",
+  "encrypted",
+  "authorized",
+  "authorizationError",
+  "alpnProtocol",
+  "servername",
+  "server",
+] as const;
+
+const METHODS = ["address", "getPeerCertificate", "getPeerX509Certificate", "getCipher", "getProtocol"] as const;
+
+/** A connection to no client: it swallows what is written, and nothing ever comes from it. */
+class QuietSocket extends Duplex {
+  constructor(original: Socket | undefined) {
+    super();
+    const source = (original ?? {}) as unknown as Record<string, unknown>;
+    for (const name of PROPERTIES) Object.defineProperty(this, name, { value: source[name], writable: true });
+    for (const name of METHODS) {
+      const method = source[name];
+      if (typeof method !== "function") continue;
+      const bound: unknown = method.bind(original);
+      Object.defineProperty(this, name, { value: bound, writable: true });
+    }
+  }
+
+  override _read(): void {}
+
+  override _write(_chunk: unknown, _encoding: string, done: () => void): void {
+    done();
+  }
+
+  setTimeout(): this {
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+}

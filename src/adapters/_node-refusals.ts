@@ -1,0 +1,70 @@
+/** What Node refuses is refused alike, by Node itself, and before anything has changed. */
+
+import { IncomingMessage, ServerResponse } from "node:http";
+import type { OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
+import { Socket } from "node:net";
+
+/** What `write` and `end` take. */
+export type Chunk = string | Uint8Array;
+
+type Headers = OutgoingHttpHeaders | OutgoingHttpHeader[];
+
+let idleRequest: IncomingMessage | undefined;
+
+/** A response on no connection, on which a call can be tried. */
+function scratch(request?: IncomingMessage): ServerResponse {
+  if (request === undefined && idleRequest === undefined) {
+    idleRequest = new IncomingMessage(new Socket());
+    idleRequest.httpVersionMajor = 1;
+    idleRequest.httpVersionMinor = 1;
+  }
+  return new ServerResponse((request ?? idleRequest) as IncomingMessage);
+}
+
+/** @throws what `write` or `end` throws for this chunk */
+export function refuseChunk(method: "write" | "end", chunk: unknown, encoding: string | undefined): void {
+  const isText = typeof chunk === "string" && (encoding === undefined || Buffer.isEncoding(encoding));
+  if (isText || (chunk instanceof Uint8Array && (encoding === undefined || Buffer.isEncoding(encoding)))) return;
+  const response = scratch();
+  response.on("error", () => {});
+  response[method](chunk as Chunk, encoding as BufferEncoding);
+}
+
+/** @throws what `writeHead` throws for these arguments, on this response as it is */
+export function refuseHead(
+  response: ServerResponse,
+  hasHead: boolean,
+  status: number,
+  reason: string | Headers | undefined,
+  headers: Headers | undefined,
+): void {
+  const tried = scratch(response.req);
+  if (hasHead) tried.writeHead(200);
+  for (const [name, value] of Object.entries(response.getHeaders())) {
+    if (value !== undefined && !hasHead) tried.setHeader(name, value);
+  }
+  tried.statusMessage = response.statusMessage;
+  if (typeof reason === "string") tried.writeHead(status, reason, headers);
+  else tried.writeHead(status, (reason ?? headers) as Headers);
+}
+
+const BLOCKED = ["setHeader", "appendHeader", "removeHeader", "setHeaders"] as const;
+
+/** Makes the setters of headers throw as they do once the head is sent. Gives what ends it. */
+export function blockHeaders(response: ServerResponse): () => void {
+  const sent = scratch();
+  sent.writeHead(200);
+  const own = new Map<string, unknown>();
+  for (const name of BLOCKED) {
+    if (typeof response[name] !== "function") continue;
+    if (Object.hasOwn(response, name)) own.set(name, response[name]);
+    const refuse = (...args: unknown[]): unknown => Reflect.apply(sent[name], sent, args);
+    Object.defineProperty(response, name, { value: refuse, configurable: true, writable: true });
+  }
+  return () => {
+    for (const name of BLOCKED) {
+      Reflect.deleteProperty(response, name);
+      if (own.has(name)) Object.defineProperty(response, name, { value: own.get(name), configurable: true, writable: true });
+    }
+  };
+}
