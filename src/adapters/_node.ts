@@ -79,11 +79,7 @@ let lastHost: string | undefined;
 let lastAuthority: string | undefined;
 
 /** `undefined` for a request whose target or host has no one reading: it passes by. */
-function cacheRequest(
-  { request }: NodeCall,
-  url: string,
-  authority: string | undefined,
-): CacheRequest | undefined {
+function cacheRequest({ request }: NodeCall, url: string, authority: string | undefined): CacheRequest | undefined {
   const { method, headers } = request;
   const host = headers.host;
   if (authority === undefined && host !== lastHost) {

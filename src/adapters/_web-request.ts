@@ -44,10 +44,7 @@ export function handlersRequest(request: Request, { origin }: Fill, authority: s
   const named = authority === undefined || host === null ? host : authority;
   const plus = Object.entries(origin.plus);
   const isSame =
-    target === url &&
-    named === host &&
-    plus.length === 0 &&
-    !origin.without.some((name) => request.headers.has(name));
+    target === url && named === host && plus.length === 0 && !origin.without.some((name) => request.headers.has(name));
   if (isSame) return request;
   const headers = new Headers(request.headers);
   for (const name of origin.without) headers.delete(name);

@@ -189,7 +189,7 @@ export class WebRun {
     const body: BodyContent =
       whole === undefined && reader !== undefined
         ? reader.streamThrough(this.#fill, leaving.begun, () => leaving.departure?.pending)
-        : bodyOf(whole);
+        : bodyOf(whole, headers);
     this.#deliver(leaving.send(responseOf(response.status, response.statusText || undefined, headers, body)));
   }
 }
@@ -204,8 +204,10 @@ function shownTo(client: WebCall, own: { readonly fields: Fields; readonly remov
   return headers;
 }
 
-function bodyOf(whole: Uint8Array | undefined): Uint8Array | null {
-  return whole === undefined || whole.byteLength === 0 ? null : whole;
+function bodyOf(whole: Uint8Array | undefined, headers: Headers): BodyContent {
+  if (whole === undefined || whole.byteLength === 0) return null;
+  // Servers say the length of bytes, which must not stand beside the handler's `Transfer-Encoding`.
+  return headers.has("transfer-encoding") ? streamOf(whole, () => {}) : whole;
 }
 
 /** A response that is given to outer layers, and the watch over it. */

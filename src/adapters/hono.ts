@@ -37,10 +37,7 @@ export interface HonoCacheOptions {
  *
  * @throws when an option is wrong, naming option, value and cure
  */
-export function honoCache(
-  cache: Cache,
-  options: HonoCacheOptions = {},
-): Cached<Context, [], MiddlewareHandler> {
+export function honoCache(cache: Cache, options: HonoCacheOptions = {}): Cached<Context, [], MiddlewareHandler> {
   const app = checkedApp(options);
   return cachedFamily(cache, (route: Route): MiddlewareHandler => {
     return async (context, next) => {
@@ -59,7 +56,12 @@ function checkedApp(options: HonoCacheOptions): HonoCacheOptions["app"] {
   refuseUnknown("honoCache(cache, options)", options, { app: true });
   const { app } = options;
   if (app === undefined || typeof app === "function" || typeof app.fetch === "function") return app;
-  throw invalidOption("honoCache(cache, { app })", "a Hono app, or a function that gives it", app, "For example { app }.");
+  throw invalidOption(
+    "honoCache(cache, { app })",
+    "a Hono app, or a function that gives it",
+    app,
+    "For example { app }.",
+  );
 }
 
 /** The run of a handler inside which a context is at the moment: a cached route further out has started it. */
@@ -89,7 +91,8 @@ function callOf(route: Route, context: Context, next: Next, app: HonoCacheOption
     marked: markedOf(context),
     outer,
     exit: honoExit(context),
-    run: (given, fill) => runNext(context, next, given, fill === undefined ? undefined : { fill, route, original: request, outer: run }),
+    run: (given, fill) =>
+      runNext(context, next, given, fill === undefined ? undefined : { fill, route, original: request, outer: run }),
     waitUntil: waitUntilOf(executionContext(context)),
     get runAgain() {
       const entry = entryOf(context, app);

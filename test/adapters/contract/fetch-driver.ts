@@ -14,18 +14,18 @@ import {
 import { listen } from "./listen.ts";
 import { responseOf } from "./web-response.ts";
 
-type Handle = (request: Request) => Response | Promise<Response>;
+type Handle = (request: Request, ...rest: unknown[]) => Response | Promise<Response>;
 
 export const fetchDriver: Driver = {
   name: "fetch handler",
   make: routeOf,
   async start(cache, routes) {
     const table = routes.map((spec) => ({ pattern: pathPattern(spec.path), run: routeOf(cache, spec) }));
-    const fetch = async (request: Request): Promise<Response> => {
+    const fetch = async (request: Request, env: unknown): Promise<Response> => {
       const route = table.find(({ pattern }) => pattern.test(new URL(request.url).pathname));
       if (route === undefined) return new Response(null, { status: 404 });
       try {
-        return await route.run(request);
+        return await route.run(request, env);
       } catch {
         return new Response("failed", { status: 500 });
       }
@@ -35,10 +35,8 @@ export const fetchDriver: Driver = {
 };
 
 function routeOf(cache: Cache, spec: RouteSpec): Handle {
-  const handler: Handle = (request) => {
-    const given = spec.handler(seenBy(request));
-    return given instanceof Promise ? given.then(responseOf) : responseOf(given);
-  };
+  // Not at once: what is answered at once is streamed, without an `ETag` of the cache. See `fetch-at-once.test.ts`.
+  const handler: Handle = async (request) => responseOf(await spec.handler(seenBy(request)));
   if (spec.isCached === false) return handler;
   const cached = fetchCache(cache) as unknown as AnyCached;
   const header: HeaderOf = (native, name) => (native as Request).headers.get(name) ?? undefined;
