@@ -136,6 +136,7 @@ export function createCache(options: CacheOptions = {}): Cache {
     purges,
     random: Math.random,
     bindContext,
+    collapses: !isWorkers(),
     contentHash,
     // Read at each use: while nobody listens there is nothing to call.
     report: () => events.report,
@@ -249,6 +250,12 @@ function functionEvent(engine: Engine, event: FunctionEvent): CacheEvent {
 /** `Users.getUser(7)` of `myapi-cache Users.getUser(7)`. */
 function subjectOf(key: string): string {
   return key.slice(key.indexOf(" ") + 1);
+}
+
+/** On Workers a request must not wait for what another one does, nor use the streams and promises it made. */
+function isWorkers(): boolean {
+  const { navigator } = globalThis as { readonly navigator?: { readonly userAgent?: string } | undefined };
+  return navigator?.userAgent === "Cloudflare-Workers";
 }
 
 /** A request that waits for another one goes on in its own async context. */

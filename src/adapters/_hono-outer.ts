@@ -1,6 +1,5 @@
 import type { Context } from "hono";
-import type { Fields } from "../types.ts";
-import { fieldsOf, mergedList } from "./_web-response.ts";
+import { fieldsOf, mergedList, type OwnFields } from "./_web-response.ts";
 import type { OuterLayers } from "./_web.ts";
 
 /**
@@ -19,8 +18,8 @@ export class OuterHeaders implements OuterLayers {
     this.#isEmpty = this.#headers.keys().next().done === true;
   }
 
-  own(headers: Headers): { readonly fields: Fields; readonly removed: readonly string[] } {
-    const fields = { ...fieldsOf(headers) };
+  own(headers: Headers): OwnFields {
+    const fields: Record<string, string | readonly string[] | undefined> = { ...fieldsOf(headers) };
     const removed: string[] = [];
     if (this.#isEmpty) return { fields, removed };
     for (const [name, value] of this.#headers) {

@@ -102,14 +102,16 @@ export class BodyReader {
     await this.#reader.cancel().catch(ignored);
   }
 
-  /** Reads to the end for the fill alone. */
-  async drainInto(fill: Fill): Promise<void> {
+  /**
+   * Reads to the end for the fill alone.
+   *
+   * @param mayEnd a promise when the fill must not hear of the end before it has settled
+   */
+  async drainInto(fill: Fill, mayEnd: () => Promise<void> | undefined = () => undefined): Promise<void> {
     try {
-      for (;;) {
-        const piece = await this.#next();
-        if (piece === undefined) return fill.end();
-        fill.chunk(piece);
-      }
+      for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) fill.chunk(piece);
+      await mayEnd();
+      fill.end();
     } catch {
       fill.abort();
     }

@@ -10,34 +10,54 @@ type Lines = Record<string, string | readonly string[]>;
 const NATIVE_TEXT = "text/plain;charset=UTF-8";
 const SERVERS_TEXT = "text/plain; charset=UTF-8";
 
-/**
- * A response that can be copied. Others are handed through as they are: a switch of protocols, `Response.error()`, a body
- * that is in use, whatever is no `Response` (`server.upgrade()` of Bun leaves nothing to return).
- */
-export function isOrdinary(response: unknown): response is Response {
-  if (typeof response !== "object" || response === null) return false;
-  const { status, headers, body, bodyUsed } = response as Partial<Response>;
-  if (typeof status !== "number" || status < 200 || status > 599) return false;
-  if (typeof headers !== "object" || typeof headers.getSetCookie !== "function") return false;
-  if (bodyUsed === true) return false;
-  return body === null || (typeof body?.getReader === "function" && !body.locked);
-}
-
-/** The body of a response and its headers as the server would send them. */
+/** A response as the server would send it. */
 export interface Opened {
+  readonly status: number;
+  /** The reason phrase, where the handler gave one. */
+  readonly reason: string | undefined;
+  /** A copy: the handler may keep its response. */
   readonly headers: Headers;
   readonly body: ReadableStream<Uint8Array> | null;
 }
 
-/** Light responses (srvx, `@hono/node-server`) make up some of their fields when they are sent, or when the body is read. */
-export function openResponse(response: Response): Opened {
-  const before = new Headers(response.headers);
-  const { body } = response;
-  for (const [name, value] of response.headers) {
-    if (before.has(name)) continue;
-    before.set(name, name === "content-type" && value === NATIVE_TEXT ? SERVERS_TEXT : value);
+/**
+ * Opens a response that can be copied. `undefined` for others, which are handed through as they are: a switch of protocols,
+ * `Response.error()`, a body that is in use, and what is no `Response` (`server.upgrade()` of Bun leaves nothing to
+ * return).
+ */
+export function openResponse(response: unknown): Opened | undefined {
+  if (typeof response !== "object" || response === null) return undefined;
+  const { status, statusText } = response as Partial<Response>;
+  if (typeof status !== "number" || status < 200 || status > 599) return undefined;
+  const headers = readHeaders(response as Response);
+  if (headers === undefined) return undefined;
+  // Light responses (srvx, `@hono/node-server`) make up some of their fields when their body is read.
+  const { body, bodyUsed } = response as Response;
+  if (!isUnused(body, bodyUsed)) return undefined;
+  for (const [name, value] of (response as Response).headers) {
+    if (headers.has(name)) continue;
+    headers.set(name, name === "content-type" && value === NATIVE_TEXT ? SERVERS_TEXT : value);
   }
-  return { headers: before, body };
+  return { status, reason: statusText === "" ? undefined : statusText, headers, body };
+}
+
+/** Those of another realm or package are no `Headers` here. */
+function readHeaders(response: Response): Headers | undefined {
+  const headers: unknown = response.headers;
+  const isList = typeof headers === "object" && headers !== null && Symbol.iterator in headers;
+  return isList ? new Headers([...(headers as Iterable<[string, string]>)]) : undefined;
+}
+
+function isUnused(body: unknown, bodyUsed: boolean): boolean {
+  if (body === null) return true;
+  const { getReader, locked } = body as Partial<ReadableStream>;
+  return typeof getReader === "function" && locked !== true && !bodyUsed;
+}
+
+/** The fields of a handler's response that are its own, and the names of those of outer layers that it took away. */
+export interface OwnFields {
+  readonly fields: Fields;
+  readonly removed: readonly string[];
 }
 
 /** Headers as fields: each `Set-Cookie` on a line of its own. */
@@ -50,9 +70,7 @@ export function fieldsOf(headers: Headers): Fields {
 }
 
 /** The head of a handler's response. */
-export function headOf(response: Response, fields: Fields, removed: readonly string[] | undefined): ReportedHead {
-  const { status, statusText } = response;
-  const reason = statusText === "" || statusText === undefined ? undefined : statusText;
+export function headOf({ status, reason }: Opened, { fields, removed }: OwnFields): ReportedHead {
   return { status, fields, reason, removed };
 }
 

@@ -29,7 +29,7 @@ export function outgoingOf(request: Request, ...beside: readonly unknown[]): Nod
 export function waitUntilOf(...candidates: readonly unknown[]): WaitUntil | undefined {
   for (const candidate of candidates) {
     const waitUntil = property(candidate, "waitUntil");
-    if (typeof waitUntil === "function") return (work) => void (waitUntil as WaitUntil).call(candidate, work);
+    if (typeof waitUntil === "function") return (waitUntil as WaitUntil).bind(candidate);
   }
   return undefined;
 }

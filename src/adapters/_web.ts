@@ -2,7 +2,7 @@ import type { Route } from "../cache.ts";
 import type { Exchange, Fill, HeadAction, LastLook, Reply } from "../engine/exchange.ts";
 import { reachRoute, renewalOf, type Reached, type Renewal } from "../engine/renewals.ts";
 import { asError } from "../errors.ts";
-import type { CacheRequest, Fields } from "../types.ts";
+import type { CacheRequest } from "../types.ts";
 import { BodyReader, streamOf, type BodyContent } from "./_web-body.ts";
 import { Departure, headersHead, UNSENT_LIMIT_MS, watchHeaders, type Exit, type Given } from "./_web-departure.ts";
 import { asksForAnotherProtocol, cacheRequest, handlersRequest, hasConditions } from "./_web-request.ts";
@@ -11,11 +11,11 @@ import {
   fieldsOf,
   headersOf,
   headOf,
-  isOrdinary,
   openResponse,
   responseOf,
   setFields,
   type Opened,
+  type OwnFields,
 } from "./_web-response.ts";
 import type { WaitUntil } from "./_web-server.ts";
 
@@ -37,32 +37,34 @@ export interface WebCall {
   readonly outer?: OuterLayers | undefined;
   /** How a response leaves, where that is known better than by the first read of its body. */
   readonly exit?: Exit | undefined;
-  /** Runs the handler once more for `fill`: with no client listening, or for the client of `second`. */
-  readonly runAgain?: ((fill: Fill, second: SecondRun | undefined) => void) | undefined;
+  /** Runs the handler once more for `fill`: for this client, or with none listening. */
+  readonly runAgain?: ((fill: Fill, client: Client | undefined) => void) | undefined;
   /** Keeps background work alive after the response. */
   readonly waitUntil?: WaitUntil | undefined;
+  /** What to do so that `runAgain` is there. */
+  readonly missingEntry?: string | undefined;
 }
 
-export type Deliver = (response: Response | Promise<Response>) => void;
-
-/** A run of the handler in place of a first one, whose client gets the response. */
-export interface SecondRun {
+/** Who gets the response of a run of the handler. */
+export interface Client {
   readonly call: WebCall;
-  readonly deliver: Deliver;
+  readonly deliver: (response: Response | Promise<Response>) => void;
+  /** A promise while its response has not left. */
+  readonly pending: () => Promise<void> | undefined;
 }
 
-/** Second runs for which the whole request was sent in again. */
-const secondRuns = new WeakMap<Renewal, SecondRun>();
+/** Clients for which the whole request was sent in again. */
+const waiting = new WeakMap<Renewal, Client>();
 
 /** Marks a renewal as one for a client that waits. */
-export function awaitRenewal(renewal: Renewal, second: SecondRun | undefined): void {
-  if (second !== undefined) secondRuns.set(renewal, second);
+export function awaitRenewal(renewal: Renewal, client: Client | undefined): void {
+  if (client !== undefined) waiting.set(renewal, client);
 }
 
 /** What layers in front of a handler set on its response before it ran. */
 export interface OuterLayers {
   /** The fields of a handler's response that are its own, and the names of those it took away. */
-  own(headers: Headers): { readonly fields: Fields; readonly removed: readonly string[] };
+  own(headers: Headers): OwnFields;
   /** Adds the fields of this request's layers to a response that the handler did not make. */
   addTo(headers: Headers, removed: readonly string[]): void;
   /** True when a response with these headers carries a cookie or a `Cache-Control` of a layer. */
@@ -94,17 +96,14 @@ async function respondToQuery(route: Route, request: CacheRequest, sent: Request
 }
 
 /** One run of the handler as it is reported to a fill, whose response is given to `deliver`. */
-export class WebRun {
+class WebRun {
   readonly #call: WebCall;
   readonly #fill: Fill;
-  readonly #deliver: Deliver;
-  /** The request whose client gets the response. */
-  readonly #client: WebCall;
+  readonly #client: Client;
 
-  constructor(call: WebCall, fill: Fill, deliver: Deliver, client: WebCall = call) {
+  constructor(call: WebCall, fill: Fill, client: Client) {
     this.#call = call;
     this.#fill = fill;
-    this.#deliver = deliver;
     this.#client = client;
   }
 
@@ -121,7 +120,7 @@ export class WebRun {
       void returned.then(
         (response) => this.#answerLater(response),
         (error: unknown) => {
-          if (!this.#fill.fail(asError(error))) this.#deliver(Promise.reject(error as Error));
+          if (!this.#fill.fail(asError(error))) this.#client.deliver(rejected(error));
         },
       );
     } else if (hasConditions(this.#call.request)) void this.#answerLater(returned);
@@ -131,55 +130,46 @@ export class WebRun {
   /** Never rejects. */
   async #answerLater(response: Response): Promise<void> {
     try {
-      if (!isOrdinary(response)) return this.#handThrough(response);
       const opened = openResponse(response);
-      if (opened.body === null) return void (await this.#act(response, opened, NOTHING, undefined));
-      const reader = new BodyReader(opened.body);
-      const whole = await reader.wholeIfAtHand();
-      await this.#act(response, opened, whole, reader);
+      if (opened === undefined) return this.#handThrough(response);
+      const reader = opened.body === null ? undefined : new BodyReader(opened.body);
+      await this.#act(opened, reader === undefined ? NOTHING : await reader.wholeIfAtHand(), reader);
     } catch (error) {
       this.#fill.abort();
-      this.#deliver(Promise.reject(error as Error));
+      this.#client.deliver(rejected(error));
     }
   }
 
   /** Answers in the same tick: the body is streamed, since only reading it tells what it is. */
   #answerNow(response: Response): void {
-    if (!isOrdinary(response)) return this.#handThrough(response);
     const opened = openResponse(response);
-    if (opened.body === null) void this.#act(response, opened, NOTHING, undefined);
-    else void this.#act(response, opened, undefined, new BodyReader(opened.body));
+    if (opened === undefined) return this.#handThrough(response);
+    if (opened.body === null) void this.#act(opened, NOTHING, undefined);
+    else void this.#act(opened, undefined, new BodyReader(opened.body));
   }
 
   #handThrough(response: Response): void {
     this.#fill.abort();
-    this.#deliver(response);
+    this.#client.deliver(response);
   }
 
   /** In the same tick unless the engine asks to wait. */
-  #act(
-    response: Response,
-    { headers }: Opened,
-    whole: Uint8Array | undefined,
-    reader: BodyReader | undefined,
-  ): void | Promise<void> {
-    const { outer } = this.#call;
-    const own = outer?.own(headers) ?? { fields: fieldsOf(headers), removed: NO_NAMES };
-    const action = this.#fill.head(headOf(response, own.fields, own.removed), whole);
-    if (action.answered) return whole === undefined ? reader?.drainInto(this.#fill) : undefined;
-    const shown = this.#client === this.#call ? headers : shownTo(this.#client, own);
-    if (action.until === undefined) return this.#pass(response, shown, action, whole, reader);
-    return action.until.then(() => this.#pass(response, shown, action, whole, reader));
+  #act(opened: Opened, whole: Uint8Array | undefined, reader: BodyReader | undefined): void | Promise<void> {
+    const own = ownFields(this.#call, opened.headers);
+    const action = this.#fill.head(headOf(opened, own), whole);
+    if (action.answered) return whole === undefined ? reader?.drainInto(this.#fill, this.#client.pending) : undefined;
+    const shown = this.#client.call === this.#call ? opened : { ...opened, headers: shownTo(this.#client.call, own) };
+    if (action.until === undefined) return this.#pass(shown, action, whole, reader);
+    return action.until.then(() => this.#pass(shown, action, whole, reader));
   }
 
   #pass(
-    response: Response,
-    headers: Headers,
+    { status, reason, headers }: Opened,
     { fields, freshness = NO_NAMES, lastLook }: HeadAction & { readonly answered: false },
     whole: Uint8Array | undefined,
     reader: BodyReader | undefined,
   ): void {
-    const { outer, exit } = this.#client;
+    const { outer, exit } = this.#client.call;
     setFields(headers, fields);
     const plain = new Headers(headers);
     const isFree = outer?.forbidsFreshness(headers) !== true;
@@ -190,17 +180,21 @@ export class WebRun {
       whole === undefined && reader !== undefined
         ? reader.streamThrough(this.#fill, leaving.begun, () => leaving.departure?.pending)
         : bodyOf(whole, headers);
-    this.#deliver(leaving.send(responseOf(response.status, response.statusText || undefined, headers, body)));
+    this.#client.deliver(leaving.send(responseOf(status, reason, headers, body)));
   }
 }
 
+function ownFields({ outer }: WebCall, headers: Headers): OwnFields {
+  return outer?.own(headers) ?? { fields: fieldsOf(headers), removed: NO_NAMES };
+}
+
 /** The fields of a handler's response with those of the layers around another request. */
-function shownTo(client: WebCall, own: { readonly fields: Fields; readonly removed: readonly string[] }): Headers {
+function shownTo(client: WebCall, { fields, removed }: OwnFields): Headers {
   const headers = new Headers();
-  for (const [name, value] of Object.entries(own.fields)) {
+  for (const [name, value] of Object.entries(fields)) {
     for (const line of typeof value === "string" ? [value] : (value ?? [])) headers.append(name, line);
   }
-  client.outer?.addTo(headers, own.removed);
+  client.outer?.addTo(headers, removed);
   return headers;
 }
 
@@ -256,16 +250,19 @@ class WebExchange implements Exchange {
   readonly #authority: string | undefined;
   #given: Response | Promise<Response> | undefined;
   #thrown: { readonly error: unknown } | undefined;
-  #resolve: Deliver | undefined;
+  #resolve: Client["deliver"] | undefined;
+  #departure: Departure | undefined;
+  readonly #client: Client;
 
   constructor(call: WebCall, authority: string | undefined) {
     this.#call = call;
     this.#authority = authority;
+    this.#client = { call, deliver: this.#give, pending: () => this.#departure?.pending };
     const { runAgain } = call;
     // The content of a QUERY has been read by then.
     if (runAgain === undefined || call.request.method === "QUERY") return;
     this.forwardInBackground = (fill) => runAgain(fill, undefined);
-    this.forwardAgain = (fill) => runAgain(fill, { call, deliver: this.#give });
+    this.forwardAgain = (fill) => runAgain(fill, this.#client);
   }
 
   get native(): unknown {
@@ -278,6 +275,14 @@ class WebExchange implements Exchange {
 
   get within(): Fill | undefined {
     return this.#call.within;
+  }
+
+  get keepAlive(): WaitUntil | undefined {
+    return this.#call.waitUntil;
+  }
+
+  get missingEntry(): string | undefined {
+    return this.#call.missingEntry;
   }
 
   /** The response, or the promise of one while it is not decided yet. Throws what the handler has thrown at once. */
@@ -302,6 +307,7 @@ class WebExchange implements Exchange {
     const given: Given = { headers: new Headers(headers), plain, freshness: isFree ? freshness : NO_NAMES };
     const leaving = new Leaving(exit, given, lastLook);
     const body = bytes !== null && leaving.waitsForReader ? streamOf(bytes, leaving.begun) : bytes;
+    this.#departure = leaving.departure;
     this.#give(leaving.send(responseOf(status, reason, headers, body)));
     return leaving.departure?.pending;
   }
@@ -320,35 +326,40 @@ class WebExchange implements Exchange {
   forward(fill: Fill): void {
     const given = handlersRequest(this.#call.request, fill, this.#authority);
     try {
-      new WebRun(this.#call, fill, this.#give).start(given);
+      new WebRun(this.#call, fill, this.#client).start(given);
     } catch (error) {
       this.#throw(error);
     }
   }
 
-  readonly #give: Deliver = (response) => {
+  readonly #give: Client["deliver"] = (response) => {
     if (this.#resolve === undefined) this.#given = response;
     else this.#resolve(response);
   };
 
   #throw(error: unknown): void {
     if (this.#resolve === undefined) this.#thrown = { error };
-    else this.#resolve(Promise.reject(error as Error));
+    else this.#resolve(rejected(error));
   }
 }
 
 /** Lets the handler answer a copy of a request, for the fill that sent it. */
 function runForCopy(route: Route, call: WebCall, fill: Fill): Response | Promise<Response> {
   const renewal = renewalOf(call.marked);
-  const second = renewal === undefined ? undefined : secondRuns.get(renewal);
-  if (second === undefined) return renew(route, call, fill);
-  try {
-    new WebRun(call, fill, second.deliver, second.call).start(handlersRequest(call.request, fill, route.authority));
-  } catch (error) {
-    second.deliver(Promise.reject(error as Error));
-  }
+  const client = renewal === undefined ? undefined : waiting.get(renewal);
+  if (client === undefined) return renew(route, call, fill);
+  runFor(client, call, fill, handlersRequest(call.request, fill, route.authority));
   // Nothing waits for the response to the copy.
   return new Response(null, { status: 204 });
+}
+
+/** Runs the handler for a client that waits for it. */
+export function runFor(client: Client, call: WebCall, fill: Fill, request: Request): void {
+  try {
+    new WebRun(call, fill, client).start(request);
+  } catch (error) {
+    client.deliver(rejected(error));
+  }
 }
 
 /** Runs the handler for a copy, and tells the fill once everything around it has had its say. */
@@ -372,13 +383,13 @@ function renew(route: Route, call: WebCall, fill: Fill): Response | Promise<Resp
 }
 
 function renewed(call: WebCall, fill: Fill, response: Response): Response {
-  if (!isOrdinary(response)) {
+  const opened = openResponse(response);
+  if (opened === undefined) {
     fill.abort();
     return response;
   }
-  const { headers, body } = openResponse(response);
-  const own = call.outer?.own(headers) ?? { fields: fieldsOf(headers), removed: NO_NAMES };
-  const head = headOf(response, own.fields, own.removed);
+  const { status, reason, headers, body } = opened;
+  const head = headOf(opened, ownFields(call, headers));
   const [forLayers, forFill] = body === null ? [null, null] : body.tee();
   const lastLook: LastLook = (late) => {
     const whole = forFill === null ? NOTHING : undefined;
@@ -388,7 +399,7 @@ function renewed(call: WebCall, fill: Fill, response: Response): Response {
   };
   const given: Given = { headers: new Headers(headers), plain: headers, freshness: NO_NAMES };
   const leaving = new Leaving(call.exit, given, lastLook);
-  return leaving.send(responseOf(response.status, response.statusText || undefined, headers, forLayers));
+  return leaving.send(responseOf(status, reason, headers, forLayers));
 }
 
 /** Runs the handler once more for the fill alone, where there are no layers that the cache could know of. */
@@ -399,21 +410,29 @@ export async function renewAlone(call: WebCall, fill: Fill, request: Request): P
   } catch (error) {
     return void fill.fail(asError(error));
   }
-  if (!isOrdinary(response)) return fill.abort();
-  const { headers, body } = openResponse(response);
-  const reader = body === null ? undefined : new BodyReader(body);
+  const opened = openResponse(response);
+  if (opened === undefined) return fill.abort();
+  const reader = opened.body === null ? undefined : new BodyReader(opened.body);
   const whole = reader === undefined ? NOTHING : await reader.wholeIfAtHand();
-  const { answered } = fill.head(headOf(response, fieldsOf(headers), NO_NAMES), whole);
+  const { answered } = fill.head(headOf(opened, ownFields(call, opened.headers)), whole);
   if (whole !== undefined || reader === undefined) return;
   if (answered) await reader.drainInto(fill);
   else await reader.cancel();
 }
 
 function withFields(response: Response, fields: readonly string[]): Response {
-  if (!isOrdinary(response)) return response;
-  const { headers, body } = openResponse(response);
+  const opened = openResponse(response);
+  if (opened === undefined) return response;
+  const { status, reason, headers, body } = opened;
   setFields(headers, fields);
-  return responseOf(response.status, response.statusText || undefined, headers, body);
+  return responseOf(status, reason, headers, body);
+}
+
+/** A promise that rejects with what was thrown, whatever that is. */
+export function rejected(error: unknown): Promise<never> {
+  return new Promise((_, reject) => {
+    reject(error);
+  });
 }
 
 export function isPromise<Value>(value: Value | Promise<Value>): value is Promise<Value> {

@@ -6,7 +6,7 @@ import { invalidOption } from "../errors.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
 import { againRequest, handlersRequest } from "./_web-request.ts";
 import { nodeExit, outgoingOf, waitUntilOf } from "./_web-server.ts";
-import { isPromise, renewAlone, respondOnWeb, WebRun, type WebCall } from "./_web.ts";
+import { isPromise, renewAlone, respondOnWeb, runFor, type WebCall } from "./_web.ts";
 
 export type { Cached, RouteArgument } from "./_cached.ts";
 
@@ -54,36 +54,26 @@ function callOf(route: Route, handler: FetchHandler, given: Request, rest: reado
   const run = known?.route === route ? undefined : known;
   const request = run?.original ?? given;
   const outgoing = outgoingOf(request, ...rest);
-  const waitUntil = waitUntilOf(...rest, request);
   const call: WebCall = {
     request,
     native: request,
     within: run?.fill,
     marked: given,
     exit: outgoing === undefined ? undefined : nodeExit(outgoing),
-    waitUntil,
+    waitUntil: waitUntilOf(...rest, request),
     run(shown, fill) {
       shareTags(shown, request);
       const answer = (): Response | Promise<Response> => handler(shown, ...(rest as never[]));
       return fill === undefined ? answer() : runUnder({ fill, route, original: request }, shown, answer);
     },
-    runAgain(fill, second) {
-      const again = handlersRequest(second === undefined ? againRequest(request) : request, fill, route.authority);
-      if (second !== undefined) return startAgain(new WebRun(call, fill, second.deliver), again, second.deliver);
+    runAgain(fill, client) {
+      if (client !== undefined) return runFor(client, call, fill, handlersRequest(request, fill, route.authority));
+      const again = handlersRequest(againRequest(request), fill, route.authority);
       markRenewal(again, { fill, route, skips: 0, isClaimed: true });
-      const work = renewAlone(call, fill, again);
-      waitUntil?.(work);
+      void renewAlone(call, fill, again);
     },
   };
   return call;
-}
-
-function startAgain(run: WebRun, request: Request, deliver: (response: Promise<Response>) => void): void {
-  try {
-    run.start(request);
-  } catch (error) {
-    deliver(Promise.reject(error as Error));
-  }
 }
 
 /** Remembers the run while the handler answers. */

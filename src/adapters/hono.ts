@@ -136,11 +136,10 @@ async function runNext(context: Context, next: Next, given: Request, run: Run | 
 
 /** Sends the request in once more; its run of the handler reports to `fill`. */
 function againBy(entry: Entry, route: Route, context: Context, call: WebCall): NonNullable<WebCall["runAgain"]> {
-  return (fill, second) => {
+  return (fill, client) => {
     const renewal: Renewal = { fill, route, skips: timesInFront(route, context), isClaimed: false };
-    awaitRenewal(renewal, second);
-    const work = entry(call.request, renewal);
-    call.waitUntil?.(work);
+    awaitRenewal(renewal, client);
+    void entry(call.request, renewal);
   };
 }
 

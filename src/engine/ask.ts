@@ -46,10 +46,11 @@ const NOBODY_WAITS: Rights = { flight: undefined, lease: undefined };
 export function revalidateInBackground(turn: Turn, need: Need): boolean {
   const { engine, exchange, request } = turn;
   const { key } = need.selected;
-  if (engine.flights.has(key) || request.method === "HEAD") return true;
+  if (isUnderWay(engine, key) || request.method === "HEAD") return true;
   const run = exchange.forwardInBackground;
   if (run === undefined) return false;
   const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
+  exchange.keepAlive?.(new Promise<void>((resolve) => flight.join(() => resolve())));
   const failed = (error: unknown): void => {
     engine.report?.({ type: "revalidation-failed", subject: subjectOf(request), error: asError(error) });
     flight.settle({ type: "unshareable" });
@@ -76,6 +77,12 @@ export function revalidateInBackground(turn: Turn, need: Need): boolean {
   return true;
 }
 
+/** A flight whose request the runtime has ended cannot end by itself. */
+function isUnderWay(engine: Engine, key: string): boolean {
+  const flight = engine.flights.get(key);
+  return flight !== undefined && performance.now() - flight.beganAtMs < engine.fillDeadlineMs;
+}
+
 /** Stores the whole of a resource of which a client has just been given a part, so that the next part is a hit. */
 function fillWhole(turn: Turn, need: Need): void {
   const { request, engine } = turn;
@@ -93,7 +100,8 @@ function runAgain(original: Exchange, client: Exchange | undefined): ((fill: Fil
 export function forward(turn: Turn, need: Need, nowMs: number): void {
   const { engine, request } = turn;
   const { key } = need.selected;
-  if (showsRange(turn, need) && !engine.flights.has(key)) return goForward(turn, need, nowMs, NOBODY_WAITS);
+  if (!engine.collapses || (showsRange(turn, need) && !engine.flights.has(key)))
+    return goForward(turn, need, nowMs, NOBODY_WAITS);
   if (!mayStore(turn) || turn.leaders >= MAX_LEADERS || isApart(engine, need.selected, nowMs)) {
     return goForward(turn, need, nowMs, NOBODY_WAITS);
   }
@@ -203,6 +211,7 @@ function forwarded(
     primary,
     key: need.selected.key,
     leaseKey: need.selected.key,
+    keepAlive: keepAliveOf(turn.exchange),
     part: unpurged(turn, need.selected.part),
     isApart: isApart(engine, need.selected, requestedAtMs),
     because,
@@ -288,4 +297,8 @@ function again(turn: Turn): void {
 function alone(turn: Turn, need: Need, nowMs: number): void {
   turn.leaders = MAX_LEADERS;
   forward(turn, need, nowMs);
+}
+
+function keepAliveOf(exchange: Exchange): ((work: Promise<unknown>) => void) | undefined {
+  return exchange.keepAlive === undefined ? undefined : (work) => exchange.keepAlive?.(work);
 }

@@ -27,6 +27,8 @@ export interface Engine {
   readonly refreshesEarly: boolean;
   /** From 0 to 1: for what processes should not all do at the same moment. */
   readonly random: () => number;
+  /** False where a request must not wait for another one, nor use what it made: Workers. */
+  readonly collapses: boolean;
   /** Makes a function run in the async context of this moment, whoever calls it. */
   readonly bindContext: BindContext;
   readonly maxVariants: number;
@@ -50,9 +52,7 @@ export interface Engine {
   readonly varySpecs: LRUCache<string, VarySpec>;
 }
 
-export type BindContext = <Args extends unknown[], Result>(
-  fn: (...args: Args) => Result,
-) => (...args: Args) => Result;
+export type BindContext = <Args extends unknown[], Result>(fn: (...args: Args) => Result) => (...args: Args) => Result;
 
 export interface IdentityRules {
   readonly authorization: boolean;
@@ -67,10 +67,21 @@ const REMEMBERED_CHARACTERS: number = 8 * 1024 * 1024;
 /** What the shell around the engine provides. */
 export interface EngineParts extends Omit<
   Engine,
-  "report" | "knowsAllPurges" | "takesSetCookie" | "bindContext" | "flights" | "lookUps" | "hitForMiss" | "searchRules" | "varySpecs"
+  | "report"
+  | "knowsAllPurges"
+  | "takesSetCookie"
+  | "bindContext"
+  | "collapses"
+  | "flights"
+  | "lookUps"
+  | "hitForMiss"
+  | "searchRules"
+  | "varySpecs"
 > {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
+  /** Default true. */
+  readonly collapses?: boolean;
   /** Default false. */
   readonly takesSetCookie?: boolean;
   /** Left out where the runtime has no async context. */
@@ -90,6 +101,7 @@ export function createEngine(parts: EngineParts): Engine {
     collapseDeadlineMs: parts.collapseDeadlineMs,
     refreshesEarly: parts.refreshesEarly && parts.store.leases !== undefined,
     random: parts.random,
+    collapses: parts.collapses ?? true,
     bindContext: parts.bindContext ?? ((fn) => fn),
     maxVariants: parts.maxVariants,
     languages: parts.languages,

@@ -62,6 +62,10 @@ export interface Exchange {
    * cannot do so leaves it out.
    */
   forwardAgain?: ((fill: Fill) => void) | undefined;
+  /** Keeps work that goes on after the response from being ended with it: `waitUntil` of Workers. */
+  readonly keepAlive?: ((work: Promise<unknown>) => void) | undefined;
+  /** What to do so that `forwardInBackground` is there, for a warning. */
+  readonly missingEntry?: string | undefined;
 }
 
 /** What the handler is shown instead of the client's own request. */

@@ -9,7 +9,16 @@ import type { ForwardReason, Lease, Outcome, StoreEntry } from "../types.ts";
 import { Capture } from "./capture.ts";
 import type { Flight, FlightEnd } from "./collapse.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
-import type { Exchange, Fill, HeadAction, LastLook, LateChanges, OriginRequest, ReportedHead, Reply } from "./exchange.ts";
+import type {
+  Exchange,
+  Fill,
+  HeadAction,
+  LastLook,
+  LateChanges,
+  OriginRequest,
+  ReportedHead,
+  Reply,
+} from "./exchange.ts";
 import { learnSearch, primaryKeyOf } from "./key.ts";
 import { purgeUri } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
@@ -54,6 +63,8 @@ export interface ForwardPlan extends OriginRequestPlan {
   readonly lease: Lease | undefined;
   /** What the lease is for: `key` as it was before the response came. */
   readonly leaseKey: string;
+  /** Keeps a write that has not ended from being ended with the request. */
+  readonly keepAlive?: ((work: Promise<unknown>) => void) | undefined;
   /** A stored part of the resource, to be completed. */
   readonly part?: LiveResponse | undefined;
   /** The stale response may stand in for a 500, 502, 503 or 504. */

@@ -34,6 +34,8 @@ export interface WriteContext {
   readonly lease: Lease | undefined;
   /** `key`, unless the response says that it belongs under another one. */
   readonly leaseKey: string;
+  /** Keeps a write that has not ended from being ended with the request. */
+  readonly keepAlive?: ((work: Promise<unknown>) => void) | undefined;
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -218,7 +220,8 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
   // After the variant, which is what one who finds the record looks for.
   const recorded = record === undefined ? "kept" : put(context, primary, record.entry, record.retainMs);
   const both = chain(accepted, (variant) => (variant === "kept" ? recorded : variant));
-  void chain(both, (acceptance) => reportStored(context, stored, acceptance));
+  const reported = chain(both, (acceptance) => reportStored(context, stored, acceptance));
+  if (reported instanceof Promise) context.keepAlive?.(reported);
   return { notKept: undefined, isUnpurged };
 }
 
