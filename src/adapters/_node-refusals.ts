@@ -64,7 +64,8 @@ export function blockHeaders(response: ServerResponse): () => void {
   return () => {
     for (const name of BLOCKED) {
       Reflect.deleteProperty(response, name);
-      if (own.has(name)) Object.defineProperty(response, name, { value: own.get(name), configurable: true, writable: true });
+      if (own.has(name))
+        Object.defineProperty(response, name, { value: own.get(name), configurable: true, writable: true });
     }
   };
 }

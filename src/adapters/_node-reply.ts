@@ -46,7 +46,11 @@ function end(response: ServerResponse, body: Uint8Array | null): void {
  * Sets the last fields of a head: freshness, unless a cookie leaves with it. Where outer layers have hooks on `writeHead`
  * they run first, because what they do decides; the head is then written.
  */
-export function finishHead(response: ServerResponse, freshness: readonly string[] | undefined, lastLook?: LastLook): void {
+export function finishHead(
+  response: ServerResponse,
+  freshness: readonly string[] | undefined,
+  lastLook?: LastLook,
+): void {
   const isHooked = Object.hasOwn(response, "writeHead");
   const cookies = response.getHeader("set-cookie");
   const cacheControl = response.getHeader("cache-control");

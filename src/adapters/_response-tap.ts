@@ -299,7 +299,12 @@ export class ResponseTap {
     this.#install();
   }
 
-  #relay(chunk: Chunk, coding: BufferEncoding | undefined, source: ServerResponse, done: Callback | undefined): boolean {
+  #relay(
+    chunk: Chunk,
+    coding: BufferEncoding | undefined,
+    source: ServerResponse,
+    done: Callback | undefined,
+  ): boolean {
     const flowing = this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done);
     if (!flowing) this.#response.once("drain", () => source.emit("drain"));
     return flowing;
@@ -363,12 +368,19 @@ export class ResponseTap {
 const NOTHING = new Uint8Array(0);
 
 /** Fields that belong to a connection or a message, which nobody takes away on purpose. */
-const TRANSPORT: ReadonlySet<string> = new Set(["connection", "keep-alive", "transfer-encoding", "content-length", "date"]);
+const TRANSPORT: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "transfer-encoding",
+  "content-length",
+  "date",
+]);
 
 function declareLength(response: ServerResponse, { byteLength }: Uint8Array): void {
   const { statusCode } = response;
   if (statusCode === 204 || statusCode === 304 || response.hasHeader("content-length")) return;
-  if (response.hasHeader("transfer-encoding") || response.hasHeader("trailer") || response.req.method === "HEAD") return;
+  if (response.hasHeader("transfer-encoding") || response.hasHeader("trailer") || response.req.method === "HEAD")
+    return;
   response.setHeader("content-length", byteLength);
 }
 

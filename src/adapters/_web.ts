@@ -148,7 +148,10 @@ class WebExchange implements Exchange {
     }
     await action.until;
     const rest = whole === undefined ? body.streamThrough(fill) : whole;
-    return withFields(new Response(rest as ConstructorParameters<typeof Response>[0], response), [...action.fields, ...(action.freshness ?? [])]);
+    return withFields(new Response(rest as ConstructorParameters<typeof Response>[0], response), [
+      ...action.fields,
+      ...(action.freshness ?? []),
+    ]);
   }
 }
 

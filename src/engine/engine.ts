@@ -50,9 +50,7 @@ export interface Engine {
   readonly varySpecs: LRUCache<string, VarySpec>;
 }
 
-export type BindContext = <Args extends unknown[], Result>(
-  fn: (...args: Args) => Result,
-) => (...args: Args) => Result;
+export type BindContext = <Args extends unknown[], Result>(fn: (...args: Args) => Result) => (...args: Args) => Result;
 
 export interface IdentityRules {
   readonly authorization: boolean;
@@ -67,7 +65,15 @@ const REMEMBERED_CHARACTERS: number = 8 * 1024 * 1024;
 /** What the shell around the engine provides. */
 export interface EngineParts extends Omit<
   Engine,
-  "report" | "knowsAllPurges" | "takesSetCookie" | "bindContext" | "flights" | "lookUps" | "hitForMiss" | "searchRules" | "varySpecs"
+  | "report"
+  | "knowsAllPurges"
+  | "takesSetCookie"
+  | "bindContext"
+  | "flights"
+  | "lookUps"
+  | "hitForMiss"
+  | "searchRules"
+  | "varySpecs"
 > {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];

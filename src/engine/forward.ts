@@ -9,7 +9,16 @@ import type { ForwardReason, Lease, Outcome, StoreEntry } from "../types.ts";
 import { Capture } from "./capture.ts";
 import type { Flight, FlightEnd } from "./collapse.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
-import type { Exchange, Fill, HeadAction, LastLook, LateChanges, OriginRequest, ReportedHead, Reply } from "./exchange.ts";
+import type {
+  Exchange,
+  Fill,
+  HeadAction,
+  LastLook,
+  LateChanges,
+  OriginRequest,
+  ReportedHead,
+  Reply,
+} from "./exchange.ts";
 import { learnSearch, primaryKeyOf } from "./key.ts";
 import { purgeUri } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";

@@ -19,13 +19,16 @@ type Handle = (request: Request) => Response | Promise<Response>;
 export const fetchDriver: Driver = {
   name: "fetch handler",
   make: routeOf,
-  async start(cache, routes) {
+  async start(cache, routes, around = (_header, next) => next()) {
     const table = routes.map((spec) => ({ pattern: pathPattern(spec.path), run: routeOf(cache, spec) }));
     const fetch = async (request: Request): Promise<Response> => {
       const route = table.find(({ pattern }) => pattern.test(new URL(request.url).pathname));
       if (route === undefined) return new Response(null, { status: 404 });
       try {
-        return await route.run(request);
+        return await around(
+          (name) => request.headers.get(name) ?? undefined,
+          () => route.run(request),
+        );
       } catch {
         return new Response("failed", { status: 500 });
       }
