@@ -18,7 +18,16 @@ export type {
   RevalidationFailedEvent,
   StoredEvent,
 } from "./engine/events.ts";
-export type { Exchange, Fill, HeadAction, LastLook, LateChanges, OriginRequest, Reply, ReportedHead } from "./engine/exchange.ts";
+export type {
+  Exchange,
+  Fill,
+  HeadAction,
+  LastLook,
+  LateChanges,
+  OriginRequest,
+  Reply,
+  ReportedHead,
+} from "./engine/exchange.ts";
 export type {
   ExplainOptions,
   Explanation,

@@ -113,8 +113,13 @@ class NodeExchange implements Exchange {
   }
 
   get forwardInBackground(): ((fill: Fill) => void) | undefined {
+    const { method, socket } = this.#call.request;
     // The content of a QUERY has been read by then.
-    return this.#call.request.method === "QUERY" ? undefined : (fill) => this.#sendAgain(fill, "nowhere");
+    if (method === "QUERY") return undefined;
+    // Once read they are known for good: the renewal may begin when the client has left.
+    void socket?.remoteAddress;
+    void socket?.localAddress;
+    return (fill) => this.#sendAgain(fill, "nowhere");
   }
 
   get forwardAgain(): ((fill: Fill) => void) | undefined {

@@ -50,6 +50,7 @@ function readHeaders(response: Response): Headers | undefined {
 
 function isUnused(body: unknown, bodyUsed: boolean): boolean {
   if (body === null) return true;
+  if (typeof body !== "object") return false;
   const { getReader, locked } = body as Partial<ReadableStream>;
   return typeof getReader === "function" && locked !== true && !bodyUsed;
 }

@@ -1,9 +1,12 @@
 /** Stale responses on Express: what runs again in the background, and what does not. */
 
+import { AsyncLocalStorage } from "node:async_hooks";
+
 import express5, { type Request, type RequestHandler } from "express";
 import express4 from "express4";
 import { describe, expect, it } from "vitest";
 
+import { isRenewal } from "../../src/index.ts";
 import { serveExpress } from "./contract/express-driver.ts";
 import { leavesWithStale } from "./contract/stale.ts";
 import { cacheStatusOf, gate, hitOrMiss, onEachStore, until, untilStored } from "./contract/world.ts";
@@ -19,7 +22,7 @@ describe.each([
   const serve = serveExpress.bind(undefined, express);
 
   onEachStore("node-redis", (kind) => {
-    it("the second run has the params, locals, user and app of the request that found the response stale", async () => {
+    it("the renewal comes through the middleware in front, with the request that found the response stale", async () => {
       let outer = 0;
       const world = await serve(kind, (app, cached) => {
         app.locals["site"] = "shop";
@@ -55,14 +58,14 @@ describe.each([
       expect(JSON.parse(renewed.text)).toEqual({
         id: "7",
         lang: "en",
-        user: "user 2",
+        user: "user 3",
         locals: { theme: "dark", tenant: "t7" },
         site: "shop",
         url: [path, "/api", "/users/7"],
         agent: "two",
       });
-      // The middleware in front ran once for each request of a client.
-      expect(outer).toBe(3);
+      // Three requests of clients, and one renewal.
+      expect(outer).toBe(4);
     });
 
     it("a client that leaves does not take the renewal with it", async () => {
@@ -89,7 +92,6 @@ describe.each([
         },
       },
       { way: "a 503", fail: (_request, response) => void response.status(503).send("down") },
-      { way: "next()", fail: (_request, _response, next) => next() },
     ])("a renewal that ends in $way leaves the stale response", async ({ fail }) => {
       let isBroken = false;
       const { get, advance, events } = await serve(kind, (app, cached) => {
@@ -106,32 +108,125 @@ describe.each([
       expect((await get("/")).text).toBe("v1");
     });
 
-    it("on an app, where nothing can run again alone, one reader waits and the others do not", async () => {
-      const renewal = gate();
-      let run = 0;
-      const { get, advance } = await serve(kind, (app, cached) => {
-        app.use(cached(STALE));
-        app.get("/", (_request, response) => {
-          run++;
-          if (run === 1) return void response.send("v1");
-          void renewal.opened.then(() => response.send("v2"));
-        });
+    it("a renewal that no route answers any more takes the stale response away", async () => {
+      let isGone = false;
+      const { get, advance, events } = await serve(kind, (app, cached) => {
+        app.get("/", cached(STALE), (_request, response, next) => (isGone ? next() : void response.send("v1")));
       });
       await get("/");
+      isGone = true;
       advance(15);
 
-      const waiting = get("/");
-      await until(() => run === 2);
-      const meanwhile = get("/");
-      const first = await Promise.race([waiting, meanwhile, undecided()]);
-      renewal.open();
+      expect((await get("/")).text).toBe("v1");
+      await until(() => events.some(({ type }) => type === "revalidation-failed"));
+      expect((await get("/")).status).toBe(404);
+    });
 
-      expect((await waiting).text).toBe("v2");
-      expect(cacheStatusOf(await waiting)).toBe("reprise; fwd=stale; fwd-status=200; stored");
-      expect(["v1", "v2"]).toContain((await meanwhile).text);
-      expect(first === undefined || first.text === "v1").toBe(true);
+    it("a renewal that is answered in front of cached() says so, and the stale response stays", async () => {
+      let isClosed = false;
+      const { get, advance, events } = await serve(kind, (app, cached) => {
+        app.use((request, response, next) => {
+          if (isClosed && isRenewal(request)) response.sendStatus(429);
+          else next();
+        });
+        app.get("/", cached(STALE), (_request, response) => void response.send("v1"));
+      });
+      await get("/");
+      isClosed = true;
+      advance(15);
+
+      expect((await get("/")).text).toBe("v1");
+      await until(() => events.some(({ type }) => type === "revalidation-failed"));
+      const failed = events.find((event) => event.type === "revalidation-failed");
+      expect(failed?.error.message).toBe("the renewal was answered with 429 before it reached cached()");
+      expect((await get("/")).text).toBe("v1");
+    });
+
+    it.each(["app.use", "app.get on a line of its own", "a router", "a mounted app", "next('route')"])(
+      "renews in the background: cached() on %s",
+      async (place) => {
+        let run = 0;
+        const world = await serve(kind, (app, cached) => {
+          const answer: RequestHandler = (_request, response) => void response.send(`v${++run}`);
+          const inner = place === "a mounted app" ? express() : express.Router();
+          switch (place) {
+            case "app.use":
+              app.use(cached(STALE));
+              break;
+            case "app.get on a line of its own":
+              app.get("/at/:id", cached(STALE));
+              break;
+            case "next('route')":
+              app.get("/at/:id", cached(STALE), (_request, _response, next) => next("route"));
+              break;
+            default:
+              inner.use(cached(STALE));
+              inner.get("/:id", answer);
+              app.use("/at", inner);
+          }
+          app.get("/at/:id", answer);
+        });
+        const { get, advance } = world;
+        await get("/at/7");
+        advance(15);
+
+        const stale = await get("/at/7");
+        expect([stale.text, cacheStatusOf(stale)]).toEqual(["v1", "reprise; hit; ttl=-5"]);
+        await untilStored(world, 2);
+        expect((await get("/at/7")).text).toBe("v2");
+        expect(run).toBe(2);
+      },
+    );
+
+    it("what outer middleware does to the response is done to the renewal as well", async () => {
+      let run = 0;
+      const world = await serve(kind, (app, cached) => {
+        app.use((_request, response, next) => {
+          const { send } = response;
+          response.send = function filtered(body) {
+            return send.call(this, String(body).replace(/secret\d+/, "***"));
+          };
+          response.status(203).type("text/plain");
+          next();
+        });
+        app.get("/", cached(STALE), (_request, response) => response.send(`secret${++run}`));
+      });
+      const { get, advance } = world;
+      const first = await get("/");
+      advance(15);
+      await get("/");
+      await untilStored(world, 2);
+      const renewed = await get("/");
+
       expect(run).toBe(2);
-      expect((await get("/")).text).toBe("v2");
+      expect([renewed.status, renewed.text, renewed.headers["content-type"]]).toEqual([
+        203,
+        "***",
+        first.headers["content-type"],
+      ]);
+    });
+
+    it("a renewal has the address of the client, which may have left, and its own async context", async () => {
+      const context = new AsyncLocalStorage<string>();
+      const seen: unknown[] = [];
+      let requests = 0;
+      const world = await serve(kind, (app, cached) => {
+        app.use((_request, _response, next) => context.run(`request ${++requests}`, next));
+        app.get("/", cached(STALE), (request, response) => {
+          seen.push([request.ip, context.getStore(), isRenewal(request)]);
+          response.send("a");
+        });
+      });
+      await world.get("/");
+      world.advance(15);
+      await world.get("/");
+      await untilStored(world, 2);
+
+      const [[address]] = seen as [[string]];
+      expect(seen).toEqual([
+        [address, "request 1", false],
+        [address, "request 3", true],
+      ]);
     });
 
     it("the same middleware on several methods of a route renews with the handler of GET", async () => {
@@ -187,10 +282,3 @@ const loadsTenant: RequestHandler = (request, response, next) => {
   response.locals["tenant"] = `t${String(request.params["id"])}`;
   setTimeout(next, 1);
 };
-
-/** Resolves with nothing when the others have had their time. */
-function undecided(): Promise<undefined> {
-  return new Promise((resolve) => {
-    setTimeout(() => resolve(undefined), 50);
-  });
-}

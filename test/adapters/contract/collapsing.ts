@@ -91,6 +91,6 @@ async function waiting(setup: Setup, answer: () => Given) {
 }
 
 /** Long enough for requests that are under way to have arrived; whether they wait is what the test is about. */
-function untilArrived(): Promise<void> {
+export function untilArrived(): Promise<void> {
   return pause(60);
 }

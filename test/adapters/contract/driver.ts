@@ -50,6 +50,9 @@ export interface RouteSpec {
 /** A request field, read from what the framework gives to callbacks. */
 export type HeaderOf = (native: unknown, name: string) => string | undefined;
 
+/** What an application does around every request, before `cached()`. `header` reads the client's request. */
+export type Around = <T>(header: (name: string) => string | undefined, next: () => T) => T;
+
 export interface Served {
   readonly url: string;
   close(): Promise<void>;
@@ -59,7 +62,7 @@ export interface Driver {
   readonly name: string;
   /** Makes one route and throws what that throws; nothing is served. */
   make(cache: Cache, spec: RouteSpec): unknown;
-  start(cache: Cache, routes: readonly RouteSpec[]): Promise<Served>;
+  start(cache: Cache, routes: readonly RouteSpec[], around?: Around): Promise<Served>;
 }
 
 /** The methods every route of the contract is registered for. */

@@ -40,11 +40,12 @@ function expressDriver(name: string, express: typeof express5): Driver {
   return {
     name,
     make: (cache, spec) => handlersOf(expressCache(cache), spec),
-    start(cache, routes) {
+    start(cache, routes, around) {
       const app = express();
       // Failures are part of some tests; Express would print each.
       app.set("env", "test");
       const cached = expressCache(cache) as unknown as AnyCached;
+      if (around !== undefined) app.use((request, _response, next) => around((name) => request.get(name), next));
       for (const spec of routes) {
         const handlers = handlersOf(cached, spec);
         for (const method of ["get", "post", "put", "patch", "delete"] as const) app[method](spec.path, ...handlers);

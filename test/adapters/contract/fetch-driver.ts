@@ -19,13 +19,16 @@ type Handle = (request: Request, ...rest: unknown[]) => Response | Promise<Respo
 export const fetchDriver: Driver = {
   name: "fetch handler",
   make: routeOf,
-  async start(cache, routes) {
+  async start(cache, routes, around = (_header, next) => next()) {
     const table = routes.map((spec) => ({ pattern: pathPattern(spec.path), run: routeOf(cache, spec) }));
     const fetch = async (request: Request, env: unknown): Promise<Response> => {
       const route = table.find(({ pattern }) => pattern.test(new URL(request.url).pathname));
       if (route === undefined) return new Response(null, { status: 404 });
       try {
-        return await route.run(request, env);
+        return await around(
+          (name) => request.headers.get(name) ?? undefined,
+          () => route.run(request, env),
+        );
       } catch {
         return new Response("failed", { status: 500 });
       }

@@ -12,9 +12,10 @@ import { streamOf } from "./web-response.ts";
 export const honoDriver: Driver = {
   name: "Hono",
   make: handlersOf,
-  async start(cache, routes) {
+  async start(cache, routes, around) {
     const app = new Hono();
     app.onError((_, context) => context.text("failed", 500));
+    if (around !== undefined) app.use((context, next) => around((name) => context.req.header(name), next));
     for (const spec of routes) app.on([...METHODS], [spec.path], ...handlersOf(cache, spec));
     return listen(getRequestListener(app.fetch));
   },

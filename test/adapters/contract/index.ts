@@ -2,6 +2,7 @@
 
 import { describe } from "vitest";
 
+import { asyncContext } from "./async-context.ts";
 import { bodies } from "./bodies.ts";
 import { brokenOff } from "./broken-off.ts";
 import { choices } from "./choices.ts";
@@ -20,8 +21,8 @@ import { purging } from "./purging.ts";
 import { refusals } from "./refusals.ts";
 import { responseFields } from "./response-fields.ts";
 import { staleResponses } from "./stale.ts";
-import type { RedisClientName } from "./stores.ts";
-import { onEachStore, type Setup, setupFor } from "./world.ts";
+import { type RedisClientName, tieredKind } from "./stores.ts";
+import { onEachStore, onStores, type Setup, setupFor } from "./world.ts";
 import { wrongOptions } from "./wrong-options.ts";
 
 const TOPICS: readonly ((setup: Setup) => void)[] = [
@@ -41,6 +42,7 @@ const TOPICS: readonly ((setup: Setup) => void)[] = [
   identity,
   refusals,
   collapsing,
+  asyncContext,
   staleResponses,
   purging,
 ];
@@ -51,5 +53,6 @@ export function adapterContract(driver: Driver, redisClient: RedisClientName): v
       const setup = setupFor(driver, kind);
       for (const topic of TOPICS) topic(setup);
     });
+    onStores([tieredKind(redisClient)], (kind) => asyncContext(setupFor(driver, kind)));
   });
 }

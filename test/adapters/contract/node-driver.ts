@@ -10,7 +10,7 @@ import { listen } from "./listen.ts";
 export const nodeDriver: Driver = {
   name: "node:http",
   make: routeOf,
-  async start(cache, routes) {
+  async start(cache, routes, around = (_header, next) => next()) {
     const table = routes.map((spec) => ({ pattern: pathPattern(spec.path), run: routeOf(cache, spec) }));
     return listen((request, response) => {
       const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
@@ -19,7 +19,8 @@ export const nodeDriver: Driver = {
         response.writeHead(404).end();
         return;
       }
-      answerErrors(response, () => route.run(request, response));
+      const header = (name: string): string | undefined => request.headers[name] as string | undefined;
+      answerErrors(response, () => around(header, () => route.run(request, response)));
     });
   },
 };

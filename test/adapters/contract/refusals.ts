@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 
 import type { Given } from "./driver.ts";
 import { linesOf } from "./http-client.ts";
-import { cacheStatusOf, hitOrMiss, type Setup } from "./world.ts";
+import { cacheStatusOf, hitOrMiss, type Setup, untilStored } from "./world.ts";
 
 interface Refused {
   readonly trap: string;
@@ -122,17 +122,25 @@ export function refusals(setup: Setup): void {
     expect((await get("/")).text).toBe("the page");
   });
 
-  it("T47 a Range on a miss: the whole response is stored", async () => {
+  it("a Range on a miss is the handler's to answer, and the whole response is stored", async () => {
     const seen: (string | undefined)[] = [];
-    const { get } = await setup.serve((request) => {
-      seen.push(request.header("range"), request.header("if-range"));
-      return { text: "0123456789" };
+    const world = await setup.serve((request) => {
+      const range = request.header("range");
+      seen.push(range);
+      return range === undefined
+        ? { text: "0123456789" }
+        : { status: 206, text: "234", headers: { "Content-Range": "bytes 2-4/10" } };
     });
+    const { get } = world;
 
-    expect((await get("/", { Range: "bytes=2-4", "If-Range": '"v1"' })).status).toBe(200);
+    const part = await get("/", { Range: "bytes=2-4" });
+    expect([part.status, part.text, hitOrMiss(part)]).toEqual([206, "234", "Miss"]);
+    await untilStored(world, 1);
     const hit = await get("/");
     expect([hit.text, hitOrMiss(hit)]).toEqual(["0123456789", "Hit"]);
-    expect(seen).toEqual([undefined, undefined]);
+    const next = await get("/", { Range: "bytes=5-6" });
+    expect([next.status, next.text, hitOrMiss(next)]).toEqual([206, "56", "Hit"]);
+    expect(seen).toEqual(["bytes=2-4", undefined]);
   });
 
   it("T31 a stored response that its handler takes back is gone", async () => {

@@ -8,10 +8,11 @@ import { inject } from "vitest";
 
 import { memoryStore } from "../../../src/stores/memory.ts";
 import { redisStore } from "../../../src/stores/redis.ts";
+import { tiered } from "../../../src/stores/tiered.ts";
 import type { CacheStore } from "../../../src/types.ts";
 
 export interface StoreKind {
-  readonly name: "memory" | "redis";
+  readonly name: "memory" | "redis" | "tiered";
   /** Called once before the first store is made. */
   connect(): Promise<void>;
   make(now: () => number): CacheStore;
@@ -51,4 +52,10 @@ export function redisKind(clientName: RedisClientName): StoreKind {
     make: () => redisStore({ client, deadlineMs: 10_000 }),
     disconnect: () => disconnect(),
   };
+}
+
+/** Memory in front of the shared Redis. */
+export function tieredKind(clientName: RedisClientName): StoreKind {
+  const redis = redisKind(clientName);
+  return { ...redis, name: "tiered", make: (now) => tiered(memoryStore({ now }), redis.make(now)) };
 }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, onTestFinished } from "vitest";
 
 import { type Cache, type CacheEvent, type CacheOptions, type CacheStore, createCache } from "../../../src/index.ts";
 import { ownPrefix, until } from "../../redis/store.ts";
-import type { Driver, RouteSpec, Served } from "./driver.ts";
+import type { Around, Driver, RouteSpec, Served } from "./driver.ts";
 import { type Received, send, type SendOptions } from "./http-client.ts";
 import { memoryKind, type RedisClientName, redisKind, type StoreKind } from "./stores.ts";
 
@@ -27,7 +27,7 @@ export interface Setup {
   readonly driver: Driver;
   readonly kind: StoreKind;
   /** Starts a server that ends with the test. */
-  start(routes: readonly RouteSpec[], options?: CacheOptions): Promise<World>;
+  start(routes: readonly RouteSpec[], options?: CacheOptions, around?: Around): Promise<World>;
   /** One route at `/`. */
   serve(handler: RouteSpec["handler"], options?: RouteSpec["options"], cacheOptions?: CacheOptions): Promise<World>;
 }
@@ -69,8 +69,8 @@ export async function startWorld(
 }
 
 export function setupFor(driver: Driver, kind: StoreKind): Setup {
-  const start: Setup["start"] = (routes, options = {}) =>
-    startWorld(kind, options, (cache) => driver.start(cache, routes));
+  const start: Setup["start"] = (routes, options = {}, around) =>
+    startWorld(kind, options, (cache) => driver.start(cache, routes, around));
   return {
     driver,
     kind,
@@ -82,7 +82,12 @@ export function setupFor(driver: Driver, kind: StoreKind): Setup {
 
 /** Runs the tests of `define` on memory and on Redis. */
 export function onEachStore(redisClient: RedisClientName, define: (kind: StoreKind) => void): void {
-  for (const kind of [memoryKind, redisKind(redisClient)]) {
+  onStores([memoryKind, redisKind(redisClient)], define);
+}
+
+/** Runs the tests of `define` on these stores. */
+export function onStores(kinds: readonly StoreKind[], define: (kind: StoreKind) => void): void {
+  for (const kind of kinds) {
     describe(`on ${kind.name}`, () => {
       beforeAll(() => kind.connect());
       afterAll(() => kind.disconnect());
