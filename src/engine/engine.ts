@@ -71,10 +71,7 @@ export interface EngineParts extends Omit<
   | "knowsAllPurges"
   | "takesSetCookie"
   | "bindContext"
-<<<<<<< HEAD
   | "collapses"
-=======
->>>>>>> bcbfb8ee03045cecbc88c8c54f5ae3e977d2c23f
   | "flights"
   | "lookUps"
   | "hitForMiss"
