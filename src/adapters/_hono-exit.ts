@@ -39,7 +39,20 @@ function watchEnd(context: Context, ended: (response: Response) => void): void {
   const prototype = Object.getPrototypeOf(context) as object;
   let { finalized } = context;
   let justRead = false;
+  const { header, text } = context;
+  // Both read `finalized` for a layer, which may go on to read `res`.
+  const notTheEnd = <Args extends unknown[], Result>(method: (...args: Args) => Result) => {
+    return (...args: Args): Result => {
+      const result = method(...args);
+      justRead = false;
+      return result;
+    };
+  };
+  context.header = notTheEnd(header);
+  context.text = notTheEnd(text) as typeof text;
   const unwatch = (): void => {
+    context.header = header;
+    context.text = text;
     Reflect.deleteProperty(context, "res");
     Object.defineProperty(context, "finalized", {
       value: finalized,

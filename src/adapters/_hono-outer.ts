@@ -13,7 +13,8 @@ export class OuterHeaders implements OuterLayers {
 
   constructor(context: Context) {
     // Not `context.res`: once that is made, Hono lays its headers over those of the handler's response.
-    this.#headers = context.newResponse(null).headers;
+    // A copy: those of a light response are the very ones that the handler goes on to set.
+    this.#headers = new Headers(context.newResponse(null).headers);
     this.#cookies = new Set(this.#headers.getSetCookie());
     this.#isEmpty = this.#headers.keys().next().done === true;
   }

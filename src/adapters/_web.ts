@@ -107,24 +107,30 @@ class WebRun {
     this.#client = client;
   }
 
-  /** @throws what the handler throws at once, unless the client got a stored response instead */
-  start(request: Request): void {
+  /**
+   * Gives a promise, which never rejects, where the handler does not answer at once.
+   *
+   * @throws what the handler throws at once, unless the client got a stored response instead
+   */
+  start(request: Request): Promise<void> | undefined {
     let returned: Response | Promise<Response>;
     try {
       returned = this.#call.run(request, this.#fill);
     } catch (error) {
-      if (this.#fill.fail(asError(error))) return;
+      if (this.#fill.fail(asError(error))) return undefined;
       throw error;
     }
     if (isPromise(returned)) {
-      void returned.then(
+      return returned.then(
         (response) => this.#answerLater(response),
         (error: unknown) => {
           if (!this.#fill.fail(asError(error))) this.#client.deliver(rejected(error));
         },
       );
-    } else if (hasConditions(this.#call.request)) void this.#answerLater(returned);
-    else this.#answerNow(returned);
+    }
+    if (hasConditions(this.#call.request)) return this.#answerLater(returned);
+    this.#answerNow(returned);
+    return undefined;
   }
 
   /** Never rejects. */
@@ -326,7 +332,7 @@ class WebExchange implements Exchange {
   forward(fill: Fill): void {
     const given = handlersRequest(this.#call.request, fill, this.#authority);
     try {
-      new WebRun(this.#call, fill, this.#client).start(given);
+      void new WebRun(this.#call, fill, this.#client).start(given);
     } catch (error) {
       this.#throw(error);
     }
@@ -344,19 +350,19 @@ class WebExchange implements Exchange {
 }
 
 /** Lets the handler answer a copy of a request, for the fill that sent it. */
-function runForCopy(route: Route, call: WebCall, fill: Fill): Response | Promise<Response> {
+async function runForCopy(route: Route, call: WebCall, fill: Fill): Promise<Response> {
   const renewal = renewalOf(call.marked);
   const client = renewal === undefined ? undefined : waiting.get(renewal);
   if (client === undefined) return renew(route, call, fill);
-  runFor(client, call, fill, handlersRequest(call.request, fill, route.authority));
+  await runFor(client, call, fill, handlersRequest(call.request, fill, route.authority));
   // Nothing waits for the response to the copy.
   return new Response(null, { status: 204 });
 }
 
-/** Runs the handler for a client that waits for it. */
-export function runFor(client: Client, call: WebCall, fill: Fill, request: Request): void {
+/** Runs the handler for a client that waits for it. Settles when the handler has answered; never rejects. */
+export async function runFor(client: Client, call: WebCall, fill: Fill, request: Request): Promise<void> {
   try {
-    new WebRun(call, fill, client).start(request);
+    await new WebRun(call, fill, client).start(request);
   } catch (error) {
     client.deliver(rejected(error));
   }

@@ -67,7 +67,7 @@ function callOf(route: Route, handler: FetchHandler, given: Request, rest: reado
       return fill === undefined ? answer() : runUnder({ fill, route, original: request }, shown, answer);
     },
     runAgain(fill, client) {
-      if (client !== undefined) return runFor(client, call, fill, handlersRequest(request, fill, route.authority));
+      if (client !== undefined) return void runFor(client, call, fill, handlersRequest(request, fill, route.authority));
       const again = handlersRequest(againRequest(request), fill, route.authority);
       markRenewal(again, { fill, route, skips: 0, isClaimed: true });
       void renewAlone(call, fill, again);

@@ -41,9 +41,16 @@ export function honoCache(cache: Cache, options: HonoCacheOptions = {}): Cached<
   const app = checkedApp(options);
   return cachedFamily(cache, (route: Route): MiddlewareHandler => {
     return async (context, next) => {
-      const response = await respondOnWeb(route, callOf(route, context, next, app));
-      // The handler's own response, or one that is on its way already.
-      if (response === undefined || (context.finalized && response === context.res)) return undefined;
+      let own: Response | undefined;
+      const response = await respondOnWeb(
+        route,
+        callOf(route, context, app, async (given, run) => {
+          own = await runNext(context, next, given, run);
+          return own;
+        }),
+      );
+      // The handler's own response is where it belongs.
+      if (response === undefined || response === own) return undefined;
       // Without this Hono would lay the handler's own headers over ours.
       context.res = undefined;
       context.res = response;
@@ -75,7 +82,12 @@ interface Run {
 
 const runs = new WeakMap<Context, Run>();
 
-function callOf(route: Route, context: Context, next: Next, app: HonoCacheOptions["app"]): WebCall {
+function callOf(
+  route: Route,
+  context: Context,
+  app: HonoCacheOptions["app"],
+  handle: (given: Request, run: Run | undefined) => Promise<Response>,
+): WebCall {
   const run = runs.get(context);
   const request = run?.original ?? context.req.raw;
   const outer = new OuterHeaders(context);
@@ -92,7 +104,7 @@ function callOf(route: Route, context: Context, next: Next, app: HonoCacheOption
     outer,
     exit: honoExit(context),
     run: (given, fill) =>
-      runNext(context, next, given, fill === undefined ? undefined : { fill, route, original: request, outer: run }),
+      handle(given, fill === undefined ? undefined : { fill, route, original: request, outer: run }),
     waitUntil: waitUntilOf(executionContext(context)),
     get runAgain() {
       const entry = entryOf(context, app);

@@ -1,6 +1,7 @@
 /** What surrounds a cached handler in Hono: layers that act late, fields they set, other cached routes. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { IncomingHttpHeaders } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
@@ -11,6 +12,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 
 import { honoCache, type HonoCacheOptions } from "../../src/adapters/hono.ts";
 import { createCache, type CacheEvent, type CacheOptions, isRenewal } from "../../src/index.ts";
+import { send } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";
 import { gate, until } from "./contract/world.ts";
 
@@ -37,15 +39,30 @@ const onNode: Kind = {
   async start(app) {
     const { url, close } = await listen(getRequestListener(app.fetch));
     onTestFinished(close);
-    return (path, headers = {}) => fetch(url + path, { headers, redirect: "manual" });
+    return async (path, headers = {}) => {
+      const received = await send(url + path, { headers });
+      const body = received.body.byteLength === 0 ? null : new Uint8Array(received.body);
+      return new Response(body, { status: received.status, headers: headersOf(received.headers) });
+    };
   },
 };
 
 const byFetch: Kind = {
   name: "by app.fetch alone, as on Bun, Deno and Workers",
   entry: (app) => ({ app }),
-  start: async (app) => async (path, headers = {}) => app.request(path, { headers }),
+  start:
+    async (app) =>
+    async (path, headers = {}) =>
+      app.request(path, { headers }),
 };
+
+function headersOf(received: IncomingHttpHeaders): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(received)) {
+    for (const line of typeof value === "string" ? [value] : (value ?? [])) headers.append(name, line);
+  }
+  return headers;
+}
 
 function site({ entry, start }: Kind, build: Build, options: CacheOptions = {}): Promise<Site> {
   let nowMs = Date.UTC(2026, 2, 1, 12);
@@ -105,7 +122,8 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
         expect(await response.text()).toBe(`token of ${visitor.join()}`);
         expect(hitOrMiss(response)).toBe("Miss");
         expect(status(response)).toContain("detail=set-cookie");
-        for (const name of ["cache-control", "expires", "cdn-cache-control"]) expect(response.headers.get(name)).toBe(null);
+        for (const name of ["cache-control", "expires", "cdn-cache-control"])
+          expect(response.headers.get(name)).toBe(null);
       }
     });
   });
@@ -192,7 +210,11 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
 
     for (const outcome of ["Miss", "Hit", "Hit"]) {
       const response = await get("/");
-      expect([await response.text(), hitOrMiss(response), response.headers.get("x-time")]).toEqual(["page", outcome, "1"]);
+      expect([await response.text(), hitOrMiss(response), response.headers.get("x-time")]).toEqual([
+        "page",
+        outcome,
+        "1",
+      ]);
     }
   });
 
@@ -270,8 +292,12 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
 
     for (const outcome of ["Miss", "Hit"]) {
       const response = await get("/");
-      expect([hitOrMiss(response), response.headers.getSetCookie()]).toEqual([outcome, [`visitor=v${visitors}; Path=/`]]);
-      for (const name of ["cache-control", "expires", "cdn-cache-control"]) expect(response.headers.get(name)).toBe(null);
+      expect([hitOrMiss(response), response.headers.getSetCookie()]).toEqual([
+        outcome,
+        [`visitor=v${visitors}; Path=/`],
+      ]);
+      for (const name of ["cache-control", "expires", "cdn-cache-control"])
+        expect(response.headers.get(name)).toBe(null);
     }
   });
 
@@ -439,7 +465,9 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
       });
     });
 
-    const answers = ["ann", "bob", "eve"].map((name) => get("/", { "X-User": name }).then((response) => response.text()));
+    const answers = ["ann", "bob", "eve"].map((name) =>
+      get("/", { "X-User": name }).then((response) => response.text()),
+    );
     await pause(20);
     opened.open();
     expect(await Promise.all(answers)).toEqual(["hello ann", "hello bob", "hello eve"]);
