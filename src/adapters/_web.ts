@@ -254,7 +254,8 @@ class WebExchange implements Exchange {
   readonly forwardAgain: ((fill: Fill) => void) | undefined;
   readonly #call: WebCall;
   readonly #authority: string | undefined;
-  #given: Response | Promise<Response> | undefined;
+  /** Set once there is an answer, which may be nothing at all: `server.upgrade()` of Bun leaves nothing to return. */
+  #given: { readonly response: Response | Promise<Response> } | undefined;
   #thrown: { readonly error: unknown } | undefined;
   #resolve: Client["deliver"] | undefined;
   #departure: Departure | undefined;
@@ -294,10 +295,10 @@ class WebExchange implements Exchange {
   /** The response, or the promise of one while it is not decided yet. Throws what the handler has thrown at once. */
   answer(): Response | Promise<Response> {
     if (this.#thrown !== undefined) throw this.#thrown.error;
-    this.#given ??= new Promise((resolve) => {
+    if (this.#given !== undefined) return this.#given.response;
+    return new Promise((resolve) => {
       this.#resolve = resolve;
     });
-    return this.#given;
   }
 
   send(reply: Reply, lastLook?: LastLook): void | Promise<void> {
@@ -339,7 +340,7 @@ class WebExchange implements Exchange {
   }
 
   readonly #give: Client["deliver"] = (response) => {
-    if (this.#resolve === undefined) this.#given = response;
+    if (this.#resolve === undefined) this.#given = { response };
     else this.#resolve(response);
   };
 
