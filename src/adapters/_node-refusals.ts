@@ -48,6 +48,13 @@ export function refuseHead(
   else tried.writeHead(status, (reason ?? headers) as Headers);
 }
 
+/** @throws what Node throws for the status and the reason phrase that were set on a response */
+export function refuseOwnHead(response: ServerResponse): void {
+  const { statusCode, statusMessage = "" } = response;
+  const isStatus = Number.isInteger(statusCode) && statusCode >= 100 && statusCode <= 999;
+  if (!isStatus || !/^[\t\x20-\x7e\x80-\xff]*$/.test(statusMessage)) refuseHead(response, false, statusCode, undefined, undefined);
+}
+
 const BLOCKED = ["setHeader", "appendHeader", "removeHeader", "setHeaders"] as const;
 
 /** Makes the setters of headers throw as they do once the head is sent. Gives what ends it. */

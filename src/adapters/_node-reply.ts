@@ -42,6 +42,25 @@ function end(response: ServerResponse, body: Uint8Array | null): void {
   else response.end(body);
 }
 
+/** Where the head of a response arrives, beneath all hooks on `writeHead`: at the cached route next to them, if there is one. */
+const headEnds = new WeakMap<ServerResponse, ServerResponse["writeHead"]>();
+
+/** Makes `end` the function that heads of a response arrive at; gives the one that was it. */
+export function setHeadEnd(
+  response: ServerResponse,
+  end: ServerResponse["writeHead"] | undefined,
+): ServerResponse["writeHead"] | undefined {
+  const before = headEnds.get(response);
+  if (end === undefined) headEnds.delete(response);
+  else headEnds.set(response, end);
+  return before;
+}
+
+/** True while hooks are run that must write nothing yet. */
+export function isRehearsed(response: ServerResponse): boolean {
+  return Object.hasOwn(response, "_storeHeader");
+}
+
 /**
  * Sets the last fields of a head: freshness, unless a cookie leaves with it. Where outer layers have hooks on `writeHead`
  * they run first, because what they do decides; the head is then written.
@@ -51,7 +70,8 @@ export function finishHead(
   freshness: readonly string[] | undefined,
   lastLook?: LastLook,
 ): void {
-  const isHooked = Object.hasOwn(response, "writeHead");
+  const headEnd = headEnds.get(response) ?? (Object.getPrototypeOf(response) as ServerResponse).writeHead;
+  const isHooked = response.writeHead !== headEnd;
   const cookies = response.getHeader("set-cookie");
   const cacheControl = response.getHeader("cache-control");
   if (isHooked) runHooks(response);
@@ -62,7 +82,7 @@ export function finishHead(
   if (lastLook !== undefined) applyFields(response, lastLook(changes));
   const mayBeFresh = response.getHeader("set-cookie") === undefined && !isLate;
   if (freshness !== undefined && mayBeFresh) applyFields(response, freshness);
-  if (isHooked) classWriteHead(response).call(response, response.statusCode);
+  if (isHooked) headEnd.call(response, response.statusCode);
 }
 
 /** Looks for cookies that were set after the head was finished. */
@@ -85,11 +105,6 @@ function runHooks(response: ServerResponse): void {
   } finally {
     Reflect.deleteProperty(response, "_storeHeader");
   }
-}
-
-/** `writeHead` as its class has it, beneath all hooks. */
-function classWriteHead(response: ServerResponse): ServerResponse["writeHead"] {
-  return (Object.getPrototypeOf(response) as ServerResponse).writeHead;
 }
 
 /** True when `now` has a line that was not there before. */

@@ -1,8 +1,8 @@
 import { STATUS_CODES, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
 import type { Fill, HeadAction, LastLook, LateChanges, ReportedHead, Reply } from "../engine/exchange.ts";
 import type { Fields } from "../types.ts";
-import { applyFields, finishHead, hasNewLines, lookAgain, writeAmongOthers } from "./_node-reply.ts";
-import { blockHeaders, refuseChunk, refuseHead, type Chunk } from "./_node-refusals.ts";
+import { applyFields, finishHead, hasNewLines, isRehearsed, lookAgain, setHeadEnd, writeAmongOthers } from "./_node-reply.ts";
+import { blockHeaders, refuseChunk, refuseHead, refuseOwnHead, type Chunk } from "./_node-refusals.ts";
 
 type Callback = (error?: Error | null) => void;
 
@@ -32,6 +32,8 @@ export class ResponseTap {
   readonly #methods: Pick<ServerResponse, Tapped>;
   /** Those of them that stood on the response itself. */
   readonly #own: ReadonlySet<Tapped>;
+  /** Where heads arrived before: at the tap of a cached route further out. */
+  readonly #headEnd: ServerResponse["writeHead"] | undefined;
   /** `open`: no head yet; `passing`: bytes go to the destination; `answered`: they go nowhere. */
   #state: "open" | "passing" | "answered" = "open";
   /** The handler, or a hook behind the cache, has given the head. */
@@ -61,6 +63,7 @@ export class ResponseTap {
     const { writeHead, write, end, flushHeaders } = response;
     this.#methods = { writeHead, write, end, flushHeaders };
     this.#own = new Set(TAPPED.filter((name) => Object.hasOwn(response, name)));
+    this.#headEnd = setHeadEnd(response, undefined);
     this.#install();
     // Its client may have left while the request waited for another one.
     if (response.closed) this.#onClose();
@@ -86,6 +89,7 @@ export class ResponseTap {
     response.write = this.#onWrite;
     response.end = this.#onEnd;
     response.flushHeaders = this.#onFlushHeaders;
+    setHeadEnd(response, this.#onWriteHead);
   }
 
   /** Puts back what stood there before. */
@@ -95,6 +99,7 @@ export class ResponseTap {
   }
 
   #restoreMethod(name: Tapped): void {
+    if (name === "writeHead") setHeadEnd(this.#response, this.#headEnd);
     if (this.#own.has(name)) Object.assign(this.#response, { [name]: this.#methods[name] });
     else Reflect.deleteProperty(this.#response, name);
   }
@@ -116,6 +121,7 @@ export class ResponseTap {
     headers?: OutgoingHttpHeaders | OutgoingHttpHeader[],
   ): ServerResponse => {
     const response = this.#response;
+    if (isRehearsed(response)) return response;
     // An answer that the handler knows nothing of.
     if (this.#state === "answered" && !this.#hasHead) {
       this.#hasHead = true;
@@ -216,8 +222,9 @@ export class ResponseTap {
   #requireHead(): void {
     if (this.#hasHead) return;
     const response = this.#response;
-    if (response.writeHead === this.#onWriteHead) this.#hasHead = true;
-    else response.writeHead(response.statusCode);
+    if (response.writeHead !== this.#onWriteHead) return void response.writeHead(response.statusCode);
+    refuseOwnHead(response);
+    this.#hasHead = true;
   }
 
   #reportHead(body?: Uint8Array): void {
@@ -250,7 +257,7 @@ export class ResponseTap {
 
   #finishHead(action: HeadAction & { answered: false }, body?: Uint8Array): void {
     const response = this.#response;
-    if (body !== undefined && Object.hasOwn(response, "writeHead")) declareLength(response, body);
+    if (body !== undefined) declareLength(response, body);
     applyFields(response, action.fields);
     this.#lastLook = action.lastLook;
     this.#cookies = response.getHeader("set-cookie");
@@ -264,7 +271,6 @@ export class ResponseTap {
     this.#showRealState();
     this.#restoreMethod("writeHead");
     this.#restoreMethod("flushHeaders");
-    if (!Object.hasOwn(response, "writeHead")) return undefined;
     if (body !== undefined) declareLength(response, body);
     let late: LateChanges | undefined;
     finishHead(response, undefined, (changes) => {

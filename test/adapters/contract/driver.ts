@@ -43,6 +43,8 @@ export interface RouteSpec {
   readonly options?: RouteOptions | ((header: HeaderOf) => RouteOptions);
   /** Another way to make the route than `cached(options)`. */
   readonly make?: (cached: AnyCached, rest: unknown[]) => unknown;
+  /** Options of another cached route, in front of this one. */
+  readonly outer?: RouteOptions;
   /** False: the handler alone. */
   readonly isCached?: false;
 }

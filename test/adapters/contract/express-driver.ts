@@ -39,7 +39,7 @@ export const express4Driver: Driver = expressDriver("Express 4", express4);
 function expressDriver(name: string, express: typeof express5): Driver {
   return {
     name,
-    make: (cache, spec) => handlersOf(expressCache(cache), spec),
+    make: (cache, spec) => handlersOf(expressCache(cache) as unknown as AnyCached, spec),
     start(cache, routes, around) {
       const app = express();
       // Failures are part of some tests; Express would print each.
@@ -59,7 +59,8 @@ function handlersOf(cached: AnyCached, spec: RouteSpec): RequestHandler[] {
   const handler = expressHandler(spec.handler);
   if (spec.isCached === false) return [handler];
   const middleware = makeRoute(cached, spec, (native, field) => (native as Request).get(field), []);
-  return [middleware as RequestHandler, handler];
+  const outer = spec.outer === undefined ? [] : [cached(spec.outer) as RequestHandler];
+  return [...outer, middleware as RequestHandler, handler];
 }
 
 /** `next(error)` as Express 4 needs it; a handler that throws at once throws. */

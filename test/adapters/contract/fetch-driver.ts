@@ -43,7 +43,8 @@ function routeOf(cache: Cache, spec: RouteSpec): Handle {
   if (spec.isCached === false) return handler;
   const cached = fetchCache(cache) as unknown as AnyCached;
   const header: HeaderOf = (native, name) => (native as Request).headers.get(name) ?? undefined;
-  return makeRoute(cached, spec, header, [handler]) as Handle;
+  const route = makeRoute(cached, spec, header, [handler]);
+  return (spec.outer === undefined ? route : cached(spec.outer, route)) as Handle;
 }
 
 function seenBy(request: Request): Seen {

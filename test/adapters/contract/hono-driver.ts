@@ -26,7 +26,8 @@ function handlersOf(cache: Cache, spec: RouteSpec): MiddlewareHandler[] {
   if (spec.isCached === false) return [handler];
   const cached = honoCache(cache) as unknown as AnyCached;
   const header: HeaderOf = (native, name) => (native as Context).req.header(name);
-  return [makeRoute(cached, spec, header, []) as MiddlewareHandler, handler];
+  const outer = spec.outer === undefined ? [] : [cached(spec.outer) as MiddlewareHandler];
+  return [...outer, makeRoute(cached, spec, header, []) as MiddlewareHandler, handler];
 }
 
 function seenBy(context: Context): Seen {

@@ -17,6 +17,7 @@ import { lifetimes } from "./lifetimes.ts";
 import { logging } from "./logging.ts";
 import { methods } from "./methods.ts";
 import { namespaces } from "./namespaces.ts";
+import { nesting } from "./nesting.ts";
 import { purging } from "./purging.ts";
 import { refusals } from "./refusals.ts";
 import { responseFields } from "./response-fields.ts";
@@ -43,6 +44,7 @@ const TOPICS: readonly ((setup: Setup) => void)[] = [
   refusals,
   collapsing,
   asyncContext,
+  nesting,
   staleResponses,
   purging,
 ];

@@ -30,7 +30,8 @@ function routeOf(cache: Cache, spec: RouteSpec): NodeHandler {
   if (spec.isCached === false) return handler;
   const cached = nodeCache(cache) as unknown as AnyCached;
   const header: HeaderOf = (native, name) => (native as IncomingMessage).headers[name] as string | undefined;
-  return makeRoute(cached, spec, header, [handler]) as NodeHandler;
+  const route = makeRoute(cached, spec, header, [handler]);
+  return (spec.outer === undefined ? route : cached(spec.outer, route)) as NodeHandler;
 }
 
 /** What an application around the handler does: a failure is a 500. */
