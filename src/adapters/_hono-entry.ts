@@ -15,8 +15,8 @@ export interface HonoApp {
 export type Entry = (request: Request, renewal: Renewal) => Promise<void>;
 
 /**
- * Where requests come in: the app that was given; else the server of `@hono/node-server`; else that of Bun. `undefined`
- * where there is none.
+ * Where requests come in: the app that was given, else the server of `@hono/node-server`. `undefined` where there is none:
+ * `server.fetch()` of Bun makes another `Request`, by which no copy can be recognised.
  */
 export function entryOf(context: Context, app: HonoApp | (() => HonoApp) | undefined): Entry | undefined {
   const env: unknown = context.env;
@@ -27,20 +27,8 @@ export function entryOf(context: Context, app: HonoApp | (() => HonoApp) | undef
   }
   const incoming = property(env, "incoming") as IncomingMessage | undefined;
   const server = property(property(incoming, "socket"), "server");
-  if (incoming !== undefined && typeof property(server, "emit") === "function") {
-    return (_, renewal) => sendThroughNode(incoming, renewal);
-  }
-  const bun = bunServer(property(env, "server")) ?? bunServer(env);
-  return bun === undefined ? undefined : (request, renewal) => sendThrough(request, renewal, (copy) => bun.fetch(copy));
-}
-
-interface BunServer {
-  fetch(request: Request): Response | Promise<Response>;
-}
-
-function bunServer(value: unknown): BunServer | undefined {
-  const isServer = typeof property(value, "fetch") === "function" && typeof property(value, "requestIP") === "function";
-  return isServer ? (value as BunServer) : undefined;
+  if (incoming === undefined || typeof property(server, "emit") !== "function") return undefined;
+  return (_, renewal) => sendThroughNode(incoming, renewal);
 }
 
 async function sendThrough(

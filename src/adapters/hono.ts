@@ -18,8 +18,8 @@ export type { HonoApp } from "./_hono-entry.ts";
 export interface HonoCacheOptions {
   /**
    * The outermost app, or a function that gives it: where the cache sends a request again to renew a stored response in
-   * the background (`staleWhileRevalidate`). Needed on Workers and on Deno; on `@hono/node-server` and on Bun the cache
-   * finds the way in by itself.
+   * the background (`staleWhileRevalidate`). On `@hono/node-server` the cache finds the way in by itself; on Bun, Deno and
+   * Workers, and in tests with `app.request()`, one reader waits for each renewal unless the app is given.
    *
    * @example
    * const app = new Hono();
@@ -106,6 +106,7 @@ function callOf(
     run: (given, fill) =>
       handle(given, fill === undefined ? undefined : { fill, route, original: request, outer: run }),
     waitUntil: waitUntilOf(executionContext(context)),
+    missingEntry: "Give the outermost app: honoCache(cache, { app }).",
     get runAgain() {
       const entry = entryOf(context, app);
       return entry === undefined ? undefined : againBy(entry, route, context, call);

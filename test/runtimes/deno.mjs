@@ -1,0 +1,6 @@
+import { handle } from "./routes.mjs";
+
+globalThis.Deno.serve(
+  { port: 0, hostname: "127.0.0.1", onListen: ({ port }) => console.log(`http://127.0.0.1:${port}`) },
+  handle,
+);

@@ -1,0 +1,3 @@
+import { handle } from "./routes.mjs";
+
+export default { fetch: handle };
