@@ -62,7 +62,7 @@ export function honoCache(cache: Cache, options: HonoCacheOptions = {}): Cached<
 function checkedApp(options: HonoCacheOptions): HonoCacheOptions["app"] {
   refuseUnknown("honoCache(cache, options)", options, { app: true });
   const { app } = options;
-  if (app === undefined || typeof app === "function" || typeof app.fetch === "function") return app;
+  if (app === undefined || typeof app === "function" || typeof property(app, "fetch") === "function") return app;
   throw invalidOption(
     "honoCache(cache, { app })",
     "a Hono app, or a function that gives it",

@@ -48,7 +48,10 @@ export function revalidateInBackground(turn: Turn, need: Need): boolean {
   const { key } = need.selected;
   if (isUnderWay(engine, key) || request.method === "HEAD") return true;
   const run = exchange.forwardInBackground;
-  if (run === undefined) return false;
+  if (run === undefined) {
+    warnOfWaiting(turn);
+    return false;
+  }
   const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
   exchange.keepAlive?.(new Promise<void>((resolve) => flight.join(() => resolve())));
   const failed = (error: unknown): void => {
@@ -75,6 +78,14 @@ export function revalidateInBackground(turn: Turn, need: Need): boolean {
       .catch(failed)
       .catch((error: unknown) => reportFault(engine, request, error));
   return true;
+}
+
+/** Tells once for a route that its readers wait for renewals, where that can be helped. */
+function warnOfWaiting({ engine, exchange, request }: Turn): void {
+  const { missingEntry, pattern = request.path } = exchange;
+  if (missingEntry === undefined || request.method !== "GET") return;
+  const text = `${request.method} ${pattern}: a reader waits for each renewal, because there is no way in for a second request.`;
+  engine.warnOnce(`no-entry ${pattern}`, `${text} ${missingEntry}`);
 }
 
 /** A flight whose request the runtime has ended cannot end by itself. */

@@ -6,7 +6,7 @@ import { runInNewContext } from "node:vm";
 import { getRequestListener } from "@hono/node-server";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 
-import { type CachedFetchHandler, fetchCache } from "../../src/adapters/fetch.ts";
+import { fetchCache } from "../../src/adapters/fetch.ts";
 import { createCache, type CacheEvent, type CacheOptions, isRenewal } from "../../src/index.ts";
 import type { CacheStore, StoreEntry } from "../../src/types.ts";
 import { send } from "./contract/http-client.ts";
@@ -62,14 +62,14 @@ describe("code around a cached handler that sets a cookie late", () => {
     let runs = 0;
     const { cached } = setup();
     const inner = cached("1h", async () => new Response(`run ${++runs}`));
-    const { url, close } = await listen(
+    const { url, ...served } = await listen(
       getRequestListener(async (given, env) => {
         const response = await inner(given, env);
         await pause(10);
         return new Response(response.body, { headers: [...response.headers, ["Set-Cookie", "sid=a"]] });
       }),
     );
-    onTestFinished(close);
+    onTestFinished(() => served.close());
 
     for (const run of [1, 2]) {
       const received = await send(url, {});
@@ -199,7 +199,7 @@ describe("requests that take no part", () => {
     ["an upgrade that the handler ignores", { Upgrade: "h2c" }],
   ])("%s: the handler gets the very same request, and its response is handed through", async (_, headers) => {
     const { cached } = setup();
-    const sent = request(headers as Record<string, string>);
+    const sent = request(headers);
     const response = new Response("switched");
     let given: Request | undefined;
     const handler = cached("1h", (shown: Request) => {
@@ -359,7 +359,7 @@ describe("renewals", () => {
       await pause(1);
       seen.push([isRenewal(given), env, user.getStore()]);
       return new Response(`run ${seen.length}`);
-    }) as CachedFetchHandler;
+    });
     const ask = (name: string): Promise<string> => user.run(name, async () => (await handler(request(), "env")).text());
 
     await ask("ann");

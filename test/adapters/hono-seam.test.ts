@@ -37,8 +37,8 @@ const onNode: Kind = {
   name: "on @hono/node-server",
   entry: () => ({}),
   async start(app) {
-    const { url, close } = await listen(getRequestListener(app.fetch));
-    onTestFinished(close);
+    const { url, ...served } = await listen(getRequestListener(app.fetch));
+    onTestFinished(() => served.close());
     return async (path, headers = {}) => {
       const received = await send(url + path, { headers });
       const body = received.body.byteLength === 0 ? null : new Uint8Array(received.body);
@@ -344,7 +344,7 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
         return context.run(`visit ${seen.length}`, next);
       });
       app.use(async (c, next) => {
-        c.setRenderer((content) => c.html(`<main>${String(content)}</main>`));
+        c.setRenderer((content) => c.html(`<main>${content as string}</main>`));
         await next();
       });
       app.get("/:id", cached({ expire: 10, staleWhileRevalidate: "1h" }), async (c) => {
@@ -471,5 +471,46 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
     await pause(20);
     opened.open();
     expect(await Promise.all(answers)).toEqual(["hello ann", "hello bob", "hello eve"]);
+  });
+});
+
+describe("Hono without a way in", () => {
+  it("one reader waits for the renewal, and a warning names the cure once", async () => {
+    let nowMs = Date.UTC(2026, 2, 1, 12);
+    const warnings: string[] = [];
+    const logger = { debug() {}, info() {}, warn: (message: string) => void warnings.push(message) };
+    const cache = createCache({ now: () => nowMs, logger });
+    const app = new Hono();
+    let runs = 0;
+    app.get("/:id", honoCache(cache)({ expire: 10, staleWhileRevalidate: "1h" }), (c) => c.text(`run ${++runs}`));
+    for (const run of [1, 2, 3]) {
+      expect(await (await app.request("/a")).text()).toBe(`run ${run}`);
+      nowMs += 11_000;
+    }
+
+    const cure = "Give the outermost app: honoCache(cache, { app }).";
+    expect(warnings.filter((line) => line.includes(cure))).toEqual([
+      `GET /:id: a reader waits for each renewal, because there is no way in for a second request. ${cure}`,
+    ]);
+  });
+
+  it.each([{ app: 1 }, { app: null }, { application: {} }])("wrong options throw: %o", (options) => {
+    expect(() => honoCache(createCache(), options as never)).toThrow(/honoCache\(cache, /);
+  });
+});
+
+describe("Hono and other protocols", () => {
+  it("a handshake passes untouched: the handler gets the same request, and nothing is added to its response", async () => {
+    const app = new Hono();
+    let seen: Request | undefined;
+    app.get("/", honoCache(createCache())("1h"), (context) => {
+      seen = context.req.raw;
+      return context.text("ignored");
+    });
+    const sent = new Request("http://api.example/", { headers: { Upgrade: "websocket", "If-None-Match": '"a"' } });
+    const response = await app.request(sent);
+
+    expect(seen).toBe(sent);
+    expect([...response.headers.keys()]).toEqual(["content-type"]);
   });
 });

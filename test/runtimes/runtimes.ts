@@ -9,7 +9,7 @@ export interface Runtime {
   readonly name: string;
   /** Requests of one client may wait for those of another. */
   readonly collapses: boolean;
-  start(): Promise<Running>;
+  readonly start: () => Promise<Running>;
 }
 
 export interface Running {
@@ -72,7 +72,8 @@ export const RUNTIMES: readonly Runtime[] = [
   {
     name: "Deno",
     collapses: true,
-    start: () => startProgram(bin("deno"), ["run", "--no-lock", "--node-modules-dir=manual", "--allow-all", "deno.mjs"]),
+    start: () =>
+      startProgram(bin("deno"), ["run", "--no-lock", "--node-modules-dir=manual", "--allow-all", "deno.mjs"]),
   },
   { name: "workerd", collapses: false, start: startWorker },
 ];
