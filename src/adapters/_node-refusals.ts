@@ -27,7 +27,7 @@ export function refuseChunk(method: "write" | "end", chunk: unknown, encoding: s
   if (isText || (chunk instanceof Uint8Array && (encoding === undefined || Buffer.isEncoding(encoding)))) return;
   const response = scratch();
   response.on("error", () => {});
-  response[method](chunk as Chunk, encoding as BufferEncoding);
+  response[method](chunk, encoding as BufferEncoding);
 }
 
 /** @throws what `writeHead` throws for these arguments, on this response as it is */
@@ -50,9 +50,10 @@ export function refuseHead(
 
 /** @throws what Node throws for the status and the reason phrase that were set on a response */
 export function refuseOwnHead(response: ServerResponse): void {
-  const { statusCode, statusMessage = "" } = response;
+  const { statusCode, statusMessage } = response;
   const isStatus = Number.isInteger(statusCode) && statusCode >= 100 && statusCode <= 999;
-  if (!isStatus || !/^[\t\x20-\x7e\x80-\xff]*$/.test(statusMessage)) refuseHead(response, false, statusCode, undefined, undefined);
+  if (!isStatus || !/^[\t\x20-\x7e\x80-\xff]*$/.test(statusMessage))
+    refuseHead(response, false, statusCode, undefined, undefined);
 }
 
 const BLOCKED = ["setHeader", "appendHeader", "removeHeader", "setHeaders"] as const;

@@ -70,6 +70,7 @@ export function finishHead(
   freshness: readonly string[] | undefined,
   lastLook?: LastLook,
 ): void {
+  // oxlint-disable-next-line typescript/unbound-method
   const headEnd = headEnds.get(response) ?? (Object.getPrototypeOf(response) as ServerResponse).writeHead;
   const isHooked = response.writeHead !== headEnd;
   const cookies = response.getHeader("set-cookie");

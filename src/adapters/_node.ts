@@ -166,10 +166,11 @@ class NodeExchange implements Exchange {
 }
 
 /** `request.url` may be shorter than the path: routers cut off what they have matched. */
-function showTarget({ request, rewriteTarget }: NodeCall, shown: string, path: string): void {
+function showTarget(call: NodeCall, shown: string, path: string): void {
   if (path === shown) return;
+  const { request } = call;
   const [own = "/"] = (request.url ?? "/").split("?", 1);
   const mark = path.indexOf("?");
   request.url = mark === -1 ? own : own + path.slice(mark);
-  rewriteTarget?.(request, path);
+  call.rewriteTarget?.(request, path);
 }

@@ -1,7 +1,15 @@
 import { STATUS_CODES, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
 import type { Fill, HeadAction, LastLook, LateChanges, ReportedHead, Reply } from "../engine/exchange.ts";
 import type { Fields } from "../types.ts";
-import { applyFields, finishHead, hasNewLines, isRehearsed, lookAgain, setHeadEnd, writeAmongOthers } from "./_node-reply.ts";
+import {
+  applyFields,
+  finishHead,
+  hasNewLines,
+  isRehearsed,
+  lookAgain,
+  setHeadEnd,
+  writeAmongOthers,
+} from "./_node-reply.ts";
 import { blockHeaders, refuseChunk, refuseHead, refuseOwnHead, type Chunk } from "./_node-refusals.ts";
 
 type Callback = (error?: Error | null) => void;
@@ -36,6 +44,8 @@ export class ResponseTap {
   readonly #headEnd: ServerResponse["writeHead"] | undefined;
   /** `open`: no head yet; `passing`: bytes go to the destination; `answered`: they go nowhere. */
   #state: "open" | "passing" | "answered" = "open";
+  /** The client was given another response than the handler's. */
+  #hasOtherAnswer = false;
   /** The handler, or a hook behind the cache, has given the head. */
   #hasHead = false;
   #ended = false;
@@ -73,6 +83,7 @@ export class ResponseTap {
   /** Answers the client with another response than the handler's. */
   answer(reply: Reply, lastLook?: LastLook): void | Promise<void> {
     this.#state = "answered";
+    this.#hasOtherAnswer = true;
     this.#restore();
     const response = this.#response;
     if (response.headersSent) return undefined;
@@ -80,6 +91,8 @@ export class ResponseTap {
     const leaving = writeAmongOthers(response, reply, lastLook);
     // The handler does not know and may go on writing.
     this.#install();
+    // An outer layer that ends the response later has Node write the head then.
+    if (!response.headersSent) this.#restoreMethod("writeHead");
     return leaving;
   }
 
@@ -174,7 +187,7 @@ export class ResponseTap {
     if (whole !== undefined) this.#reportHead(whole);
     else if (body !== undefined) this.#fill.chunk(bytesOf(body, coding));
     if (this.#state === "answered") {
-      if (!response.writableEnded) this.#pretendEnded();
+      if (!this.#hasOtherAnswer) this.#pretendEnded();
       if (done !== undefined) response.once("finish", () => done());
     } else if (this.#until === undefined) {
       this.#finish(body, coding, done);

@@ -58,5 +58,5 @@ function patternOf(request: Request): string | undefined {
 function outermostApp(request: Request): (request: IncomingMessage, response: ServerResponse) => void {
   let app = request.app as Express & { parent?: Express };
   while (app.parent !== undefined) app = app.parent;
-  return app as unknown as (request: IncomingMessage, response: ServerResponse) => void;
+  return app;
 }

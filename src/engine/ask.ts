@@ -294,7 +294,7 @@ function share(turn: Turn, need: Need, live: LiveResponse, more: Partial<Outcome
   const outcome: Outcome = { hit: false, forwarded: need.because, stored: false, collapsed: true, ttlSeconds, ...more };
   const reply = storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request);
   turn.begun = true;
-  exchange.send(reply);
+  void exchange.send(reply);
   report(engine, request, outcome);
 }
 

@@ -278,10 +278,10 @@ export class ForwardedRequest implements Fill {
     const { mayServeStale, requiresRevalidation } = stale.stored;
     if (mayServeStale && !requiresRevalidation) {
       const serving = { engine, route, stored: stale.stored, freshness, nowMs, outcome: { ...outcome, ttlSeconds } };
-      this.#answer(storedReply(serving, request));
+      void this.#answer(storedReply(serving, request));
     } else {
       const fields = [...outcomeFields(engine, outcome), "content-length", "0"];
-      this.#answer({ status: 504, fields, body: null });
+      void this.#answer({ status: 504, fields, body: null });
     }
     this.#settle({ type: "unshareable" });
     this.#finish(outcome);
@@ -305,7 +305,7 @@ export class ForwardedRequest implements Fill {
       ttlSeconds: freshness.ttlSeconds,
       ...(notKept === undefined ? {} : { detail: notKept }),
     };
-    this.#answer(storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request));
+    void this.#answer(storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request));
     if (because !== undefined) this.#evict();
     if (kept !== undefined) this.#share(live, kept.isUnpurged);
     else this.#settle({ type: "unshareable" });
@@ -341,7 +341,7 @@ export class ForwardedRequest implements Fill {
         ttlSeconds: freshness.ttlSeconds,
         detail: "stale-if-error",
       };
-      this.#answer(storedReply({ engine, route, stored: stale.stored, freshness, nowMs, outcome }, request));
+      void this.#answer(storedReply({ engine, route, stored: stale.stored, freshness, nowMs, outcome }, request));
       this.#settle({ type: "origin-error", originStatus });
       this.#finish(outcome, error);
     }
@@ -365,7 +365,7 @@ export class ForwardedRequest implements Fill {
     const { exchange, request } = this.#plan;
     if (exchange === undefined || !this.origin.without.includes("if-none-match")) return undefined;
     if (!isUnmodified(request.fields, head, head.frameworkEtag, this.#receivedAtMs)) return undefined;
-    this.#answer(passedNotModified(head, fields, freshness), lastLook);
+    void this.#answer(passedNotModified(head, fields, freshness), lastLook);
     return ANSWERED;
   }
 

@@ -169,7 +169,11 @@ function act(turn: Turn, selected: Selected, nowMs: number): void {
     case "gateway-timeout": {
       const outcome: Outcome = { hit: false, stored: false, collapsed: false, detail: "only-if-cached" };
       turn.begun = true;
-      exchange.send({ status: 504, fields: [...outcomeFields(engine, outcome), "content-length", "0"], body: null });
+      void exchange.send({
+        status: 504,
+        fields: [...outcomeFields(engine, outcome), "content-length", "0"],
+        body: null,
+      });
       return report(engine, request, outcome);
     }
   }
@@ -188,7 +192,7 @@ function sendPart(turn: Turn, part: LiveResponse, nowMs: number): boolean {
   const reply = storedPartReply({ engine, route, stored: part.stored, freshness, nowMs, outcome }, request);
   if (reply === undefined) return false;
   turn.begun = true;
-  exchange.send(reply);
+  void exchange.send(reply);
   report(engine, request, outcome);
   return true;
 }
@@ -208,6 +212,6 @@ function hit(turn: Turn, live: LiveResponse, freshness: Freshness, nowMs: number
   const prepared = prepareHit(engine, route, live, freshness, nowMs);
   const reply = hitReply(request, prepared, nowMs);
   turn.begun = true;
-  exchange.send(reply);
+  void exchange.send(reply);
   report(engine, request, prepared.serving.outcome);
 }

@@ -218,13 +218,16 @@ class Front {
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    socket.on("error", () => socket.destroy());
+    const onError = (): void => void socket.destroy();
+    socket.on("error", onError);
     // As above; and the answers of requests before a switch must not get into its stream.
     if (this.#refused.has(socket) || this.#open.has(socket)) {
       socket.destroySoon();
       return;
     }
     if (!isWebSocket(request)) {
+      // The server has a listener of its own for a connection that it reads.
+      socket.off("error", onError);
       return readWithoutUpgrade(this.server, this.#settings.tls !== undefined, request, socket, head);
     }
     const problem = this.#isClosing

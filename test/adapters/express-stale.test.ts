@@ -148,7 +148,6 @@ describe.each([
         let run = 0;
         const world = await serve(kind, (app, cached) => {
           const answer: RequestHandler = (_request, response) => void response.send(`v${++run}`);
-          const inner = place === "a mounted app" ? express() : express.Router();
           switch (place) {
             case "app.use":
               app.use(cached(STALE));
@@ -159,10 +158,19 @@ describe.each([
             case "next('route')":
               app.get("/at/:id", cached(STALE), (_request, _response, next) => next("route"));
               break;
-            default:
-              inner.use(cached(STALE));
-              inner.get("/:id", answer);
-              app.use("/at", inner);
+            case "a mounted app": {
+              const mounted = express();
+              mounted.use(cached(STALE));
+              mounted.get("/:id", answer);
+              app.use("/at", mounted);
+              break;
+            }
+            default: {
+              const router = express.Router();
+              router.use(cached(STALE));
+              router.get("/:id", answer);
+              app.use("/at", router);
+            }
           }
           app.get("/at/:id", answer);
         });

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { freePort } from "../redis/server.ts";
 import type { Peer } from "./peer.ts";
@@ -139,6 +140,23 @@ describe("another Upgrade is ignored (RFC 9110 §7.8): the request is answered a
       const answer = await peer.until("undefined undefined!");
       expect(answer).toMatch(new RegExp(`^HTTP/1.1 200 [^]*x-reprise-cache: ${kind}`));
     }
+  });
+
+  it("leaves no listener on the connection", async () => {
+    const upstream = await upstreamOf((_request, response) => response.end("answered!"));
+    const { port, proxy } = await proxyFor(upstream.url);
+    let connection: Socket | undefined;
+    proxy.server.once("connection", (socket: Socket) => {
+      connection = socket;
+    });
+    const peer = await client(port);
+    const counts: (number | undefined)[] = [];
+    for (let round = 0; round < 12; round++) {
+      peer.write(withH2c(`/${round}`));
+      await peer.until("answered!");
+      counts.push(connection?.listenerCount("error"));
+    }
+    expect(new Set(counts).size).toBe(1);
   });
 
   it("keeps the body, and what is pipelined behind it", async () => {

@@ -39,7 +39,7 @@ export const express4Driver: Driver = expressDriver("Express 4", express4);
 function expressDriver(name: string, express: typeof express5): Driver {
   return {
     name,
-    make: (cache, spec) => handlersOf(expressCache(cache) as unknown as AnyCached, spec),
+    make: (cache, spec) => handlersOf(expressCache(cache), spec),
     start(cache, routes, around) {
       const app = express();
       // Failures are part of some tests; Express would print each.

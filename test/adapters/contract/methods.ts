@@ -96,4 +96,19 @@ export function methods(setup: Setup): void {
       expect((await get("/", { [name]: "DELETE" })).text).toBe("as DELETE");
     },
   );
+
+  it("a request to change the protocol passes untouched", async () => {
+    let run = 0;
+    const { get, events } = await setup.serve((seen) => ({ text: `${++run} ${seen.header("if-none-match")}` }));
+    await get("/");
+
+    for (const expected of ['2 "a"', '3 "a"']) {
+      const received = await get("/", { Connection: "Upgrade", Upgrade: "example/1", "If-None-Match": '"a"' });
+      expect(received.text).toBe(expected);
+      expect(received.headers["cache-status"]).toBeUndefined();
+      expect(received.headers["x-reprise-cache"]).toBeUndefined();
+    }
+    expect(events.filter(({ type }) => type === "outcome")).toHaveLength(1);
+    expect((await get("/")).text).toBe("1 undefined");
+  });
 }
