@@ -2,6 +2,7 @@
 
 import type { Fill } from "../engine/exchange.ts";
 import { asError } from "../errors.ts";
+import { clearTimeout, setTimeout } from "../real-time.ts";
 
 /** A source that never waits may never end; from here on its client sets the pace. */
 const MAX_AT_HAND_BYTES: number = 4 * 1024 * 1024;

@@ -8,6 +8,7 @@
  */
 
 import type { LastLook, LateChanges } from "../engine/exchange.ts";
+import { clearTimeout, setTimeout } from "../real-time.ts";
 
 /** The head of a response as it leaves. */
 export interface LeavingHead {

@@ -2,6 +2,7 @@ import type { Route } from "../cache.ts";
 import type { Exchange, Fill, HeadAction, LastLook, Reply } from "../engine/exchange.ts";
 import { reachRoute, renewalOf, type Reached, type Renewal } from "../engine/renewals.ts";
 import { asError } from "../errors.ts";
+import { setTimeout } from "../real-time.ts";
 import type { CacheRequest } from "../types.ts";
 import { BodyReader, streamOf, type BodyContent } from "./_web-body.ts";
 import { Departure, headersHead, UNSENT_LIMIT_MS, watchHeaders, type Exit, type Given } from "./_web-departure.ts";
@@ -175,13 +176,13 @@ class WebRun {
     whole: Uint8Array | undefined,
     reader: BodyReader | undefined,
   ): void {
-    const { outer, exit } = this.#client.call;
+    const { outer } = this.#client.call;
     setFields(headers, fields);
     const plain = new Headers(headers);
     const isFree = outer?.forbidsFreshness(headers) !== true;
     if (isFree) setFields(headers, freshness);
     const given: Given = { headers: new Headers(headers), plain, freshness: isFree ? freshness : NO_NAMES };
-    const leaving = new Leaving(exit, given, lastLook);
+    const leaving = new Leaving(this.#client.call, given, lastLook);
     const body: BodyContent =
       whole === undefined && reader !== undefined
         ? reader.streamThrough(this.#fill, leaving.begun, () => leaving.departure?.pending)
@@ -214,10 +215,12 @@ function bodyOf(whole: Uint8Array | undefined, headers: Headers): BodyContent {
 class Leaving {
   readonly departure: Departure | undefined;
   readonly #exit: Exit | undefined;
+  readonly #waitUntil: WaitUntil | undefined;
   #response: Response | undefined;
 
-  constructor(exit: Exit | undefined, given: Given, lastLook: LastLook | undefined) {
+  constructor({ exit, waitUntil }: WebCall, given: Given, lastLook: LastLook | undefined) {
     this.#exit = exit;
+    this.#waitUntil = waitUntil;
     if (lastLook !== undefined) this.departure = new Departure(given, lastLook, exit?.limitMs ?? UNSENT_LIMIT_MS);
   }
 
@@ -238,10 +241,15 @@ class Leaving {
     if (this.#exit !== undefined) this.#exit.watch((head) => departure.leave(head));
     else {
       watchHeaders(response.headers, departure);
-      // There is nothing to read.
-      if (response.body === null) setTimeout(() => this.#leave(), 0);
+      if (response.body === null) this.#leaveSoon(departure);
     }
     return response;
+  }
+
+  /** There is nothing to read. */
+  #leaveSoon({ left }: Departure): void {
+    setTimeout(() => this.#leave(), 0);
+    this.#waitUntil?.(left);
   }
 
   #leave(): void {
@@ -302,7 +310,7 @@ class WebExchange implements Exchange {
   }
 
   send(reply: Reply, lastLook?: LastLook): void | Promise<void> {
-    const { outer, request, exit } = this.#call;
+    const { outer, request } = this.#call;
     const { freshness = NO_NAMES, removed = NO_NAMES, status, reason } = reply;
     const headers = headersOf(reply.plainFields ?? reply.fields);
     outer?.addTo(headers, removed);
@@ -312,7 +320,7 @@ class WebExchange implements Exchange {
     const bytes = contentOf(reply, request.method);
     if (lastLook === undefined) return this.#give(responseOf(status, reason, headers, bytes));
     const given: Given = { headers: new Headers(headers), plain, freshness: isFree ? freshness : NO_NAMES };
-    const leaving = new Leaving(exit, given, lastLook);
+    const leaving = new Leaving(this.#call, given, lastLook);
     const body = bytes !== null && leaving.waitsForReader ? streamOf(bytes, leaving.begun) : bytes;
     this.#departure = leaving.departure;
     this.#give(leaving.send(responseOf(status, reason, headers, body)));
@@ -405,7 +413,7 @@ function renewed(call: WebCall, fill: Fill, response: Response): Response {
     return NO_NAMES;
   };
   const given: Given = { headers: new Headers(headers), plain: headers, freshness: NO_NAMES };
-  const leaving = new Leaving(call.exit, given, lastLook);
+  const leaving = new Leaving(call, given, lastLook);
   return leaving.send(responseOf(status, reason, headers, forLayers));
 }
 
