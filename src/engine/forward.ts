@@ -98,6 +98,8 @@ export class ForwardedRequest implements Fill {
   #combination: LiveResponse | undefined;
   #answered = false;
   #finished = false;
+  /** Gives the client an answer that waits for the end of the handler's body. */
+  #answerAtEnd: (() => void) | undefined;
 
   constructor(plan: ForwardPlan) {
     this.#plan = plan;
@@ -182,7 +184,14 @@ export class ForwardedRequest implements Fill {
   chunk(bytes: Uint8Array): void {
     if (this.#capture === undefined || this.#capture.push(bytes)) return;
     this.#capture = undefined;
+    this.#answerNow();
     this.#forgo("too-large");
+  }
+
+  #answerNow(): void {
+    const answer = this.#answerAtEnd;
+    this.#answerAtEnd = undefined;
+    answer?.();
   }
 
   end(): void {
@@ -195,6 +204,8 @@ export class ForwardedRequest implements Fill {
   }
 
   #closeBody(): void {
+    this.#answerNow();
+    if (this.#finished) return;
     const capture = this.#capture;
     if (capture === undefined) return this.#finish(this.#outcome(false));
     const body = capture.body();
@@ -208,6 +219,7 @@ export class ForwardedRequest implements Fill {
   fail(error: Error): boolean {
     if (this.#finished) return false;
     this.#capture = undefined;
+    this.#answerNow();
     if (this.#head === undefined && this.#mayStandIn(undefined)) {
       if (this.#plan.exchange !== undefined) this.#reportNotStored("origin-error", error);
       this.#serveOnError(undefined, error);
@@ -222,6 +234,7 @@ export class ForwardedRequest implements Fill {
   abort(): void {
     if (this.#finished) return;
     this.#capture = undefined;
+    this.#answerNow();
     this.#settle({ type: "aborted" });
     this.#reportNotStored("incomplete");
     this.#finish(this.#outcome(false, "incomplete"));
@@ -352,21 +365,18 @@ export class ForwardedRequest implements Fill {
     this.#head = head;
     if (this.#plan.exchange === undefined) return ANSWERED;
     const fields = outcomeFields(this.#plan.engine, this.#outcome(false, detail), upstreamStatus(head));
-    return this.#notModified(head, fields) ?? { answered: false, fields };
+    const notModified = this.#notModified(head, fields);
+    if (notModified === undefined) return { answered: false, fields };
+    this.#answer(notModified);
+    return ANSWERED;
   }
 
-  /** Answers a condition of the client that the handler was not shown, where it holds for the handler's response. */
-  #notModified(
-    head: ReportedHead,
-    fields: readonly string[],
-    freshness?: readonly string[],
-    lastLook?: LastLook,
-  ): HeadAction | undefined {
-    const { exchange, request } = this.#plan;
-    if (exchange === undefined || !this.origin.without.includes("if-none-match")) return undefined;
+  /** The 304 to a client whose condition holds for the handler's response. */
+  #notModified(head: ReportedHead, fields: readonly string[], freshness?: readonly string[]): Reply | undefined {
+    const { exchange, request, storable } = this.#plan;
+    if (exchange === undefined || !storable) return undefined;
     if (!isUnmodified(request.fields, head, head.frameworkEtag, this.#receivedAtMs)) return undefined;
-    void this.#answer(passedNotModified(head, fields, freshness), lastLook);
-    return ANSWERED;
+    return passedNotModified(head, fields, freshness);
   }
 
   /** The response goes to its client and nowhere else. */
@@ -410,7 +420,11 @@ export class ForwardedRequest implements Fill {
       this.#keepNothing(head, because);
       return outcomeFields(engine, this.#outcome(false, because), upstreamStatus(head));
     };
-    return this.#notModified(head, fields, freshness, lastLook) ?? { answered: false, fields, freshness, lastLook };
+    const notModified = this.#notModified(head, fields, freshness);
+    if (notModified === undefined) return { answered: false, fields, freshness, lastLook };
+    // Not before the body is here: handlers stop writing when their client has its answer.
+    this.#answerAtEnd = () => void this.#answer(notModified, lastLook);
+    return ANSWERED;
   }
 
   /** The whole response is here at once: the client is answered from what will be stored, exactly as a hit will be. */

@@ -23,7 +23,8 @@ it("express-ws behind cached(): each connection to one URL is opened", async () 
     };
   });
 
-  for (let round = 0; round < 3; round++) expect(await echoOf(`${world.url.replace("http", "ws")}/echo`)).toBe("echo hi");
+  for (let round = 0; round < 3; round++)
+    expect(await echoOf(`${world.url.replace("http", "ws")}/echo`)).toBe("echo hi");
 });
 
 function echoOf(url: string): Promise<string> {

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 
-import { counter, hitOrMiss, type Setup } from "./world.ts";
+import type { Given, RouteSpec } from "./driver.ts";
+import { cacheStatusOf, counter, hitOrMiss, type Setup, untilStored } from "./world.ts";
 
 const MODIFIED = "Sun, 01 Feb 2026 12:00:00 GMT";
 const LATER = "Sun, 15 Feb 2026 12:00:00 GMT";
@@ -180,4 +181,98 @@ export function conditional(setup: Setup): void {
     const hit = await get("/");
     expect([hitOrMiss(hit), hit.text, run.runs]).toEqual(["Hit", "the body", 2]);
   });
+
+  const NOT_STORED: readonly { what: string; given: Partial<Given>; make?: RouteSpec["make"] }[] = [
+    { what: "private", given: { headers: { "Cache-Control": "private" } } },
+    { what: "no-store", given: { headers: { "Cache-Control": "no-store" } } },
+    { what: "with a cookie", given: { headers: { "Set-Cookie": "a=1" } } },
+    { what: "that varies by everything", given: { headers: { Vary: "*" } } },
+    { what: "without a lifetime", given: {}, make: (cached, rest) => cached.byHeaders({}, ...rest) },
+    { what: "too large", given: {}, make: (cached, rest) => cached({ maxBodyBytes: 3 }, ...rest) },
+    { what: "refused by storeWhen", given: {}, make: (cached, rest) => cached({ storeWhen: () => false }, ...rest) },
+  ];
+
+  it.each(NOT_STORED)(
+    "a response $what: conditions are answered on the first request and on later ones",
+    async (row) => {
+      const given: Given = {
+        text: "body",
+        headers: { ETag: '"v1"', "Last-Modified": MODIFIED, ...row.given.headers },
+      };
+      const route = { path: "/", handler: () => given, ...(row.make === undefined ? {} : { make: row.make }) };
+      const { get } = await setup.start([route]);
+
+      for (let round = 0; round < 3; round++) {
+        for (const condition of [{ "If-None-Match": '"v0", W/"v1"' }, { "If-Modified-Since": MODIFIED }]) {
+          const received = await get("/", condition);
+          expect([received.status, received.text, received.headers.etag]).toEqual([304, "", '"v1"']);
+          expect(cacheStatusOf(received)).toMatch(/^reprise; fwd=/);
+        }
+        for (const condition of [{ "If-None-Match": '"v2"' }, { "If-Modified-Since": EARLIER }, {}]) {
+          const received = await get("/", condition);
+          expect([received.status, received.text]).toEqual([200, "body"]);
+        }
+      }
+    },
+  );
+
+  it("a response that streams: a condition of the first request is answered, and the whole is stored", async () => {
+    const world = await setup.serve(() => ({ stream: pieces, headers: { ETag: '"v1"' } }));
+
+    const first = await world.get("/", { "If-None-Match": '"v1"' });
+    expect([first.status, first.text]).toEqual([304, ""]);
+    await untilStored(world, 1);
+    const hit = await world.get("/");
+    expect([hit.text, hitOrMiss(hit)]).toEqual(["in pieces", "Hit"]);
+  });
+
+  it("a validation that fails is followed by a full request", async () => {
+    let run = 0;
+    const { get, advance } = await setup.serve(
+      (seen): Given => {
+        run += 1;
+        if (seen.header("if-none-match") !== undefined)
+          return { status: 304, empty: true, headers: { ETag: '"other"' } };
+        return { text: `run ${run}`, headers: { ETag: `"${run}"` } };
+      },
+      { expire: 10 },
+    );
+    await get("/");
+    advance(11);
+
+    const second = await get("/");
+    expect([second.status, second.text, second.headers.etag]).toEqual([200, "run 3", '"3"']);
+    const hit = await get("/");
+    expect([hit.text, hitOrMiss(hit)]).toEqual(["run 3", "Hit"]);
+  });
+
+  it.each(["must-revalidate", "proxy-revalidate", "no-cache"])(
+    "a response with %s is never served after a validation that failed",
+    async (directive) => {
+      let run = 0;
+      const { get, advance } = await setup.start([
+        {
+          path: "/",
+          handler: (seen): Given => {
+            run += 1;
+            const headers = { "Cache-Control": `max-age=10, ${directive}`, ETag: `"${run}"` };
+            if (seen.header("if-none-match") === undefined) return { text: `run ${run}`, headers };
+            return { status: 304, empty: true, headers };
+          },
+          make: (cached, rest) => cached.byHeaders({}, ...rest),
+        },
+      ]);
+      await get("/");
+      advance(11);
+
+      expect((await get("/")).text).toBe("run 3");
+    },
+  );
+}
+
+async function* pieces(): AsyncIterable<Uint8Array> {
+  for (const piece of ["in ", "pie", "ces"]) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    yield new TextEncoder().encode(piece);
+  }
 }
