@@ -40,12 +40,17 @@ function watchEnd(context: Context, ended: (response: Response) => void): void {
   let { finalized } = context;
   let justRead = false;
   const { header, text } = context;
-  // Both read `finalized` for a layer, which may go on to read `res`.
+  // Both read `finalized`, and `res` in some versions, for a layer that may go on to read `res`.
+  let isInside = false;
   const notTheEnd = <Args extends unknown[], Result>(method: (...args: Args) => Result) => {
     return (...args: Args): Result => {
-      const result = method(...args);
-      justRead = false;
-      return result;
+      isInside = true;
+      try {
+        return method(...args);
+      } finally {
+        isInside = false;
+        justRead = false;
+      }
     };
   };
   context.header = notTheEnd(header);
@@ -77,7 +82,7 @@ function watchEnd(context: Context, ended: (response: Response) => void): void {
     configurable: true,
     get(): Response {
       const response = Reflect.get(prototype, "res", context) as Response;
-      if (!justRead) return response;
+      if (!justRead || isInside) return response;
       unwatch();
       ended(response);
       return response;

@@ -444,7 +444,7 @@ function withFields(response: Response, fields: readonly string[]): Response {
 }
 
 /** A promise that rejects with what was thrown, whatever that is. */
-export function rejected(error: unknown): Promise<never> {
+function rejected(error: unknown): Promise<never> {
   return new Promise((_, reject) => {
     reject(error);
   });

@@ -2,12 +2,13 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
+import { H3, serve as serveH3 } from "h3";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 
 import { fetchCache } from "../../src/adapters/fetch.ts";
 import { createCache } from "../../src/index.ts";
 import type { RouteOptions } from "../../src/route-options.ts";
-import { firstPiece, open, read } from "./contract/http-client.ts";
+import { firstPiece, open, read, send } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";
 import type { StoreKind } from "./contract/stores.ts";
 import { cacheStatusOf, gate, hitOrMiss, onEachStore, startWorld, until, type World } from "./contract/world.ts";
@@ -156,6 +157,26 @@ describe("fetch handlers", () => {
         new Uint8Array(await response.arrayBuffer()).fill(0);
       }
       await cache.close();
+    });
+
+    it("an h3 app on its server for Node: the type of its light responses is as without the cache", async () => {
+      const app = new H3().get("/", () => "hello");
+      const cache = createCache({ store: kind.make(Date.now), prefix: `h3-${Date.now()}` });
+      onTestFinished(() => cache.close());
+      const typesOf = async (fetch: (request: Request) => Response | Promise<Response>): Promise<unknown[]> => {
+        const server = serveH3({ fetch } as never, { port: 0, hostname: "127.0.0.1", silent: true });
+        await server.ready();
+        onTestFinished(() => server.close(true));
+        const types: unknown[] = [];
+        for (let round = 0; round < 3; round++) {
+          const received = await send(server.url ?? "", {});
+          types.push([received.text, received.headers["content-type"]]);
+        }
+        return types;
+      };
+
+      const handler = (request: Request): Response | Promise<Response> => app.fetch(request);
+      expect(await typesOf(fetchCache(cache)("1m", handler))).toEqual(await typesOf(handler));
     });
 
     it("a query with a fragment-like sign and an empty query", async () => {
