@@ -57,10 +57,11 @@ export interface Cache {
   ): CachedFunction<Args, Awaited<Result>>;
   /**
    * A route that writes, for adapters: `cached.purges(options)` of a framework calls this. Its handler always runs; when it
-   * has answered with 2xx or 3xx, what the options name is purged before the client has the end of the response. What the
-   * store does not acknowledge in time is a `purge-failed` event, and the response is sent all the same.
+   * has answered an unsafe method with 2xx or 3xx, its own URL and what the options name are purged before the client has
+   * the end of the response. What the store does not acknowledge in time is a `purge-failed` event, and the response is
+   * sent all the same.
    */
-  routeOfWrites<Request = unknown>(options: PurgesOptions<Request>): Route;
+  routeOfWrites<Request = unknown>(options?: PurgesOptions<Request>): Route;
   /**
    * A route that writes through, for adapters: `cached.refresh(options)` of a framework calls this, with the options of the
    * GET route. After a 2xx or 3xx its URL and its tags are purged, and a 200 is stored as the response to GET.
@@ -154,7 +155,7 @@ export function createCache(options: CacheOptions = {}): Cache {
     route: (routeOptions = {}) => routeOf(engine, authority, byRoute(routeOptions)),
     routeByHeaders: (routeOptions = {}) =>
       routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "fields", shortHash)),
-    routeOfWrites: (options) => {
+    routeOfWrites: (options = {}) => {
       const writes = resolveWrites(options);
       const rules = options.query === undefined ? plainRules : byRoute({ query: options.query });
       return { ...routeOf(engine, authority, rules), respond: answerWrites(engine, rules, writes) };

@@ -36,7 +36,10 @@ export interface PurgeOptions {
   readonly soft?: boolean;
 }
 
-/** What a write route purges once its handler has answered with 2xx or 3xx. A function gets the framework's request. */
+/**
+ * What a write route purges besides its own URL, once its handler has answered an unsafe method (POST, PUT, PATCH, DELETE)
+ * with 2xx or 3xx. A function gets the framework's request.
+ */
 export type PurgesOptions<Request = unknown> = PurgeOptions & {
   /**
    * As on the route that reads the same URL, so that the write invalidates what is stored of it (RFC 9111 §4.4). The handler
@@ -94,7 +97,7 @@ export function resolveWrites<Request>(options: PurgesOptions<Request>): WriteRu
   const given = Object.entries(selection as Record<string, unknown>).filter(([, value]) => value !== undefined);
   const fixed = Object.fromEntries(given.filter(([, value]) => typeof value !== "function")) as PurgeSelection;
   const computed = given.filter((entry): entry is [string, Compute] => typeof entry[1] === "function");
-  if (given.length === 0) throw nothingToPurge(caller, selection);
+  if (given.length === 0) requireOwnUrlAlone(caller, selection, soft);
   const always = Object.keys(fixed).length === 0 ? [] : purgeTargets(caller, fixed);
   return {
     soft: soft === true,
@@ -105,6 +108,14 @@ export function resolveWrites<Request>(options: PurgesOptions<Request>): WriteRu
       return [...always, ...purgeTargets(caller, now)];
     },
   };
+}
+
+/** Nothing named means its own URL; a property without a value, or `soft` for nothing, is a mistake. */
+function requireOwnUrlAlone(caller: string, selection: object, soft: boolean | undefined): void {
+  if (Object.keys(selection).length > 0) throw nothingToPurge(caller, selection);
+  if (soft !== true) return;
+  const cure = "Name what is to be kept as stale. Its own URL is always purged for good.";
+  throw invalidOption(`${caller}({ soft })`, "something else to purge", undefined, `${cure} ${EXAMPLE}`);
 }
 
 /** A property that is undefined mostly comes from a variable that is. */

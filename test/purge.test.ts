@@ -61,11 +61,10 @@ describe("what a write route purges", () => {
   });
 
   it.each<{ options: object; says: string }>([
-    { options: { query: ["lang"] }, says: "cached.purges(what): expected what to purge" },
     { options: { tag: "a", query: 7 }, says: "{ query }): expected" },
-    { options: {}, says: "cached.purges(what): expected what to purge" },
+    { options: { soft: true }, says: "cached.purges({ soft }): expected something else to purge" },
     { options: { tags: undefined }, says: "cached.purges({ tags }): expected what to purge, got undefined" },
-    { options: undefined as never, says: 'For example { tag: "users" }.' },
+    { options: null as never, says: 'For example { tag: "users" }.' },
     { options: { prefix: "/users/*" }, says: "cached.purges({ prefix }): expected a path without a wildcard" },
     { options: { tags: "user:7" }, says: "cached.purges({ tags }): expected a list of texts" },
     { options: { url: "users" }, says: "cached.purges({ url }): expected a path or an absolute URL" },

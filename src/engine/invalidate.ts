@@ -84,8 +84,9 @@ export class UnsafeRequest implements Fill {
     if (this.#representation === undefined) return;
     const { head, before, purging, capture } = this.#representation;
     const store = (receipt: PurgeReceipt | undefined): void => {
+      if (receipt === undefined) return this.#reportNotStored("purge-failed");
       // With a purge in between that was not known, the response may be from before that.
-      if (receipt === undefined || receipt.before !== before) return;
+      if (receipt.before !== before) return this.#reportNotStored("purged");
       this.#fill(receipt.after).head(head, capture.body());
     };
     if (purging instanceof Promise) void purging.then(store);
@@ -98,6 +99,11 @@ export class UnsafeRequest implements Fill {
 
   fail(): boolean {
     return false;
+  }
+
+  #reportNotStored(because: string): void {
+    const { engine, request } = this.#plan;
+    engine.report?.({ type: "not-stored", subject: subjectOf(request), because });
   }
 
   #purge(head: ResponseHead): Purging {

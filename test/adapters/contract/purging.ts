@@ -214,6 +214,40 @@ export function purging(setup: Setup): void {
     }
   });
 
+  it("a write route without options purges its own URL and nothing else", async () => {
+    const make = (given: readonly unknown[]): NonNullable<RouteSpec["make"]> => {
+      return (cached, rest) =>
+        byMethod(cached, {}, rest, (...more) => cached.purges(...([...given, ...more] as [object])));
+    };
+    const world = await setup.start([
+      { ...counting("/a/:id"), make: make([{}]) },
+      { ...counting("/b/:id"), make: make([undefined]) },
+      { ...counting("/c/:id"), make: make([{ query: ["lang"] }]) },
+    ]);
+    for (const path of ["/a", "/b", "/c"]) {
+      await stored(world, `${path}/1`, `${path}/2`);
+      await world.send(`${path}/1`, { method: "PUT" });
+      expect(await hits(world, `${path}/2`, `${path}/1`), path).toEqual([true, false]);
+    }
+  });
+
+  it.each(["GET", "HEAD", "OPTIONS", "QUERY"])("%s never purges on a write route", async (method) => {
+    const writes = (cached: AnyCached, rest: unknown[]): unknown => cached.purges({ prefix: "/" }, ...rest);
+    const refreshes = (cached: AnyCached, rest: unknown[]): unknown => cached.refresh({ tags: ["a"] }, ...rest);
+    const world = await setup.start([
+      counting("/read", { tags: ["a"] }),
+      { ...counting("/write"), make: writes },
+      { ...counting("/refresh"), make: refreshes },
+    ]);
+    await stored(world, "/read");
+    await world.send("/write", { method });
+    await world.send("/refresh", { method });
+    expect(await hits(world, "/read")).toEqual([true]);
+    expect(world.events.filter(({ type }) => type === "purged")).toEqual([]);
+    await world.send("/write", { method: "POST" });
+    expect(await hits(world, "/read")).toEqual([false]);
+  });
+
   it("a write route whose callback throws answers all the same, and says so", async () => {
     const world = await setup.start([
       {
@@ -306,10 +340,15 @@ export function purging(setup: Setup): void {
   });
 }
 
-/** GET by the cached route, other methods by the route that refreshes, as an application would register them. */
-function byMethod(cached: AnyCached, options: object, rest: unknown[]): unknown {
+/** GET by the cached route, other methods by the route that writes, as an application would register them. */
+function byMethod(
+  cached: AnyCached,
+  options: object,
+  rest: unknown[],
+  writing: (...rest: unknown[]) => unknown = (...more) => cached.refresh(options, ...more),
+): unknown {
   const read = cached(options, ...rest) as (...args: unknown[]) => unknown;
-  const write = cached.refresh(options, ...rest) as (...args: unknown[]) => unknown;
+  const write = writing(...rest) as (...args: unknown[]) => unknown;
   return (...args: unknown[]): unknown => (methodOf(args[0]) === "GET" ? read : write)(...args);
 }
 
