@@ -15,12 +15,19 @@ export interface NodeCall {
   readonly response: ServerResponse;
   /** Path and query as the client sent them, where the framework rewrites `request.url`. */
   readonly url: string;
+  /** Path and query as the handler is shown them, where something in front of the route rewrote them. */
+  readonly shownUrl?: string | undefined;
+  /** What else was put in place of what the client sent, as text for the key; `null` where no text can be made of it. */
+  readonly replaced?: string | null | undefined;
   /** Lets the handler answer; errors it throws are `fill`'s to hear of first, where there is one. */
   run(fill: Fill | undefined): void;
   /** The pattern of the route, where the framework has one. */
   readonly pattern?: string | undefined;
-  /** Changes the framework's own copies of path and query, where the handler shall see another query. */
-  rewriteTarget?(request: IncomingMessage, path: string): void;
+  /**
+   * Changes the framework's own copies of path and query, where the handler shall not see the whole query. `sent` and
+   * `shown` are what `url` and `shownUrl` become; `request.url` is still as it was.
+   */
+  rewriteTarget?(request: IncomingMessage, sent: string, shown: string): void;
   readonly cleanHead?: CleanHead;
   /**
    * Runs the handler on another pair; errors it throws go to `fill`. Left out where the framework cannot do that.
@@ -45,7 +52,8 @@ let lastHost: string | undefined;
 let lastAuthority: string | undefined;
 
 /** `undefined` for a request whose target or host has no one reading: it passes by. */
-function cacheRequest({ request, url }: NodeCall, authority: string | undefined): CacheRequest | undefined {
+function cacheRequest(call: NodeCall, authority: string | undefined): CacheRequest | undefined {
+  const { request, url, shownUrl, replaced } = call;
   const { method, headers } = request;
   const host = headers.host;
   if (authority === undefined && host !== lastHost) {
@@ -55,7 +63,12 @@ function cacheRequest({ request, url }: NodeCall, authority: string | undefined)
   const known = authority ?? lastAuthority;
   if (known === undefined || method === undefined || url.charCodeAt(0) !== SLASH) return undefined;
   const scheme = (request.socket as Partial<TLSSocket>).encrypted === true ? "https" : "http";
-  return { method, scheme, authority: known, path: url, fields: headers };
+  if (shownUrl === undefined && replaced === undefined) {
+    return { method, scheme, authority: known, path: url, fields: headers };
+  }
+  if (replaced === null) return undefined;
+  const otherPaths = shownUrl === undefined ? undefined : [shownUrl];
+  return { method, scheme, authority: known, path: url, otherPaths, replaced, fields: headers };
 }
 
 const SLASH = 0x2f;
@@ -76,7 +89,7 @@ class NodeExchange implements Exchange {
     if (rerun === undefined || request.method === "QUERY") return undefined;
     return (fill) =>
       runInBackground(request, fill, this.#authority, cleanHead, (again, shadow) => {
-        this.#showTarget(again, fill.origin.path);
+        this.#showTarget(again, fill);
         rerun(again, shadow, fill);
       });
   }
@@ -102,17 +115,20 @@ class NodeExchange implements Exchange {
   forward(fill: Fill): void {
     const { request, response, cleanHead } = this.#call;
     request.headers = handlersFields(request.headers, fill, this.#authority);
-    this.#showTarget(request, fill.origin.path);
+    this.#showTarget(request, fill);
     this.#tap = new ResponseTap(response, fill, cleanHead);
     this.#call.run(fill);
   }
 
   /** `request.url` may be shorter than the path: routers cut off what they have matched. */
-  #showTarget(request: IncomingMessage, path: string): void {
-    if (path === this.#call.url) return;
+  #showTarget(request: IncomingMessage, { origin }: Fill): void {
+    const { url, shownUrl } = this.#call;
+    const { path } = origin;
+    const shown = origin.otherPaths?.[0] ?? path;
+    if (path === url && shown === (shownUrl ?? url)) return;
     const [own = "/"] = (request.url ?? "/").split("?", 1);
-    const mark = path.indexOf("?");
-    request.url = mark === -1 ? own : own + path.slice(mark);
-    this.#call.rewriteTarget?.(request, path);
+    const mark = shown.indexOf("?");
+    this.#call.rewriteTarget?.(request, path, shown);
+    request.url = mark === -1 ? own : own + shown.slice(mark);
   }
 }

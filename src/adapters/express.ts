@@ -22,6 +22,8 @@ export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> 
         request,
         response,
         url: request.originalUrl,
+        shownUrl: shownUrl(request),
+        replaced: replacedQuery(request),
         run: () => next(),
         rewriteTarget,
         cleanHead: dropGeneratedEtag,
@@ -44,14 +46,62 @@ function dropGeneratedEtag(fields: Record<string, string | readonly string[]>): 
   if (typeof etag === "string" && /^W\/"[0-9a-f]+-[A-Za-z0-9+/]{27}"$/.test(etag)) delete fields["etag"];
 }
 
-/** Express 4 has parsed the query before us; Express 5 parses it at each access. */
-function rewriteTarget(message: IncomingMessage, path: string): void {
-  const request = message as Request;
-  request.originalUrl = path;
-  if (!Object.hasOwn(request, "query")) return;
+/** Path and query as the router and the handler see them, where middleware made them others than the client sent. */
+function shownUrl({ baseUrl, url, originalUrl }: Request): string | undefined {
+  const cutOff = originalUrl.length - url.length;
+  if (originalUrl.endsWith(url) && cutOff === baseUrl.length && originalUrl.startsWith(baseUrl)) return undefined;
+  // Where a router has cut off the whole path, it puts a slash in its place.
+  const withoutSlash = url.slice(1);
+  return originalUrl === baseUrl + withoutSlash ? undefined : baseUrl + url;
+}
+
+/** The query as text, if middleware put another one in place of the one in the URL; `null` where it has no text. */
+function replacedQuery(request: Request): string | null | undefined {
+  // Express 4 has parsed the query before us; Express 5 parses it at each access.
+  if (!Object.hasOwn(request, "query")) return undefined;
+  const { query, originalUrl, url } = request;
+  if (!originalUrl.includes("?") && isEmpty(query)) return undefined;
+  const own = textOf(query);
+  return own === textOf(parsedQuery(request, originalUrl)) || own === textOf(parsedQuery(request, url))
+    ? undefined
+    : own;
+}
+
+function isEmpty(query: unknown): boolean {
+  return typeof query === "object" && query !== null && Object.keys(query).length === 0;
+}
+
+function textOf(query: unknown): string | null {
+  try {
+    return (
+      JSON.stringify(query, (_, value: unknown) => (typeof value === "bigint" ? `${value}n` : value)) ?? "undefined"
+    );
+  } catch {
+    return null;
+  }
+}
+
+function parsedQuery(request: Request, url: string): Request["query"] | undefined {
   const parse = request.app.get("query parser fn") as ((text: string) => Request["query"]) | undefined;
-  const mark = path.indexOf("?");
-  if (typeof parse === "function") request.query = parse(mark === -1 ? "" : path.slice(mark + 1));
+  const mark = url.indexOf("?");
+  return typeof parse === "function" ? parse(mark === -1 ? "" : url.slice(mark + 1)) : undefined;
+}
+
+/** A query that middleware put in place of the one in the URL stays: it is in the key as a whole. */
+function rewriteTarget(message: IncomingMessage, sent: string, shown: string): void {
+  const request = message as Request;
+  const { originalUrl } = request;
+  request.originalUrl = sent;
+  if (!Object.hasOwn(request, "query")) return;
+  const own = textOf(request.query);
+  const isOf = (url: string): boolean => own === textOf(parsedQuery(request, url));
+  const query = isOf(originalUrl)
+    ? parsedQuery(request, sent)
+    : isOf(request.url)
+      ? parsedQuery(request, shown)
+      : undefined;
+  // Middleware may have made the property one that cannot be set.
+  if (query !== undefined) Reflect.set(request, "query", query);
 }
 
 /** `/users/:id`, with the path the router is mounted on; a pattern that is no text has no name. */

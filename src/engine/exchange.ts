@@ -36,6 +36,8 @@ export interface Exchange {
 export interface OriginRequest {
   /** Path and query without the parameters that are not in the key. */
   readonly path: string;
+  /** The other paths of the request, likewise. */
+  readonly otherPaths?: readonly string[] | undefined;
   /** Fields to take away (conditions and ranges of the client, which are evaluated on the stored response). */
   readonly without: readonly string[];
   /** Fields to add: the conditions of a revalidation. */

@@ -10,7 +10,7 @@ import type { Flight, FlightEnd } from "./collapse.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./exchange.ts";
 import { learnSearch, primaryKeyOf } from "./key.ts";
-import { purgeUri } from "./names.ts";
+import { purgeUris } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
 import { declaredLength, describesStored, isEndless, upstreamStatus } from "./response-head.ts";
 import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
@@ -386,7 +386,7 @@ export class ForwardedRequest implements Fill {
   /** For the other processes. */
   #apart(): StoreEntry {
     const { engine, route, request, generation } = this.#plan;
-    return apartEntry(purgeUri(engine, route, request), generation);
+    return apartEntry(purgeUris(engine, route, request), generation);
   }
 
   #evict(): void {

@@ -6,8 +6,8 @@ import type { Fields } from "../types.ts";
  * the key: a response made under one of them answers only requests that say the same. docs/security.md lists them all.
  *
  * Not here is what differs from client to client and would give each its own key: addresses (`x-forwarded-for`), ids of
- * requests and traces, locations and devices (`cf-ipcountry`, `cloudfront-is-mobile-viewer`), hints (`save-data`). A
- * handler that reads one of those names it in `vary` or in `Vary`.
+ * requests and traces, locations and devices (`cf-ipcountry`, `cloudfront-is-mobile-viewer`), hints (`save-data`). Nor what
+ * only an application of its own acts on (`x-tenant`). A handler that reads one of those names it in `vary` or in `Vary`.
  */
 
 /** Host, scheme and path as a proxy in front says they were. */
@@ -79,10 +79,6 @@ const OVERRIDES: readonly string[] = [
   "x-method-override",
   "x-http-path-override",
   "accept-version",
-  "api-version",
-  "x-api-version",
-  "x-tenant",
-  "x-tenant-id",
 ];
 
 /** Parts of pages, data instead of pages, and what is fetched ahead. */

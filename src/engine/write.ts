@@ -10,7 +10,7 @@ import type { Engine } from "./engine.ts";
 import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
 import { keyedPath } from "./key.ts";
-import { namesOf, purgeUri, withGroups } from "./names.ts";
+import { namesOf, purgeUris, withGroups } from "./names.ts";
 import { chain, keyOfVariant, partKey, type VarySpec } from "./select.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "./stored-entry.ts";
@@ -176,7 +176,7 @@ export interface Kept {
 export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
   const { engine, primary, requestedAtMs } = context;
   const { stored } = live;
-  const entry = responseEntry(live, purgeUri(engine, context.route, context.request));
+  const entry = responseEntry(live, purgeUris(engine, context.route, context.request));
   // What was asked for before a purge may be from before the change it was for.
   const verdict = engine.purges.judge(engine.prefix, primary, entry);
   const isUnpurged = verdict === "valid";
@@ -292,7 +292,7 @@ function rememberVariant(
   spec.variants.set(variant, untilMs);
   if (spec.keptUntilMs >= untilMs) return { key, record: undefined };
   engine.varySpecs.set(primary, { ...spec, keptUntilMs: untilMs });
-  const uri = purgeUri(engine, context.route, request);
+  const uri = purgeUris(engine, context.route, request);
   const entry = { ...varySpecEntry(spec), uri, generation: context.generation };
   return { key, record: { entry, retainMs: Math.max(1, untilMs - nowMs) } };
 }
