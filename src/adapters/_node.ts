@@ -21,8 +21,8 @@ export interface NodeCall {
   readonly replaced?: string | null | undefined;
   /** Lets the handler answer; errors it throws are `fill`'s to hear of first, where there is one. */
   run(fill: Fill | undefined): void;
-  /** The pattern of the route, where the framework has one. */
-  readonly pattern?: string | undefined;
+  /** The patterns of the routes that answer, where the framework has them; asked once the response is there. */
+  patterns?(): readonly string[];
   /**
    * Changes the framework's own copies of path and query, where the handler shall not see the whole query. `sent` and
    * `shown` are what `url` and `shownUrl` become; `request.url` is still as it was.
@@ -98,8 +98,8 @@ class NodeExchange implements Exchange {
     return this.#call.request;
   }
 
-  get pattern(): string | undefined {
-    return this.#call.pattern;
+  patterns(): readonly string[] {
+    return this.#call.patterns?.() ?? [];
   }
 
   send(reply: Reply): void {

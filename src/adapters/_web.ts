@@ -10,8 +10,8 @@ export interface WebCall {
   readonly otherPaths?: readonly string[] | undefined;
   /** The framework's own request or context, for the developer's callbacks. */
   readonly native: unknown;
-  /** The pattern of the route, where the framework has one. */
-  readonly pattern?: string | undefined;
+  /** The patterns of the routes that answer, where the framework has them; asked once the response is there. */
+  patterns?(): readonly string[];
   /** Lets the handler answer this request. */
   run(request: Request): Response | Promise<Response>;
   /** Runs the handler once more, with nobody waiting for its response. Left out where the framework cannot do that. */
@@ -88,8 +88,8 @@ class WebExchange implements Exchange {
     return this.#call.native;
   }
 
-  get pattern(): string | undefined {
-    return this.#call.pattern;
+  patterns(): readonly string[] {
+    return this.#call.patterns?.() ?? [];
   }
 
   /** The response, or the promise of one while it is not decided yet. */

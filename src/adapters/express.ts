@@ -4,6 +4,7 @@ import type { Cache, Route } from "../cache.ts";
 import type { Fill } from "../engine/exchange.ts";
 import { asError } from "../errors.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
+import { isSamePlace, patternsAt, placeOf, type Place } from "./_express-patterns.ts";
 import { respondOnNode, type Rerun } from "./_node.ts";
 
 export type { Cached, RouteArgument } from "./_cached.ts";
@@ -18,17 +19,24 @@ export type { Cached, RouteArgument } from "./_cached.ts";
 export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> {
   return cachedFamily(cache, (route: Route): RequestHandler => {
     const middleware: RequestHandler = (request, response, next) => {
+      let here: Place | undefined;
       respondOnNode(route, {
         request,
         response,
         url: request.originalUrl,
         shownUrl: shownUrl(request),
         replaced: replacedQuery(request),
-        run: () => next(),
+        run(fill) {
+          // Afterwards the request goes on, to another router and another route perhaps.
+          if (fill !== undefined) here = placeOf(request);
+          next();
+        },
         rewriteTarget,
         cleanHead: dropGeneratedEtag,
-        get pattern() {
-          return patternOf(request);
+        patterns() {
+          const there = placeOf(request);
+          const own = patternsAt(here ?? there, middleware);
+          return here === undefined || isSamePlace(here, there) ? own : [...own, ...patternsAt(there)];
         },
         // Looked for only when it is needed.
         get rerun() {
@@ -102,12 +110,6 @@ function rewriteTarget(message: IncomingMessage, sent: string, shown: string): v
       : undefined;
   // Middleware may have made the property one that cannot be set.
   if (query !== undefined) Reflect.set(request, "query", query);
-}
-
-/** `/users/:id`, with the path the router is mounted on; a pattern that is no text has no name. */
-function patternOf(request: Request): string | undefined {
-  const path = (request.route as { path?: unknown } | undefined)?.path;
-  return typeof path === "string" ? request.baseUrl + path : undefined;
 }
 
 interface Layer {

@@ -22,11 +22,7 @@ export function honoCache(cache: Cache): Cached<Context, [], MiddlewareHandler> 
         request: context.req.raw,
         otherPaths: otherPaths(context),
         native: context,
-        get pattern() {
-          // Its successor, of hono/route, is not in the oldest version we support.
-          // oxlint-disable-next-line typescript/no-deprecated
-          return context.req.routePath;
-        },
+        patterns: () => patternsOf(context, start - 1),
         run: (request) => runNext(context, next, request, outer),
         rerun: matchSymbol(context) === undefined ? undefined : (request) => runBehind(context, start, request),
       });
@@ -38,6 +34,14 @@ export function honoCache(cache: Cache): Cached<Context, [], MiddlewareHandler> 
       return undefined;
     };
   });
+}
+
+/** The pattern this middleware stands on, and that of the handler that was reached. */
+function patternsOf(context: Context, own: number): readonly string[] {
+  // Its successor, of hono/route, is not in the oldest version we support.
+  // oxlint-disable-next-line typescript/no-deprecated
+  const { matchedRoutes: matched } = context.req;
+  return [own, context.req.routeIndex].flatMap((index) => matched[index]?.path ?? []);
 }
 
 /**

@@ -177,7 +177,7 @@ function forwarded(
     request,
     exchange,
     native: turn.exchange.native,
-    pattern: turn.exchange.pattern,
+    patterns: () => turn.exchange.patterns?.() ?? [],
     primary,
     key: need.selected.key,
     leaseKey: need.selected.key,

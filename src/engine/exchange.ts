@@ -17,8 +17,11 @@ export interface Reply {
 export interface Exchange {
   /** The framework's request, for the callbacks a developer wrote. */
   readonly native: unknown;
-  /** The pattern of the route, `/users/:id`, where the framework tells it. */
-  readonly pattern?: string | undefined;
+  /**
+   * The patterns of the routes that answer, `/users/:id`, where the framework tells them. Asked once the response is there:
+   * a cache in front of a router does not know the route before.
+   */
+  patterns?(): readonly string[];
   /** Answers the client. */
   send(reply: Reply): void;
   /** Lets the handler answer as if there were no cache, with these fields added to its response. */

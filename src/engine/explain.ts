@@ -180,7 +180,7 @@ function foundResponse(stored: StoredResponse, nowMs: number): FoundResponse {
   };
 }
 
-const NOT_SENT = { generation: "", pattern: undefined, lease: undefined, leaseKey: "" } as const;
+const NOT_SENT = { generation: "", patterns: () => [], lease: undefined, leaseKey: "" } as const;
 
 function explainResponse(
   engine: Engine,

@@ -48,7 +48,7 @@ export interface ForwardPlan extends OriginRequestPlan {
   readonly requestedAtMs: number;
   /** Position of the purge log before the request went. */
   readonly generation: string;
-  readonly pattern: string | undefined;
+  readonly patterns: () => readonly string[];
   readonly lease: Lease | undefined;
   /** What the lease is for: `key` as it was before the response came. */
   readonly leaseKey: string;

@@ -131,9 +131,9 @@ export class UnsafeRequest implements Fill {
   /** True while no purge since the request began is about its response. */
   #isUnpurged({ fields }: ResponseHead): boolean {
     const { engine, route, request, exchange } = this.#plan;
-    const { native, pattern } = exchange;
+    const { native } = exchange;
     try {
-      const names = namesOf({ route, request, native, pattern }, fields);
+      const names = namesOf({ route, request, native, patterns: () => exchange.patterns?.() ?? [] }, fields);
       const uri = purgeUris(engine, route, request);
       const candidate = { meta: {}, body: NO_BODY, names, uri, generation: this.#generation };
       return engine.purges.judge(engine.prefix, "", candidate) === "valid";
@@ -181,7 +181,7 @@ export class UnsafeRequest implements Fill {
       request,
       exchange: undefined,
       native: exchange.native,
-      pattern: exchange.pattern,
+      patterns: () => exchange.patterns?.() ?? [],
       primary,
       key: primary,
       because: "method",

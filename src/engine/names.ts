@@ -5,13 +5,22 @@ import type { CacheRequest, Fields, PurgeTarget } from "../types.ts";
 import type { Engine } from "./engine.ts";
 import { keyedPath, searchedRequest } from "./key.ts";
 import { originSpelling, pathSpellings, targetSpellings } from "./spelling.ts";
-import type { PurgeUris } from "./stored-entry.ts";
+import type { LiveResponse, PurgeUris } from "./stored-entry.ts";
 import { tagsOfRequest } from "./request-tags.ts";
 import type { RouteRules } from "./route.ts";
 
-/** What a purge of this route names. */
+const ROUTE = "@";
+
+/** What limits a parameter of a pattern: `(\\d+)` in `/:id(\\d+)`, `{[0-9]+}` in `/:id{[0-9]+}`. */
+const LIMIT = /:(\w+)(?:\((?:[^()]|\([^()]*\))*\)|\{(?:[^{}]|\{[^{}]*\})*\})/g;
+
+/**
+ * What a purge of this route names. Of a pattern, letter case, a closing slash and what limits a parameter make no
+ * difference.
+ */
 export function routeName(route: string): string {
-  return `@${route}`;
+  if (!route.startsWith("/")) return ROUTE + route;
+  return ROUTE + pathSpellings(route.replace(LIMIT, ":$1"))[0];
 }
 
 /** Groups of one origin mean nothing to another (RFC 9875 §2). */
@@ -57,8 +66,10 @@ export interface NameSources {
   readonly route: RouteRules;
   readonly request: CacheRequest;
   readonly native: unknown;
-  /** The route's pattern, where the framework tells it. */
-  readonly pattern: string | undefined;
+  /** The patterns of the routes that answer, where the framework tells them. */
+  readonly patterns: () => readonly string[];
+  /** The response that is renewed: it keeps the names of its routes, which a run in the background may not tell. */
+  readonly stale?: LiveResponse | undefined;
 }
 
 /**
@@ -67,7 +78,7 @@ export interface NameSources {
  *
  * @throws what the developer's `tags` throws, and when there are more or longer tags than are kept
  */
-export function namesOf({ route, request, native, pattern }: NameSources, fields: Fields): readonly string[] {
+export function namesOf({ route, request, native, patterns, stale }: NameSources, fields: Fields): readonly string[] {
   const own = [...(route.tags?.(native) ?? []), ...tagsOfRequest(native)];
   const groups = cacheGroups(fields);
   const tags = new Set([...own, ...groups, ...taggedBy(fields)]);
@@ -79,8 +90,9 @@ export function namesOf({ route, request, native, pattern }: NameSources, fields
   }
   for (const group of route.emitsGroups ? [...groups, ...own] : groups) names.push(groupName(request, group));
   names.push(...namesOfSearched(route, request, fields));
-  if (route.name !== undefined) names.push(routeName(route.name));
-  if (pattern !== undefined && pattern !== route.name) names.push(routeName(pattern));
+  const routes = new Set([...(route.name === undefined ? [] : [route.name]), ...patterns()].map(routeName));
+  for (const name of stale?.stored.names ?? []) if (name.startsWith(ROUTE)) routes.add(name);
+  names.push(...routes);
   return names;
 }
 

@@ -27,8 +27,10 @@ export interface WriteContext {
   readonly requestedAtMs: number;
   /** Position of the purge log before the request went to the origin. */
   readonly generation: string;
-  /** The route's pattern, where the framework tells it. */
-  readonly pattern: string | undefined;
+  /** The patterns of the routes that answer, where the framework tells them. */
+  readonly patterns: () => readonly string[];
+  /** The response that is renewed: it keeps the names of its routes, which a run in the background may not tell. */
+  readonly stale?: LiveResponse | undefined;
   /** The right to fill `leaseKey`, where processes share the store. */
   readonly lease: Lease | undefined;
   /** `key`, unless the response says that it belongs under another one. */

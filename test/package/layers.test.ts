@@ -35,6 +35,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "events.ts": ["engine/", ...BASE, "node:diagnostics_channel"],
   "log.ts": ["events.ts", "engine/", ...BASE],
   "warnings.ts": ["types.ts", "npm:lru-cache"],
+  "nearest.ts": [],
   "profiles.ts": [],
   "known-options.ts": ["errors.ts"],
   "option-checks.ts": ["rfc9111/fields.ts", ...BASE],
@@ -81,7 +82,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "adapters/express.ts": ["adapters/", ...SERVING, "node:", "npm:express"],
   "adapters/hono.ts": ["adapters/", ...SERVING, "npm:hono"],
   "proxy/": ["proxy/", "adapters/", ...SERVING, "profiles.ts", "node:"],
-  "cli/": ["cli/", "proxy/", "cache.ts", "purge.ts", "profiles.ts", "stores/", ...BASE, "node:"],
+  "cli/": ["cli/", "proxy/", "nearest.ts", "cache.ts", "purge.ts", "profiles.ts", "stores/", ...BASE, "node:"],
   "testing/": ["testing/", ...BASE, "node:assert/strict", "node:crypto"],
   "testing.ts": ["testing/", "stores/", "types.ts"],
   "index.ts": [
