@@ -22,7 +22,7 @@ describe("what a selection names", () => {
     { what: { prefix: "/Us%65rs//" }, named: ["under /users"] },
     { what: { prefix: "/a//b" }, named: ["under /a//b", "under /a/b"] },
     { what: { url: "/Users/7/" }, named: ["uri /users/7"] },
-    { what: { url: "http://API.example:80" + "/x" }, named: ["uri http://api.example/x"] },
+    { what: { url: "http://API.example:80/x" }, named: ["uri http://api.example/x"] },
     { what: { url: "https://api.example.:443/x" }, named: ["uri https://api.example/x"] },
     { what: { url: "https://m\u00fcnchen.example/x" }, named: ["uri https://xn--mnchen-3ya.example/x"] },
     { what: { url: "/a/./b/../c" }, named: ["uri /a/./b/../c", "uri /a/c"] },

@@ -80,6 +80,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "adapters/": ["adapters/", ...SERVING, "node:"],
   "adapters/_web.ts": ["adapters/", ...SERVING],
   "adapters/express.ts": ["adapters/", ...SERVING, "node:", "npm:express"],
+  "adapters/_express-patterns.ts": ["npm:express"],
   "adapters/hono.ts": ["adapters/", ...SERVING, "npm:hono"],
   "proxy/": ["proxy/", "adapters/", ...SERVING, "profiles.ts", "node:"],
   "cli/": ["cli/", "proxy/", "nearest.ts", "cache.ts", "purge.ts", "profiles.ts", "stores/", ...BASE, "node:"],
