@@ -5,6 +5,7 @@ import type { CacheEvent } from "./engine/events.ts";
 import type { Exchange } from "./engine/exchange.ts";
 import { explain, type ExplainOptions, type Explanation } from "./engine/explain.ts";
 import type { WriteRules } from "./engine/invalidate.ts";
+import { routeName } from "./engine/names.ts";
 import { tagRequest } from "./engine/request-tags.ts";
 import { respond, respondToWrite } from "./engine/respond.ts";
 import type { RouteRules } from "./engine/route.ts";
@@ -27,6 +28,7 @@ import {
 import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
 import { withPurgeLog } from "./stores/_in-process-log.ts";
 import type { CacheRequest, PurgeTarget } from "./types.ts";
+import { warnOfUnknownRoutes } from "./unknown-routes.ts";
 import { createWarnings, isDevelopment } from "./warnings.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */
@@ -156,7 +158,15 @@ export function createCache(options: CacheOptions = {}): Cache {
     routeByHeaders: (routeOptions = {}) =>
       routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "fields", shortHash)),
     routeOfWrites: (options = {}) => {
-      const writes = resolveWrites(options);
+      const resolvedWrites = resolveWrites(options);
+      const writes: WriteRules = {
+        ...resolvedWrites,
+        targets(native) {
+          const targets = resolvedWrites.targets(native);
+          warnOfUnknownRoutes(engine, targets);
+          return targets;
+        },
+      };
       const rules = options.query === undefined ? plainRules : byRoute({ query: options.query });
       return { ...routeOf(engine, authority, rules), respond: answerWrites(engine, rules, writes) };
     },
@@ -181,6 +191,7 @@ export function createCache(options: CacheOptions = {}): Cache {
 
 function routeOf(engine: Engine, authority: string | undefined, rules: RouteRules): Route {
   if (rules.storing.allowSetCookie === true) engine.takesSetCookie = true;
+  if (rules.name !== undefined) engine.knownRoutes.add(routeName(rules.name), rules.name);
   return {
     authority,
     queryContentBytes: rules.queryContentBytes,
@@ -205,6 +216,7 @@ async function purgeNow(engine: Engine, what: "all" | PurgeSelection, options: P
   requireBoolean("purge(what, { soft })", options.soft, "True keeps what is purged as stale.");
   const targets = purgeTargets("purge", what);
   if (targets.length === 0) return;
+  warnOfUnknownRoutes(engine, targets);
   const soft = options.soft === true;
   try {
     await engine.purges.purge(engine.prefix, targets, { soft });

@@ -27,7 +27,12 @@ export interface PurgeSelection {
    */
   readonly url?: string;
   readonly urls?: readonly string[];
-  /** The responses of one route: its `name`, or its pattern on frameworks that tell it (`/users/:id` on Express and Hono). */
+  /**
+   * The responses of one route: its `name` or, on Express and Hono, its pattern with the paths that routers and apps around
+   * it are mounted on (`/api/users/:id`). Letter case and a closing slash make no difference. A regular expression is named
+   * by its text or its source (`String(/^\/item/)`), middleware by the path it is mounted on. In development a name that is
+   * not known yet is warned of, once; that is no error, because a pattern is known after its first response.
+   */
   readonly route?: string;
   /** Responses whose path is this one or below it, on any host or, as an absolute URL, on one: `/users` covers `/users/7?x=1` and not `/usersAbc`. */
   readonly prefix?: string;

@@ -3,6 +3,7 @@ import type { NoVarySearch } from "../rfc9111/no-vary-search.ts";
 import type { CacheStore, PurgeLog } from "../types.ts";
 import type { Flight } from "./collapse.ts";
 import type { CacheEvent } from "./events.ts";
+import { KnownRoutes } from "./known-routes.ts";
 import type { LookUps, VarySpec } from "./select.ts";
 
 /** What one cache owns while it runs. Everything that is remembered is bounded. */
@@ -48,6 +49,8 @@ export interface Engine {
   readonly lookUps: Map<string, LookUps>;
   /** The `No-Vary-Search` of resources met by this process, by URI without query. */
   readonly searchRules: LRUCache<string, NoVarySearch>;
+  /** Names and patterns of the routes of this process, as far as they are known. */
+  readonly knownRoutes: KnownRoutes;
   /** The `Vary` of resources met by this process, so that a hit needs one look-up. */
   readonly varySpecs: LRUCache<string, VarySpec>;
 }
@@ -65,7 +68,15 @@ const REMEMBERED_CHARACTERS: number = 8 * 1024 * 1024;
 /** What the shell around the engine provides. */
 export interface EngineParts extends Omit<
   Engine,
-  "report" | "knowsAllPurges" | "takesSetCookie" | "flights" | "lookUps" | "hitForMiss" | "searchRules" | "varySpecs"
+  | "report"
+  | "knowsAllPurges"
+  | "takesSetCookie"
+  | "flights"
+  | "lookUps"
+  | "hitForMiss"
+  | "searchRules"
+  | "varySpecs"
+  | "knownRoutes"
 > {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
@@ -100,6 +111,7 @@ export function createEngine(parts: EngineParts): Engine {
     hitForMiss: remembered(),
     searchRules: remembered(),
     varySpecs: remembered(),
+    knownRoutes: new KnownRoutes(),
   };
 }
 

@@ -11,6 +11,11 @@ import type { RouteRules } from "./route.ts";
 
 const ROUTE = "@";
 
+/** True for what `routeName()` gives. */
+export function isRouteName(name: string): boolean {
+  return name.startsWith(ROUTE);
+}
+
 /** What limits a parameter of a pattern: `(\\d+)` in `/:id(\\d+)`, `{[0-9]+}` in `/:id{[0-9]+}`. */
 const LIMIT = /:(\w+)(?:\((?:[^()]|\([^()]*\))*\)|\{(?:[^{}]|\{[^{}]*\})*\})/g;
 
@@ -91,7 +96,7 @@ export function namesOf({ route, request, native, patterns, stale }: NameSources
   for (const group of route.emitsGroups ? [...groups, ...own] : groups) names.push(groupName(request, group));
   names.push(...namesOfSearched(route, request, fields));
   const routes = new Set([...(route.name === undefined ? [] : [route.name]), ...patterns()].map(routeName));
-  for (const name of stale?.stored.names ?? []) if (name.startsWith(ROUTE)) routes.add(name);
+  for (const name of stale?.stored.names ?? []) if (isRouteName(name)) routes.add(name);
   names.push(...routes);
   return names;
 }

@@ -10,7 +10,7 @@ import type { Engine } from "./engine.ts";
 import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
 import { keyedPath } from "./key.ts";
-import { namesOf, purgeUris, withGroups } from "./names.ts";
+import { isRouteName, namesOf, routeName, purgeUris, withGroups } from "./names.ts";
 import { chain, keyOfVariant, partKey, type VarySpec } from "./select.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "./stored-entry.ts";
@@ -183,6 +183,7 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
   const verdict = engine.purges.judge(engine.prefix, primary, entry);
   const isUnpurged = verdict === "valid";
   if (verdict === "purged") return { notKept: "purged", isUnpurged };
+  if (engine.isDevelopment()) rememberRoutes(context, stored);
   const retainMs = retainSeconds(stored, context.route.failureGraceSeconds) * 1000;
   let key = primary;
   let record: KeptRecord | undefined;
@@ -206,6 +207,12 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
   const both = chain(accepted, (variant) => (variant === "kept" ? recorded : variant));
   void chain(both, (acceptance) => reportStored(context, stored, acceptance));
   return { notKept: undefined, isUnpurged };
+}
+
+/** So that a purge by a route of another name can be told. */
+function rememberRoutes({ engine, patterns }: WriteContext, { names }: StoredResponse): void {
+  if (!names.some((name) => isRouteName(name) && !engine.knownRoutes.has(name))) return;
+  for (const pattern of patterns()) engine.knownRoutes.add(routeName(pattern), pattern);
 }
 
 /** What became of an entry: `lease-lost` where another process fills the key by now. */
