@@ -18,6 +18,14 @@ describe("the routing fields of a request", () => {
     expect(routingPart({ [name]: "a" })).not.toBe(routingPart({ [name]: "b" }));
   });
 
+  it("are listed in docs/security.md, all and no others", () => {
+    const guide = readFileSync(join(root, "docs/security.md"), "utf8");
+    const section = /### Routing fields\n([^]*?)\nNot among them/.exec(guide)?.[1] ?? "";
+    const named = [...section.matchAll(/`([a-z-]+)\*?`/g)].map(([, name]) => name ?? "");
+    const members = ["host", "proto"];
+    expect(named.filter((name) => !members.includes(name)).toSorted()).toEqual([...listed(), "forwarded"].toSorted());
+  });
+
   it.each([
     "hx-request",
     "hx-current-url",
