@@ -6,6 +6,7 @@ import type { CacheEvent } from "./engine/events.ts";
 import type { Exchange } from "./engine/exchange.ts";
 import { explain, type ExplainOptions, type Explanation } from "./engine/explain.ts";
 import type { WriteRules } from "./engine/invalidate.ts";
+import { routeName } from "./engine/names.ts";
 import { tagRequest } from "./engine/request-tags.ts";
 import { respond, respondToWrite } from "./engine/respond.ts";
 import type { RouteRules } from "./engine/route.ts";
@@ -28,6 +29,8 @@ import {
 import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
 import { withPurgeLog } from "./stores/_in-process-log.ts";
 import type { CacheRequest, PurgeTarget } from "./types.ts";
+import { warnOfUnknownRoutes } from "./unknown-routes.ts";
+import { createWarnings, isDevelopment } from "./warnings.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */
 export interface Cache {
@@ -57,10 +60,11 @@ export interface Cache {
   ): CachedFunction<Args, Awaited<Result>>;
   /**
    * A route that writes, for adapters: `cached.purges(options)` of a framework calls this. Its handler always runs; when it
-   * has answered with 2xx or 3xx, what the options name is purged before the client has the end of the response. What the
-   * store does not acknowledge in time is a `purge-failed` event, and the response is sent all the same.
+   * has answered an unsafe method with 2xx or 3xx, its own URL and what the options name are purged before the client has
+   * the end of the response. What the store does not acknowledge in time is a `purge-failed` event, and the response is
+   * sent all the same.
    */
-  routeOfWrites<Request = unknown>(options: PurgesOptions<Request>): Route;
+  routeOfWrites<Request = unknown>(options?: PurgesOptions<Request>): Route;
   /**
    * A route that writes through, for adapters: `cached.refresh(options)` of a framework calls this, with the options of the
    * GET route. After a 2xx or 3xx its URL and its tags are purged, and a 200 is stored as the response to GET.
@@ -137,6 +141,8 @@ export function createCache(options: CacheOptions = {}): Cache {
     random: Math.random,
     bindContext,
     contentHash,
+    warnOnce: createWarnings(logger),
+    isDevelopment,
     // Read at each use: while nobody listens there is nothing to call.
     report: () => events.report,
   });
@@ -155,8 +161,16 @@ export function createCache(options: CacheOptions = {}): Cache {
     route: (routeOptions = {}) => routeOf(engine, authority, byRoute(routeOptions)),
     routeByHeaders: (routeOptions = {}) =>
       routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "fields", shortHash)),
-    routeOfWrites: (options) => {
-      const writes = resolveWrites(options);
+    routeOfWrites: (options = {}) => {
+      const resolvedWrites = resolveWrites(options);
+      const writes: WriteRules = {
+        ...resolvedWrites,
+        targets(native) {
+          const targets = resolvedWrites.targets(native);
+          warnOfUnknownRoutes(engine, targets);
+          return targets;
+        },
+      };
       const rules = options.query === undefined ? plainRules : byRoute({ query: options.query });
       return { ...routeOf(engine, authority, rules), respond: answerWrites(engine, rules, writes) };
     },
@@ -181,6 +195,7 @@ export function createCache(options: CacheOptions = {}): Cache {
 
 function routeOf(engine: Engine, authority: string | undefined, rules: RouteRules): Route {
   if (rules.storing.allowSetCookie === true) engine.takesSetCookie = true;
+  if (rules.name !== undefined) engine.knownRoutes.add(routeName(rules.name), rules.name);
   return {
     owner: engine,
     authority,
@@ -206,6 +221,7 @@ async function purgeNow(engine: Engine, what: "all" | PurgeSelection, options: P
   requireBoolean("purge(what, { soft })", options.soft, "True keeps what is purged as stale.");
   const targets = purgeTargets("purge", what);
   if (targets.length === 0) return;
+  warnOfUnknownRoutes(engine, targets);
   const soft = options.soft === true;
   try {
     await engine.purges.purge(engine.prefix, targets, { soft });

@@ -21,6 +21,13 @@ export interface CacheRequest {
   readonly authority: string;
   /** Path and query exactly as sent: `/users/7?lang=en`. */
   readonly path: string;
+  /**
+   * Further paths, with their query, that the same request goes by: what the router matched or the handler is shown, where
+   * something in front of the route rewrote it. They are in the key, and a purge of any of them reaches the response.
+   */
+  readonly otherPaths?: readonly string[] | undefined;
+  /** What else was put in place of what the client sent, as text for the key: a parsed query that middleware replaced. */
+  readonly replaced?: string | undefined;
   readonly fields: Fields;
   /** The whole content of a QUERY whose responses are cached (RFC 10008). */
   readonly content?: Uint8Array;
@@ -133,8 +140,8 @@ export interface StoreEntry {
   readonly body: Uint8Array;
   /** Names it can be purged by: `#user:7`. Left out: none. */
   readonly names?: readonly string[];
-  /** The absolute URI it can be purged by, alone or with all that is below a path. */
-  readonly uri?: string;
+  /** The absolute URI it can be purged by, alone or with all that is below a path; a list where there are several. */
+  readonly uri?: string | readonly string[];
   /**
    * `generation()` of the store's purge log before the content was asked for. A purge after that position holds against it,
    * whenever and by whomever it is put. Left out: it counts as older than every purge that names it.

@@ -6,10 +6,12 @@ import type { CacheRequest, Fields } from "../types.ts";
 /** What a framework on `Request` and `Response` has to tell about one request. */
 export interface WebCall {
   readonly request: Request;
+  /** Paths, with their query, that the request goes by besides its URL; see {@link CacheRequest}. */
+  readonly otherPaths?: readonly string[] | undefined;
   /** The framework's own request or context, for the developer's callbacks. */
   readonly native: unknown;
-  /** The pattern of the route, where the framework has one. */
-  readonly pattern?: string | undefined;
+  /** The patterns of the routes that answer, where the framework has them; asked once the response is there. */
+  patterns?(): readonly string[];
   /** Lets the handler answer this request. */
   run(request: Request): Response | Promise<Response>;
   /** Runs the handler once more, with nobody waiting for its response. Left out where the framework cannot do that. */
@@ -18,7 +20,7 @@ export interface WebCall {
 
 /** Answers one `Request` through a route of the cache; at once where the store and the handler do. */
 export function respondOnWeb(route: Route, call: WebCall): Response | Promise<Response> {
-  const request = cacheRequest(call.request, route.authority);
+  const request = cacheRequest(call, route.authority);
   if (request === undefined) return call.run(call.request);
   const exchange = new WebExchange(call, route.authority);
   if (request.method !== "QUERY" || route.queryContentBytes === 0) route.respond(request, exchange);
@@ -33,7 +35,7 @@ async function respondToQuery(route: Route, request: CacheRequest, sent: Request
   route.respond(content === undefined ? request : { ...request, content }, exchange);
 }
 
-function cacheRequest(request: Request, authority: string | undefined): CacheRequest | undefined {
+function cacheRequest({ request, otherPaths }: WebCall, authority: string | undefined): CacheRequest | undefined {
   const { url } = request;
   const colon = url.indexOf("://");
   const slash = url.indexOf("/", colon + 3);
@@ -47,8 +49,20 @@ function cacheRequest(request: Request, authority: string | undefined): CacheReq
     scheme: url.slice(0, colon),
     authority: authority ?? url.slice(colon + 3, slash),
     path: hash === -1 ? url.slice(slash) : url.slice(slash, hash),
+    ...(otherPaths === undefined ? {} : { otherPaths }),
     fields,
   };
+}
+
+/**
+ * What the client sent, where a server on Node tells it and it is not the path of the request's URL: an app that is mounted
+ * in another one is given a URL without the path it is mounted on.
+ */
+export function sentPath(environment: unknown, url: string): string | undefined {
+  const sent = (environment as { incoming?: { url?: unknown } } | null | undefined)?.incoming?.url;
+  if (typeof sent !== "string" || !sent.startsWith("/")) return undefined;
+  const start = url.length - sent.length;
+  return url.endsWith(sent) && url.indexOf("/", url.indexOf("://") + 3) === start ? undefined : sent;
 }
 
 class WebExchange implements Exchange {
@@ -74,8 +88,8 @@ class WebExchange implements Exchange {
     return this.#call.native;
   }
 
-  get pattern(): string | undefined {
-    return this.#call.pattern;
+  patterns(): readonly string[] {
+    return this.#call.patterns?.() ?? [];
   }
 
   /** The response, or the promise of one while it is not decided yet. */

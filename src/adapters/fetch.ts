@@ -2,7 +2,7 @@ import type { Cache, Route } from "../cache.ts";
 import { shareTags } from "../engine/request-tags.ts";
 import { invalidOption } from "../errors.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
-import { respondOnWeb } from "./_web.ts";
+import { respondOnWeb, sentPath } from "./_web.ts";
 
 export type { Cached, RouteArgument } from "./_cached.ts";
 
@@ -34,7 +34,9 @@ export function fetchCache(cache: Cache): Cached<Request, [handler: FetchHandler
         shareTags(given, request);
         return handler(given, ...(rest as never[]));
       };
-      return respondOnWeb(route, { request, native: request, run, rerun: run });
+      const sent = sentPath(rest[0], request.url);
+      const otherPaths = sent === undefined ? undefined : [sent];
+      return respondOnWeb(route, { request, otherPaths, native: request, run, rerun: run });
     };
   });
 }

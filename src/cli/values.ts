@@ -3,7 +3,7 @@
 import { durationSeconds } from "../duration.ts";
 import { describeValue, usageError } from "../errors.ts";
 import type { ListenAddress } from "../proxy/server.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 
 const UNIT_BYTES: ReadonlyMap<string, number> = new Map([
   ["", 1],

@@ -7,7 +7,7 @@ import type { Engine } from "./engine.ts";
 import type { Exchange, Fill } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import { leadNow, leadOrFollow, type Led, type Wanted } from "./lead.ts";
-import { purgeUri } from "./names.ts";
+import { purgeUris } from "./names.ts";
 import type { Selected } from "./select.ts";
 import { storedReply } from "./serve.ts";
 import { releaseLease } from "./store-guard.ts";
@@ -199,7 +199,7 @@ function forwarded(
     request,
     exchange,
     native: turn.exchange.native,
-    pattern: turn.exchange.pattern,
+    patterns: () => turn.exchange.patterns?.() ?? [],
     primary,
     key: need.selected.key,
     leaseKey: need.selected.key,
@@ -224,7 +224,7 @@ function forwarded(
 function unpurged({ engine, route, request, primary }: Turn, live: LiveResponse | undefined): LiveResponse | undefined {
   if (live === undefined) return undefined;
   const { names, generation } = live.stored;
-  const entry = { meta: {}, body: NO_BODY, names, uri: purgeUri(engine, route, request), generation };
+  const entry = { meta: {}, body: NO_BODY, names, uri: purgeUris(engine, route, request), generation };
   return engine.purges.judge(engine.prefix, primary, entry) === "purged" ? undefined : live;
 }
 

@@ -3,6 +3,7 @@ import type { NoVarySearch } from "../rfc9111/no-vary-search.ts";
 import type { CacheStore, PurgeLog } from "../types.ts";
 import type { Flight } from "./collapse.ts";
 import type { CacheEvent } from "./events.ts";
+import { KnownRoutes } from "./known-routes.ts";
 import type { LookUps, VarySpec } from "./select.ts";
 
 /** What one cache owns while it runs. Everything that is remembered is bounded. */
@@ -36,6 +37,10 @@ export interface Engine {
   readonly identity: IdentityRules;
   /** True once a route may store `Set-Cookie`; until then nothing in the store has a right to one. */
   takesSetCookie: boolean;
+  /** Tells the developer something once for each `key`. Never throws. */
+  readonly warnOnce: (key: string, message: string) => void;
+  /** True where what only helps a developer is told. Read at each use. */
+  readonly isDevelopment: () => boolean;
   /** Set while somebody listens; events are not even built otherwise. */
   readonly report: ((event: CacheEvent) => void) | undefined;
   /** Forwarded requests whose response others may wait for, by the key it will be stored under. */
@@ -46,6 +51,8 @@ export interface Engine {
   readonly lookUps: Map<string, LookUps>;
   /** The `No-Vary-Search` of resources met by this process, by URI without query. */
   readonly searchRules: LRUCache<string, NoVarySearch>;
+  /** Names and patterns of the routes of this process, as far as they are known. */
+  readonly knownRoutes: KnownRoutes;
   /** The `Vary` of resources met by this process, so that a hit needs one look-up. */
   readonly varySpecs: LRUCache<string, VarySpec>;
 }
@@ -74,6 +81,7 @@ export interface EngineParts extends Omit<
   | "hitForMiss"
   | "searchRules"
   | "varySpecs"
+  | "knownRoutes"
 > {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
@@ -101,6 +109,8 @@ export function createEngine(parts: EngineParts): Engine {
     languages: parts.languages,
     identity: parts.identity,
     takesSetCookie: parts.takesSetCookie ?? false,
+    warnOnce: parts.warnOnce,
+    isDevelopment: parts.isDevelopment,
     get report() {
       return parts.report();
     },
@@ -109,6 +119,7 @@ export function createEngine(parts: EngineParts): Engine {
     hitForMiss: remembered(),
     searchRules: remembered(),
     varySpecs: remembered(),
+    knownRoutes: new KnownRoutes(),
   };
 }
 

@@ -20,7 +20,7 @@ import type {
   Reply,
 } from "./exchange.ts";
 import { learnSearch, primaryKeyOf } from "./key.ts";
-import { purgeUri } from "./names.ts";
+import { purgeUris } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
 import { declaredLength, describesStored, isEndless, upstreamStatus } from "./response-head.ts";
 import { advertisedFields, outcomeFields, passedNotModified, storedReply } from "./serve.ts";
@@ -59,7 +59,7 @@ export interface ForwardPlan extends OriginRequestPlan {
   readonly requestedAtMs: number;
   /** Position of the purge log before the request went. */
   readonly generation: string;
-  readonly pattern: string | undefined;
+  readonly patterns: () => readonly string[];
   readonly lease: Lease | undefined;
   /** What the lease is for: `key` as it was before the response came. */
   readonly leaseKey: string;
@@ -533,7 +533,7 @@ export class ForwardedRequest implements Fill {
   /** For the other processes. */
   #apart(): StoreEntry {
     const { engine, route, request, generation } = this.#plan;
-    return apartEntry(purgeUri(engine, route, request), generation);
+    return apartEntry(purgeUris(engine, route, request), generation);
   }
 
   #evict(): void {

@@ -11,7 +11,7 @@
  *            body
  *           16  if sealed: the first half of HMAC-SHA-256 of all before it
  *
- * The head may also have `n`, the names, `u`, the URI, `g`, the generation, and in milliseconds `x`, when it expires on the
+ * The head may also have `n`, the names, `u`, the URI or a list of them, `g`, the generation, and in milliseconds `x`, when it expires on the
  * clock of the store's server, and `o`, how far that clock was ahead of the writer's.
  *
  * What a store returns is an input like any other. Each length is compared with the bytes that are there before anything
@@ -131,7 +131,7 @@ function isSealed(integrityKey: Uint8Array, frame: Buffer, sealAt: number): bool
 /** What purges go by; undefined when it is not what we write, because then nobody knows what would purge the entry. */
 function purgeProperties(head: StoreMeta): Pick<StoreEntry, "names" | "uri" | "generation"> | undefined {
   const { n: names, u: uri, g: generation } = head;
-  if (uri !== undefined && typeof uri !== "string") return undefined;
+  if (uri !== undefined && typeof uri !== "string" && !areTexts(uri)) return undefined;
   if (generation !== undefined && typeof generation !== "string") return undefined;
   if (names !== undefined && !areTexts(names)) return undefined;
   return {

@@ -186,7 +186,7 @@ function outerEntry(inner: StoreEntry): StoreEntry | undefined {
   if (!isObject(inner) || !isObject(inner.meta)) return undefined;
   if (inner.live instanceof Outer) return inner.live.entry;
   const { meta, names, uri, generation } = inner.meta;
-  if (!isObject(meta) || !areTexts(names) || !isText(uri) || !isText(generation)) return undefined;
+  if (!isObject(meta) || !areTexts(names) || !(isText(uri) || areTexts(uri)) || !isText(generation)) return undefined;
   const entry: StoreEntry = {
     meta,
     body: inner.body,

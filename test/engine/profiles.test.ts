@@ -101,6 +101,38 @@ describe.each(STORES)("profile rfc9111-shared over $kind", ({ store }) => {
     expect(await get("/")).toMatchObject({ status: 200, body: "0123456789", outcome: { hit: false } });
   });
 
+  it.each<{ says: string; seconds: number; outcome: object; status?: number }>([
+    { says: "max-age=60", seconds: 20, outcome: { hit: true, ttlSeconds: 40 } },
+    { says: "no-cache", seconds: 20, outcome: { hit: false, forwarded: "request" } },
+    { says: "max-age=0", seconds: 20, outcome: { hit: false, forwarded: "request" } },
+    { says: "max-age=19", seconds: 20, outcome: { hit: false, forwarded: "request" } },
+    { says: "min-fresh=41", seconds: 20, outcome: { hit: false, forwarded: "request" } },
+    { says: "min-fresh=40", seconds: 20, outcome: { hit: true } },
+    { says: "only-if-cached", seconds: 20, outcome: { hit: true } },
+    { says: "only-if-cached, no-cache", seconds: 20, outcome: { hit: false, detail: "only-if-cached" }, status: 504 },
+    { says: "only-if-cached", seconds: 61, outcome: { hit: false, detail: "only-if-cached" }, status: 504 },
+    { says: "max-stale=5", seconds: 61, outcome: { hit: true, ttlSeconds: -1 } },
+    { says: "max-stale=5", seconds: 70, outcome: { hit: false, forwarded: "stale" } },
+    { says: "max-age=600", seconds: 61, outcome: { hit: false, forwarded: "stale" } },
+  ])("a stored part obeys $says after $seconds s as a whole response does (RFC 9111 §5.2.1)", async (row) => {
+    const { origin, get, clock } = shared();
+    const headers = { "cache-control": "max-age=60", "content-range": "bytes 2-5/10" };
+    origin.replies("2345", { status: 206, headers });
+    await get("/", { range: "bytes=2-5" });
+    clock.advance({ seconds: row.seconds });
+    const answer = await get("/", { range: "bytes=2-5", "cache-control": row.says });
+    expect(answer).toMatchObject({ status: row.status ?? 206, outcome: row.outcome });
+    expect(origin.requests).toHaveLength("forwarded" in row.outcome ? 2 : 1);
+  });
+
+  it("asks for a part that is not in the stored one, and says so", async () => {
+    const { origin, get } = shared();
+    const headers = { "cache-control": "max-age=60", "content-range": "bytes 2-5/10" };
+    origin.replies("2345", { status: 206, headers });
+    await get("/", { range: "bytes=2-5" });
+    expect((await get("/", { range: "bytes=4-8" })).outcome).toMatchObject({ forwarded: "partial" });
+  });
+
   it("completes a part with one of the same strong tag, and only with such a one (RFC 9111 §3.4)", async () => {
     const { origin, get } = shared();
     const headers = (range: string, etag: string): Record<string, string> => ({
