@@ -27,6 +27,7 @@ import {
 import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
 import { withPurgeLog } from "./stores/_in-process-log.ts";
 import type { CacheRequest, PurgeTarget } from "./types.ts";
+import { createWarnings, isDevelopment } from "./warnings.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */
 export interface Cache {
@@ -133,6 +134,8 @@ export function createCache(options: CacheOptions = {}): Cache {
     purges,
     random: Math.random,
     contentHash,
+    warnOnce: createWarnings(logger),
+    isDevelopment,
     // Read at each use: while nobody listens there is nothing to call.
     report: () => events.report,
   });

@@ -34,6 +34,10 @@ export interface Engine {
   readonly identity: IdentityRules;
   /** True once a route may store `Set-Cookie`; until then nothing in the store has a right to one. */
   takesSetCookie: boolean;
+  /** Tells the developer something once for each `key`. Never throws. */
+  readonly warnOnce: (key: string, message: string) => void;
+  /** True where what only helps a developer is told. Read at each use. */
+  readonly isDevelopment: () => boolean;
   /** Set while somebody listens; events are not even built otherwise. */
   readonly report: ((event: CacheEvent) => void) | undefined;
   /** Forwarded requests whose response others may wait for, by the key it will be stored under. */
@@ -86,6 +90,8 @@ export function createEngine(parts: EngineParts): Engine {
     languages: parts.languages,
     identity: parts.identity,
     takesSetCookie: parts.takesSetCookie ?? false,
+    warnOnce: parts.warnOnce,
+    isDevelopment: parts.isDevelopment,
     get report() {
       return parts.report();
     },
