@@ -143,7 +143,7 @@ export function createCache(options: CacheOptions = {}): Cache {
   // A store that other caches use as well goes on to report.
   store.open?.((event) => {
     if (!isClosed) events.report?.(event);
-  });
+  }, resolved.now);
   const functions = functionContext(engine, resolved, events);
   const byRoute = <Request>(routeOptions: RouteOptions<Request>): RouteRules =>
     resolveRouteOptions(routeOptions, resolved, "route", shortHash);

@@ -5,6 +5,7 @@ import { invalidOption } from "./errors.ts";
 import type { AnyClass } from "./functions/contract.ts";
 import { refuseUnknown } from "./known-options.ts";
 import { directiveMode, isTexts, positiveInteger, requireBoolean, requireMethods } from "./option-checks.ts";
+import { wallClock } from "./real-time.ts";
 import { isFieldName } from "./rfc9111/fields.ts";
 import { memoryStore } from "./stores/memory.ts";
 import type { CacheStore, Logger, RequestDirectiveMode } from "./types.ts";
@@ -50,7 +51,7 @@ export interface CacheOptions {
    * prefer the same one of them share it. Only right if the application chooses by RFC 4647 lookup, too.
    */
   readonly languages?: readonly string[];
-  /** Wall clock in milliseconds; default `Date.now`. Tests pass their own. */
+  /** Wall clock in milliseconds, also of the store; default `Date.now()`. Tests pass their own. */
   readonly now?: () => number;
 }
 
@@ -138,7 +139,7 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     fillDeadlineMs: durationSeconds(options.fillDeadline ?? "30s", where("fillDeadline")) * 1000,
     authority: authority?.toLowerCase(),
     languages: languagesOf(where("languages"), options.languages),
-    now: options.now ?? Date.now,
+    now: options.now ?? wallClock,
   };
 }
 

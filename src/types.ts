@@ -232,8 +232,11 @@ export type StoreEvent =
 export interface CacheStore {
   /** A word for logs: `memory`, `redis`. */
   readonly name: string;
-  /** Called once by each cache that uses the store; a store that connects starts to do so here. */
-  open?(report: (event: StoreEvent) => void): void;
+  /**
+   * Called once by each cache that uses the store; a store that connects starts to do so here. `now` is the wall clock of the
+   * cache: a store that reads one uses the clock of the first cache that opens it.
+   */
+  open?(report: (event: StoreEvent) => void, now?: () => number): void;
   /** False while the store keeps nothing, because it is not connected, say. Left out: it always keeps what it can. */
   isAvailable?(): boolean;
   /** What is kept under `key`; undefined when there is nothing, it is past its retention or purged, or the store has trouble. */

@@ -1,3 +1,4 @@
+import { performance } from "../real-time.ts";
 import type { LiveResponse } from "./stored-entry.ts";
 
 /** How a forwarded request ended for those who waited for it. */

@@ -1,3 +1,4 @@
+import { performance } from "../real-time.ts";
 import { asksToBypass } from "../rfc9111/directives.ts";
 import { isSafeMethod } from "../rfc9111/invalidation.ts";
 import { decideReuse } from "../rfc9111/reuse.ts";

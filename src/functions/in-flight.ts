@@ -1,3 +1,4 @@
+import { performance } from "../real-time.ts";
 import type { StoreEntry } from "../types.ts";
 
 /** How a flight ended for those who waited for it. */

@@ -1,3 +1,5 @@
+import { performance, setImmediate, setTimeout } from "../real-time.ts";
+
 /** How often the timer looks before a deadline is due: a busy time is noticed to within this part of the length. */
 const LOOKS = 4;
 /** A timer of an idle process may be so late. */

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 
 import { asError, purgeNotAcknowledged } from "../errors.ts";
+import { performance } from "../real-time.ts";
 import type { PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../types.ts";
 import { Deadlines } from "./_deadlines.ts";
 import type { Guard } from "./_guard.ts";

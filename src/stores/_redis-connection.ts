@@ -1,6 +1,7 @@
 /** One connection to Redis through outages: made, watched, made anew when it is beyond repair, and reported on. */
 
 import { invalidStore, storeUnreachable } from "../errors.ts";
+import { clearTimeout, setTimeout } from "../real-time.ts";
 import type { StoreEvent } from "../types.ts";
 import { KNOWN_CLIENTS, type RedisClient, redisClient } from "./_redis-client.ts";
 

@@ -1,5 +1,6 @@
 /** What clients have in common in how their life is followed and ended. */
 
+import { clearInterval, clearTimeout, setInterval, setTimeout } from "../real-time.ts";
 import type { ConnectionObserver } from "./_redis-contract.ts";
 
 const LOOK_EVERY_MS = 250;

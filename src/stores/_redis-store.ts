@@ -94,7 +94,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
   /** The client, if a command on the key in Redis would be sent at once. */
   const usable = (key: string): RedisClient | undefined => (guardOf(key).isSuspended ? undefined : connection.client);
 
-  const clock = new RedisClock(settings.now ?? Date.now);
+  const clock = new RedisClock(settings.now);
   const purges: RedisPurgeLog = new RedisPurgeLog({
     client: usable,
     firstConnection: (ms) => connection.firstConnection(ms),
@@ -133,7 +133,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     const redisNowMs = clock.nowMs();
     if (generation === "" || redisNowMs === undefined) return undefined;
     const expireMs = Math.min(TEN_YEARS_MS, Math.ceil(retainMs));
-    const times = { expiresAtMs: redisNowMs + expireMs, clockOffsetMs: clock.offsetMs ?? 0 };
+    const times = { expiresAtMs: redisNowMs + expireMs, clockOffsetMs: clock.offsetMs ?? 0, clock: clock.name };
     const bytes = encodeEntry(key, { ...entry, generation }, { times, integrityKey });
     return bytes === undefined || bytes.byteLength > maxEntryBytes ? undefined : { bytes, expireMs };
   }
@@ -173,7 +173,8 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     const verdict = log.judge(key, entry);
     if (verdict === "purged") return undefined;
     const redisNowMs = clock.nowMs();
-    const shiftMs = times === undefined ? 0 : times.clockOffsetMs - (clock.offsetMs ?? 0);
+    const isOurClock = times === undefined || times.clock === clock.name;
+    const shiftMs = isOurClock ? 0 : times.clockOffsetMs - (clock.offsetMs ?? 0);
     return {
       ...entry,
       ...(verdict === "valid" ? {} : verdict),
@@ -212,8 +213,9 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     name: "redis",
     purges,
     leases,
-    open(reporter) {
+    open(reporter, now) {
       openings += 1;
+      clock.use(now);
       reporters.push(reporter);
       if (connection.isConnected) reporter({ type: "connected", store: "redis", address: connection.address });
       connection.open();

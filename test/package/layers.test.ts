@@ -5,7 +5,7 @@ import { moduleImports } from "./module-imports.ts";
 
 const src = join(import.meta.dirname, "../../src");
 
-const BASE = ["types.ts", "errors.ts", "duration.ts"];
+const BASE = ["types.ts", "errors.ts", "duration.ts", "real-time.ts"];
 
 /** What an adapter needs of the rest. */
 const SERVING = [
@@ -26,9 +26,10 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "types.ts": [],
   "errors.ts": [],
   "duration.ts": ["errors.ts"],
+  "real-time.ts": [],
   "rfc9111/": ["rfc9111/", "types.ts", "npm:structured-headers"],
   "tags.ts": [],
-  "engine/": ["engine/", "rfc9111/", "tags.ts", "types.ts", "errors.ts", "npm:lru-cache"],
+  "engine/": ["engine/", "rfc9111/", "tags.ts", "types.ts", "errors.ts", "real-time.ts", "npm:lru-cache"],
   "stores/": ["stores/", "known-options.ts", ...BASE, "node:", "npm:lru-cache"],
   "stores/_redis-client.ts": ["stores/", ...BASE, "node:", "npm:redis", "npm:ioredis"],
   "functions/": ["functions/", "tags.ts", ...BASE, "npm:devalue"],
