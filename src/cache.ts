@@ -24,6 +24,7 @@ import {
   type PurgeSelection,
   type PurgesOptions,
 } from "./purge.ts";
+import { storeReady, type ReadyOptions } from "./ready.ts";
 import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
 import { withPurgeLog } from "./stores/_in-process-log.ts";
 import type { CacheRequest, PurgeTarget } from "./types.ts";
@@ -89,7 +90,20 @@ export interface Cache {
    * @example cache.events.on("purge-failed", ({ error }) => console.error(error.message));
    */
   readonly events: CacheEvents;
-  /** Releases what the store holds open, and ends the clients it made; a client of yours stays open. Once per cache, at the end. */
+  /**
+   * Resolves when the store answers: at once in memory, and in Redis when a command was answered and the purge log is read.
+   * A server need not wait for it; a test or a script that wants its first look-up to hit does. Every client family, Cluster
+   * and Sentinel alike.
+   *
+   * @throws `ERR_STORE_NOT_READY` with the reason when that takes longer than `timeoutMs` (default 10,000)
+   * @example
+   * await cache.ready({ timeoutMs: 2000 });
+   */
+  ready(options?: ReadyOptions): Promise<void>;
+  /**
+   * Waits for the writes that are under way, releases what the store holds open, and ends the clients it made; a client of
+   * yours stays open. Once per cache, at the end.
+   */
   close(): Promise<void>;
 }
 
@@ -171,6 +185,7 @@ export function createCache(options: CacheOptions = {}): Cache {
     },
     tag: (request, ...tags) => tagRequest(request, tags),
     wrap: (name, fn, functionOptions) => wrapFunction(functions, name, fn, functionOptions),
+    ready: (options = {}) => storeReady(store, prefix, options),
     close: async () => {
       await store.close?.();
       isClosed = true;

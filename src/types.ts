@@ -239,6 +239,11 @@ export interface CacheStore {
   open?(report: (event: StoreEvent) => void, now?: () => number): void;
   /** False while the store keeps nothing, because it is not connected, say. Left out: it always keeps what it can. */
   isAvailable?(): boolean;
+  /**
+   * Resolves when the store finds and keeps what is under `prefix`; rejects with the reason when that takes longer than
+   * `timeoutMs`. Left out: it does as soon as `isAvailable()` says so.
+   */
+  ready?(options: { readonly prefix: string; readonly timeoutMs: number }): Promise<void>;
   /** What is kept under `key`; undefined when there is nothing, it is past its retention or purged, or the store has trouble. */
   get(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined>;
   /** Keeps `entry` for at most `retainMs` milliseconds, replacing what was there. A result of `false` says that it is not kept. */
@@ -249,7 +254,7 @@ export interface CacheStore {
   readonly purges?: PurgeLog;
   /** Left out: each process fills for itself. */
   readonly leases?: Leases;
-  /** Releases connections and timers. A store the user made the client of leaves that client open. */
+  /** Waits for the writes under way, then releases connections and timers. A store the user made the client of leaves that client open. */
   close?(): void | Promise<void>;
 }
 

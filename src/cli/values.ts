@@ -2,6 +2,7 @@
 
 import { durationSeconds } from "../duration.ts";
 import { describeValue, usageError } from "../errors.ts";
+import { LONGEST_TIMEOUT_MS } from "../proxy/options.ts";
 import type { ListenAddress } from "../proxy/server.ts";
 import { nearest } from "./nearest.ts";
 
@@ -29,11 +30,11 @@ export function readBytes(text: string, where: string): number {
 export function readDurationMs(text: string, where: string): number {
   try {
     const seconds = durationSeconds(/^\d+$/.test(text) ? Number(text) : text, where);
-    // The longest wait of a timer is about 24 days.
-    return Math.min(seconds * 1000, 2 ** 31 - 1);
+    if (seconds * 1000 <= LONGEST_TIMEOUT_MS) return seconds * 1000;
   } catch {
-    throw usageError(`${where}: expected a duration such as 30s or 5m, got ${describeValue(text)}`);
+    // Unreadable, or too long for a timer: the cure is the same.
   }
+  throw usageError(`${where}: expected a duration such as 30s or 5m, at most 24d, got ${describeValue(text)}`);
 }
 
 /** `8080`, `:8080`, `127.0.0.1:8080`, `localhost:8080`, `[::1]:8080`. A port alone means the loopback interface. */

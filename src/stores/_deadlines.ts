@@ -16,8 +16,12 @@ export class Deadlines {
   #queue: Deadline[] = [];
   #isAwake = false;
 
-  constructor(lengthMs: number) {
+  readonly #keepsAlive: boolean;
+
+  /** `keepsAlive`: for waits that may be all that a process has left to do. */
+  constructor(lengthMs: number, { keepsAlive = false }: { readonly keepsAlive?: boolean } = {}) {
     this.lengthMs = lengthMs;
+    this.#keepsAlive = keepsAlive;
   }
 
   /** Calls `onMissed` once, `lengthMs` after `sinceMs`, unless the deadline is met before. */
@@ -50,7 +54,7 @@ export class Deadlines {
       },
       Math.ceil(lookAtMs - performance.now()),
     );
-    timer.unref?.();
+    if (!this.#keepsAlive) timer.unref?.();
   }
 
   /** The process was busy from `fromMs` to `untilMs`; each deadline gets what it lost of it. */

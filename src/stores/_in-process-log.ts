@@ -138,6 +138,7 @@ class JudgedStore implements CacheStore {
   readonly purges: PurgeLog;
   readonly leases?: Leases;
   readonly isAvailable?: () => boolean;
+  readonly ready?: NonNullable<CacheStore["ready"]>;
   readonly #inner: CacheStore;
   readonly #takeClock: (now: (() => number) | undefined) => void;
 
@@ -147,6 +148,7 @@ class JudgedStore implements CacheStore {
     this.purges = purges;
     this.#inner = inner;
     if (inner.leases !== undefined) this.leases = packing(inner.leases);
+    if (inner.ready !== undefined) this.ready = async (options) => inner.ready?.(options);
     if (inner.isAvailable !== undefined) this.isAvailable = () => inner.isAvailable?.() ?? true;
   }
 

@@ -112,6 +112,7 @@ class TieredStore implements CacheStore {
   readonly name = "tiered";
   readonly purges: PurgeLog;
   readonly leases?: Leases;
+  readonly ready?: NonNullable<CacheStore["ready"]>;
   readonly #upper: CacheStore;
   readonly #lower: CacheStore;
   readonly #options: Required<TieredOptions>;
@@ -127,6 +128,8 @@ class TieredStore implements CacheStore {
     this.#upper = upper;
     this.#lower = lower;
     this.#options = options;
+    // What is in memory is there at once.
+    if (lower.ready !== undefined) this.ready = async (options) => lower.ready?.(options);
     if (lower.leases !== undefined) this.leases = this.#leasesOver(lower.leases);
   }
 

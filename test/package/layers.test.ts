@@ -5,7 +5,7 @@ import { moduleImports } from "./module-imports.ts";
 
 const src = join(import.meta.dirname, "../../src");
 
-const BASE = ["types.ts", "errors.ts", "duration.ts", "real-time.ts"];
+const BASE = ["types.ts", "errors.ts", "duration.ts", "real-time.ts", "timer.ts"];
 
 /** What an adapter needs of the rest. */
 const SERVING = [
@@ -27,15 +27,17 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "errors.ts": [],
   "duration.ts": ["errors.ts"],
   "real-time.ts": [],
+  "timer.ts": [],
   "rfc9111/": ["rfc9111/", "types.ts", "npm:structured-headers"],
   "tags.ts": [],
-  "engine/": ["engine/", "rfc9111/", "tags.ts", "types.ts", "errors.ts", "real-time.ts", "npm:lru-cache"],
+  "engine/": ["engine/", "rfc9111/", "tags.ts", "types.ts", "errors.ts", "real-time.ts", "timer.ts", "npm:lru-cache"],
   "stores/": ["stores/", "known-options.ts", ...BASE, "node:", "npm:lru-cache"],
   "stores/_redis-client.ts": ["stores/", ...BASE, "node:", "npm:redis", "npm:ioredis"],
   "functions/": ["functions/", "tags.ts", ...BASE, "npm:devalue"],
   "events.ts": ["engine/", ...BASE, "node:diagnostics_channel"],
   "log.ts": ["events.ts", "engine/", ...BASE],
   "warnings.ts": ["types.ts", "npm:lru-cache"],
+  "ready.ts": ["known-options.ts", ...BASE],
   "profiles.ts": [],
   "known-options.ts": ["errors.ts"],
   "option-checks.ts": ["rfc9111/fields.ts", ...BASE],
@@ -68,6 +70,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "route-options.ts",
     "events.ts",
     "log.ts",
+    "ready.ts",
     "warnings.ts",
     "functions/",
     "engine/",
@@ -89,6 +92,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "cache.ts",
     "purge.ts",
     "options.ts",
+    "ready.ts",
     "route-options.ts",
     "events.ts",
     "log.ts",
