@@ -27,7 +27,7 @@ import {
 import { storeReady, type ReadyOptions } from "./ready.ts";
 import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
 import { withPurgeLog } from "./stores/_in-process-log.ts";
-import type { CacheRequest, PurgeTarget } from "./types.ts";
+import type { CacheRequest, CacheStore, PurgeTarget } from "./types.ts";
 import { createWarnings, isDevelopment } from "./warnings.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */
@@ -139,7 +139,8 @@ export type { ExplainOptions, Explanation } from "./engine/explain.ts";
 export function createCache(options: CacheOptions = {}): Cache {
   const resolved = resolveCacheOptions(options);
   const { prefix, logger, authority } = resolved;
-  const { store, purges } = withPurgeLog(resolved.store);
+  const { enabled } = resolved;
+  const { store, purges } = withPurgeLog(enabled ? resolved.store : noStore());
   const events = new EventHub(prefix);
   if (logger !== undefined) events.on("*", (event) => logEvent(logger, event));
   const engine = createEngine({
@@ -184,12 +185,25 @@ export function createCache(options: CacheOptions = {}): Cache {
       return purged;
     },
     tag: (request, ...tags) => tagRequest(request, tags),
-    wrap: (name, fn, functionOptions) => wrapFunction(functions, name, fn, functionOptions),
+    wrap: (name, fn, functionOptions) =>
+      wrapFunction(functions, name, fn, enabled ? functionOptions : { ...functionOptions, when: () => false }),
     ready: (options = {}) => storeReady(store, prefix, options),
     close: async () => {
       await store.close?.();
       isClosed = true;
     },
+  };
+}
+
+/** What a cache that is switched off has for a store. */
+function noStore(): CacheStore {
+  return {
+    name: "none",
+    get: () => undefined,
+    put: () => false,
+    delete() {},
+    isAvailable: () => false,
+    async ready() {},
   };
 }
 
@@ -211,14 +225,14 @@ function answerWrites(engine: Engine, rules: RouteRules, writes: WriteRules): Ro
 function refreshing(rules: RouteRules): WriteRules {
   const targets = (native: unknown): readonly PurgeTarget[] =>
     (rules.tags?.(native) ?? []).map((tag) => tagTarget("cached.refresh({ tags })", tag));
-  return { targets, soft: false, through: true };
+  return { targets, soft: false, through: rules.enabled };
 }
 
 async function purgeNow(engine: Engine, what: "all" | PurgeSelection, options: PurgeOptions): Promise<void> {
   refuseUnknown("purge(what, options)", options, { soft: true });
   requireBoolean("purge(what, { soft })", options.soft, "True keeps what is purged as stale.");
   const targets = purgeTargets("purge", what);
-  if (targets.length === 0) return;
+  if (targets.length === 0 || !engine.enabled) return;
   const soft = options.soft === true;
   try {
     await engine.purges.purge(engine.prefix, targets, { soft });

@@ -51,6 +51,11 @@ export function invalidOption(where: string, expected: string, got: unknown, cur
   return coded(new RangeError(sentence(where, expected, got, cure)), "ERR_INVALID_OPTION");
 }
 
+/** A callback of an option is `async`, or gave a promise or something else that answers nothing. */
+export function invalidCallback(where: string, expected: string, got: unknown, cure: string): CodedError<TypeError> {
+  return coded(new TypeError(sentence(where, expected, got, cure)), "ERR_INVALID_CALLBACK");
+}
+
 /** `redisStore({ url })` needs a client package and found none. */
 export function redisClientMissing(): CodedError {
   const message =

@@ -25,6 +25,7 @@ import { freshnessOf } from "./write.ts";
  */
 export function respond(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
   const { method, fields } = request;
+  if (!route.enabled) return passDisabled(engine, route, request, exchange);
   const isCachedMethod = method === "GET" || method === "HEAD" || (method === "QUERY" && request.content !== undefined);
   if (!isCachedMethod) return passUncached(engine, route, request, exchange);
   if (route.requestDirectives === "bypass" && asksToBypass(fields)) {
@@ -46,6 +47,14 @@ export function respond(engine: Engine, route: RouteRules, request: CacheRequest
   lookUp({ engine, route, request, exchange, primary, sinceMs, startOver: lookUp, leaders: 0, begun: false });
 }
 
+/** The cache is off: on this route, where what a write invalidates may be stored by another one, or everywhere. */
+function passDisabled(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
+  const { method } = request;
+  if (method === "GET" || method === "HEAD" || method === "QUERY") return bypass(engine, request, exchange, "disabled");
+  if (engine.enabled) return passUncached(engine, route, request, exchange);
+  exchange.pass(NOTHING);
+}
+
 /** Answers one request to a route that writes: by its handler always, and a success purges. */
 export function respondToWrite(
   engine: Engine,
@@ -54,6 +63,7 @@ export function respondToWrite(
   exchange: Exchange,
   writes: WriteRules,
 ): void {
+  if (!engine.enabled) return exchange.pass(NOTHING);
   passWatched(engine, route, request, exchange, writes);
 }
 

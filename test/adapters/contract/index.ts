@@ -22,6 +22,7 @@ import { responseFields } from "./response-fields.ts";
 import { staleResponses } from "./stale.ts";
 import type { RedisClientName } from "./stores.ts";
 import { onEachStore, type Setup, setupFor } from "./world.ts";
+import { switches } from "./switches.ts";
 import { wrongOptions } from "./wrong-options.ts";
 
 const TOPICS: readonly ((setup: Setup) => void)[] = [
@@ -43,6 +44,7 @@ const TOPICS: readonly ((setup: Setup) => void)[] = [
   collapsing,
   staleResponses,
   purging,
+  switches,
 ];
 
 export function adapterContract(driver: Driver, redisClient: RedisClientName): void {
