@@ -90,11 +90,11 @@ export function storeOverloaded(operation: string, bound: string): CodedError {
   return coded(new Error(`${operation}: left out, ${bound} already wait for an answer`), "ERR_STORE_OVERLOADED");
 }
 
-/** A store was waited for, and cannot be used. `reason`: the last trouble it had. */
-export function storeNotReady(store: string, timeoutMs: number, reason: Error | undefined): CodedError {
-  const why = reason === undefined ? "" : `: ${reason.message}`;
-  const message = `cache.ready(): ${store} did not answer within ${timeoutMs} ms${why}`;
-  return coded(new Error(message, reason === undefined ? {} : { cause: reason }), "ERR_STORE_NOT_READY");
+/** A store was waited for, and cannot be used. `reason`: the last trouble it had or, if there was none, what is known. */
+export function storeNotReady(store: string, timeoutMs: number, reason: Error | string): CodedError {
+  const [text, options] = typeof reason === "string" ? [reason, {}] : [reason.message, { cause: reason }];
+  const message = `cache.ready(): no answer of ${store} within ${timeoutMs} ms: ${text}`;
+  return coded(new Error(message, options), "ERR_STORE_NOT_READY");
 }
 
 /** A store answered an operation with an error. `reason` must be free of secrets. */

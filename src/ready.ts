@@ -24,7 +24,7 @@ export async function storeReady(store: CacheStore, prefix: string, options: Rea
   if (store.ready !== undefined) return store.ready({ prefix, timeoutMs });
   const endAtMs = performance.now() + timeoutMs;
   while (store.isAvailable?.() === false) {
-    if (performance.now() > endAtMs) throw storeNotReady(store.name, timeoutMs, undefined);
+    if (performance.now() > endAtMs) throw storeNotReady(store.name, timeoutMs, "isAvailable() is false");
     await new Promise((resolve) => {
       setTimeout(resolve, LOOK_EVERY_MS);
     });

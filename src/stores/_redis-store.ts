@@ -103,7 +103,8 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     startMs: settings.deadlineMs * WRITE_DEADLINES,
   });
   const startOfLookUps = new Deadlines(settings.deadlineMs, { keepsAlive: true });
-  const startOfWrites = new Deadlines(settings.deadlineMs * WRITE_DEADLINES, { keepsAlive: true });
+  const startOfPurges = new Deadlines(settings.deadlineMs * WRITE_DEADLINES, { keepsAlive: true });
+  const startOfWrites = new Deadlines(settings.deadlineMs * WRITE_DEADLINES);
   /** Writes that wait for their answer or, at the start, for the first connection. */
   const writes = new Set<Promise<unknown>>();
   let startingBytes = 0;
@@ -114,7 +115,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
   const clock = new RedisClock(settings.now);
   const purges: RedisPurgeLog = new RedisPurgeLog({
     client: usable,
-    firstConnection: () => connection.firstConnection(startOfWrites),
+    firstConnection: () => connection.firstConnection(startOfPurges),
     guardOf,
     clock,
     keysOf: logKeys,
@@ -194,7 +195,9 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     for (let pauseMs = 5; ; pauseMs = Math.min(LAST_READY_PAUSE_MS, pauseMs * 2)) {
       if (usable(log.endKey) !== undefined && (await log.prove())) return;
       const leftMs = endAtMs - performance.now();
-      if (leftMs <= 0 || connection.isUnusable || openings === 0) throw storeNotReady("redis", timeoutMs, trouble);
+      if (leftMs <= 0 || connection.isUnusable || openings === 0) {
+        throw storeNotReady("redis", timeoutMs, trouble ?? `${connection.address}: still connecting`);
+      }
       await new Promise((resolve) => {
         setTimeout(resolve, Math.min(pauseMs, leftMs));
       });

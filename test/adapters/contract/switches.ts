@@ -1,10 +1,9 @@
 import { expect, it } from "vitest";
 
-import type { CacheOptions } from "../../../src/index.ts";
-import type { RouteSpec } from "./driver.ts";
+import type { CacheOptions, RouteOptions } from "../../../src/index.ts";
 import { cacheStatusOf, counter, hitOrMiss, type Setup, untilStored } from "./world.ts";
 
-const OFF: readonly { how: string; options: RouteSpec["options"]; cache: CacheOptions }[] = [
+const OFF: readonly { how: string; options: RouteOptions; cache: CacheOptions }[] = [
   { how: "expire: 0", options: { expire: 0 }, cache: {} },
   { how: 'expire: "0s"', options: { expire: "0s" }, cache: {} },
   { how: "expire: { seconds: 0 }", options: { expire: { seconds: 0 } }, cache: {} },
