@@ -28,13 +28,17 @@ export function readBytes(text: string, where: string): number {
 
 /** `30s` in milliseconds; a bare number counts seconds. */
 export function readDurationMs(text: string, where: string): number {
+  const ms = durationMs(text, where);
+  if (ms <= LONGEST_TIMEOUT_MS) return ms;
+  throw usageError(`${where}: expected a duration of at most 24d, got ${describeValue(text)}`);
+}
+
+function durationMs(text: string, where: string): number {
   try {
-    const seconds = durationSeconds(/^\d+$/.test(text) ? Number(text) : text, where);
-    if (seconds * 1000 <= LONGEST_TIMEOUT_MS) return seconds * 1000;
+    return durationSeconds(/^\d+$/.test(text) ? Number(text) : text, where) * 1000;
   } catch {
-    // Unreadable, or too long for a timer: the cure is the same.
+    throw usageError(`${where}: expected a duration such as 30s or 5m, got ${describeValue(text)}`);
   }
-  throw usageError(`${where}: expected a duration such as 30s or 5m, at most 24d, got ${describeValue(text)}`);
 }
 
 /** `8080`, `:8080`, `127.0.0.1:8080`, `localhost:8080`, `[::1]:8080`. A port alone means the loopback interface. */

@@ -73,7 +73,7 @@ export function correctedInitialAgeSeconds(head: ResponseHead, requestedAtMs: nu
  * Machines that share a store differ: a store that converts times leaves a second as it is, and each of the two readings
  * of its clock can be wrong by half the time that the reading took.
  */
-export const CLOCK_TOLERANCE_MS = 2000;
+const CLOCK_TOLERANCE_MS = 2000;
 
 /**
  * Current age of a stored response in whole seconds, never negative, at most 2147483648 (RFC 9111 §4.2.3).
