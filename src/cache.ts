@@ -26,9 +26,10 @@ import {
   type PurgeSelection,
   type PurgesOptions,
 } from "./purge.ts";
+import { storeReady, type ReadyOptions } from "./ready.ts";
 import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
 import { withPurgeLog } from "./stores/_in-process-log.ts";
-import type { CacheRequest, PurgeTarget } from "./types.ts";
+import type { CacheRequest, CacheStore, PurgeTarget } from "./types.ts";
 import { warnOfUnknownRoutes } from "./unknown-routes.ts";
 import { createWarnings, isDevelopment } from "./warnings.ts";
 
@@ -93,7 +94,20 @@ export interface Cache {
    * @example cache.events.on("purge-failed", ({ error }) => console.error(error.message));
    */
   readonly events: CacheEvents;
-  /** Releases what the store holds open, and ends the clients it made; a client of yours stays open. Once per cache, at the end. */
+  /**
+   * Resolves when the store answers: at once in memory, and in Redis when a command was answered and the purge log is read.
+   * A server need not wait for it; a test or a script that wants its first look-up to hit does. Every client family, Cluster
+   * and Sentinel alike.
+   *
+   * @throws `ERR_STORE_NOT_READY` with the reason when that takes longer than `timeoutMs` (default 10,000)
+   * @example
+   * await cache.ready({ timeoutMs: 2000 });
+   */
+  ready(options?: ReadyOptions): Promise<void>;
+  /**
+   * Waits for the writes that are under way, releases what the store holds open, and ends the clients it made; a client of
+   * yours stays open. Once per cache, at the end.
+   */
   close(): Promise<void>;
 }
 
@@ -131,7 +145,8 @@ export type { ExplainOptions, Explanation } from "./engine/explain.ts";
 export function createCache(options: CacheOptions = {}): Cache {
   const resolved = resolveCacheOptions(options);
   const { prefix, logger, authority } = resolved;
-  const { store, purges } = withPurgeLog(resolved.store);
+  const { enabled } = resolved;
+  const { store, purges } = withPurgeLog(enabled ? resolved.store : noStore());
   const events = new EventHub(prefix);
   if (logger !== undefined) events.on("*", (event) => logEvent(logger, event));
   const engine = createEngine({
@@ -150,7 +165,7 @@ export function createCache(options: CacheOptions = {}): Cache {
   // A store that other caches use as well goes on to report.
   store.open?.((event) => {
     if (!isClosed) events.report?.(event);
-  });
+  }, resolved.now);
   const functions = functionContext(engine, resolved, events);
   const byRoute = <Request>(routeOptions: RouteOptions<Request>): RouteRules =>
     resolveRouteOptions(routeOptions, resolved, "route", shortHash);
@@ -185,11 +200,25 @@ export function createCache(options: CacheOptions = {}): Cache {
       return purged;
     },
     tag: (request, ...tags) => tagRequest(request, tags),
-    wrap: (name, fn, functionOptions) => wrapFunction(functions, name, fn, functionOptions),
+    wrap: (name, fn, functionOptions) =>
+      wrapFunction(functions, name, fn, enabled ? functionOptions : { ...functionOptions, when: () => false }),
+    ready: (options = {}) => storeReady(store, prefix, options),
     close: async () => {
       await store.close?.();
       isClosed = true;
     },
+  };
+}
+
+/** What a cache that is switched off has for a store. */
+function noStore(): CacheStore {
+  return {
+    name: "none",
+    get: () => undefined,
+    put: () => false,
+    delete() {},
+    isAvailable: () => false,
+    async ready() {},
   };
 }
 
@@ -213,14 +242,14 @@ function answerWrites(engine: Engine, rules: RouteRules, writes: WriteRules): Ro
 function refreshing(rules: RouteRules): WriteRules {
   const targets = (native: unknown): readonly PurgeTarget[] =>
     (rules.tags?.(native) ?? []).map((tag) => tagTarget("cached.refresh({ tags })", tag));
-  return { targets, soft: false, through: true };
+  return { targets, soft: false, through: rules.enabled };
 }
 
 async function purgeNow(engine: Engine, what: "all" | PurgeSelection, options: PurgeOptions): Promise<void> {
   refuseUnknown("purge(what, options)", options, { soft: true });
   requireBoolean("purge(what, { soft })", options.soft, "True keeps what is purged as stale.");
   const targets = purgeTargets("purge", what);
-  if (targets.length === 0) return;
+  if (targets.length === 0 || !engine.enabled) return;
   warnOfUnknownRoutes(engine, targets);
   const soft = options.soft === true;
   try {

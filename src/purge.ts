@@ -3,7 +3,7 @@ import { originSpelling, pathSpellings, targetSpellings } from "./engine/spellin
 import type { WriteRules } from "./engine/invalidate.ts";
 import { invalidOption } from "./errors.ts";
 import { refuseUnknown } from "./known-options.ts";
-import { isTexts, requireBoolean } from "./option-checks.ts";
+import { atOnce, isTexts, requireBoolean, requireFunction } from "./option-checks.ts";
 import type { RouteOptions } from "./route-options.ts";
 import { MAX_TAG_LENGTH, tagName } from "./tags.ts";
 import type { PurgeTarget } from "./types.ts";
@@ -106,13 +106,16 @@ export function resolveWrites<Request>(options: PurgesOptions<Request>): WriteRu
   const fixed = Object.fromEntries(given.filter(([, value]) => typeof value !== "function")) as PurgeSelection;
   const computed = given.filter((entry): entry is [string, Compute] => typeof entry[1] === "function");
   if (given.length === 0) requireOwnUrlAlone(caller, selection, soft);
+  for (const [name, compute] of computed) requireFunction(`${caller}({ ${name} })`, compute);
   const always = Object.keys(fixed).length === 0 ? [] : purgeTargets(caller, fixed);
   return {
     soft: soft === true,
     through: false,
     targets: (native) => {
       if (computed.length === 0) return always;
-      const now = Object.fromEntries(computed.map(([name, compute]) => [name, compute(native)]));
+      const now = Object.fromEntries(
+        computed.map(([name, compute]) => [name, atOnce(`${caller}({ ${name} })`, "what to purge", compute(native))]),
+      );
       return [...always, ...purgeTargets(caller, now)];
     },
   };

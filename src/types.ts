@@ -245,10 +245,18 @@ export type StoreEvent =
 export interface CacheStore {
   /** A word for logs: `memory`, `redis`. */
   readonly name: string;
-  /** Called once by each cache that uses the store; a store that connects starts to do so here. */
-  open?(report: (event: StoreEvent) => void): void;
+  /**
+   * Called once by each cache that uses the store; a store that connects starts to do so here. `now` is the wall clock of the
+   * cache: a store that reads one uses the clock of the first cache that opens it.
+   */
+  open?(report: (event: StoreEvent) => void, now?: () => number): void;
   /** False while the store keeps nothing, because it is not connected, say. Left out: it always keeps what it can. */
   isAvailable?(): boolean;
+  /**
+   * Resolves when the store finds and keeps what is under `prefix`; rejects with the reason when that takes longer than
+   * `timeoutMs`. Left out: it does as soon as `isAvailable()` says so.
+   */
+  ready?(options: { readonly prefix: string; readonly timeoutMs: number }): Promise<void>;
   /** What is kept under `key`; undefined when there is nothing, it is past its retention or purged, or the store has trouble. */
   get(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined>;
   /** Keeps `entry` for at most `retainMs` milliseconds, replacing what was there. A result of `false` says that it is not kept. */
@@ -259,7 +267,7 @@ export interface CacheStore {
   readonly purges?: PurgeLog;
   /** Left out: each process fills for itself. */
   readonly leases?: Leases;
-  /** Releases connections and timers. A store the user made the client of leaves that client open. */
+  /** Waits for the writes under way, then releases connections and timers. A store the user made the client of leaves that client open. */
   close?(): void | Promise<void>;
 }
 

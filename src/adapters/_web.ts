@@ -1,6 +1,7 @@
 import type { Route } from "../cache.ts";
 import type { Exchange, Fill, Reply } from "../engine/exchange.ts";
 import { asError } from "../errors.ts";
+import { clearTimeout, setTimeout } from "../real-time.ts";
 import type { CacheRequest, Fields } from "../types.ts";
 
 /** What a framework on `Request` and `Response` has to tell about one request. */

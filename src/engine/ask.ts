@@ -1,9 +1,10 @@
 import { asError } from "../errors.ts";
+import { setTimeout } from "../real-time.ts";
 import { requestDirectives } from "../rfc9111/directives.ts";
 import { matchesVary } from "../rfc9111/vary.ts";
 import type { ForwardReason, Lease, Outcome } from "../types.ts";
 import { Flight, type FlightEnd } from "./collapse.ts";
-import type { Engine } from "./engine.ts";
+import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
 import type { Exchange, Fill } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import { leadNow, leadOrFollow, type Led, type Wanted } from "./lead.ts";
@@ -129,7 +130,9 @@ function wanted({ primary, request }: Turn, { selected, stale }: Need): Wanted {
 
 /** Nobody should wait for the response of this request, or it for theirs. */
 function isApart(engine: Engine, selected: Selected, nowMs: number): boolean {
-  return selected.isApart === true || (engine.hitForMiss.get(selected.key) ?? 0) > nowMs;
+  const untilMs = engine.hitForMiss.get(selected.key) ?? 0;
+  // One that is further off was set before the clock was.
+  return selected.isApart === true || (untilMs > nowMs && untilMs <= nowMs + HIT_FOR_MISS_MS);
 }
 
 /** The one request of this process that asked for the right to fill has it, or does not need it any more. */

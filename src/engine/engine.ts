@@ -10,6 +10,8 @@ import type { LookUps, VarySpec } from "./select.ts";
 export interface Engine {
   /** Namespace of every key. */
   readonly prefix: string;
+  /** False: no request takes part, not even one that would invalidate something. */
+  readonly enabled: boolean;
   readonly store: CacheStore;
   /** The store's purge log or, where it keeps none, one of this process. */
   readonly purges: PurgeLog;
@@ -94,6 +96,7 @@ export interface EngineParts extends Omit<
 export function createEngine(parts: EngineParts): Engine {
   return {
     prefix: parts.prefix,
+    enabled: parts.enabled,
     store: parts.store,
     purges: parts.purges,
     knowsAllPurges: parts.purges.verifiedAtMs(parts.prefix) === Infinity,

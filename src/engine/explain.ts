@@ -418,6 +418,7 @@ const BYPASSED: Readonly<Record<string, Rule>> = {
     section: "RFC 9110 §13.1.1",
   },
   when: { rule: "The route's when() said no." },
+  disabled: { rule: "The cache is switched off here: expire is 0, or enabled is false." },
   "callback-failed": { rule: "A callback of the route threw." },
 };
 

@@ -1,3 +1,4 @@
+import { performance } from "../real-time.ts";
 import { asksToBypass } from "../rfc9111/directives.ts";
 import { isSafeMethod } from "../rfc9111/invalidation.ts";
 import type { RangeReply } from "../rfc9111/ranges.ts";
@@ -27,6 +28,7 @@ export function respond(engine: Engine, route: RouteRules, received: CacheReques
   const depth = exchange.within === undefined ? 0 : takeOver(engine, exchange.within);
   const request = depth === 0 ? received : { ...received, depth };
   const { method, fields } = request;
+  if (!route.enabled) return passDisabled(engine, route, request, exchange);
   const isCachedMethod = method === "GET" || method === "HEAD" || (method === "QUERY" && request.content !== undefined);
   if (!isCachedMethod) return passUncached(engine, route, request, exchange);
   if (route.requestDirectives === "bypass" && asksToBypass(fields)) {
@@ -62,6 +64,14 @@ function takeOver(engine: Engine, innermost: Fill): number {
   return depth;
 }
 
+/** The cache is off: on this route, where what a write invalidates may be stored by another one, or everywhere. */
+function passDisabled(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
+  const { method } = request;
+  if (method === "GET" || method === "HEAD" || method === "QUERY") return bypass(engine, request, exchange, "disabled");
+  if (engine.enabled) return passUncached(engine, route, request, exchange);
+  exchange.pass(NOTHING);
+}
+
 /** Answers one request to a route that writes: by its handler always, and a success of an unsafe method purges. */
 export function respondToWrite(
   engine: Engine,
@@ -71,7 +81,7 @@ export function respondToWrite(
   writes: WriteRules,
 ): void {
   // A read that purged would empty the cache by itself, and for anybody who can send one (RFC 9110 §9.2.1).
-  if (isSafeMethod(request.method)) return exchange.pass(NOTHING);
+  if (!engine.enabled || isSafeMethod(request.method)) return exchange.pass(NOTHING);
   passWatched(engine, route, request, exchange, writes);
 }
 

@@ -5,7 +5,7 @@ import { moduleImports } from "./module-imports.ts";
 
 const src = join(import.meta.dirname, "../../src");
 
-const BASE = ["types.ts", "errors.ts", "duration.ts"];
+const BASE = ["types.ts", "errors.ts", "duration.ts", "real-time.ts", "timer.ts"];
 
 /** What an adapter needs of the rest. */
 const SERVING = [
@@ -26,9 +26,11 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "types.ts": [],
   "errors.ts": [],
   "duration.ts": ["errors.ts"],
+  "real-time.ts": [],
+  "timer.ts": [],
   "rfc9111/": ["rfc9111/", "types.ts", "npm:structured-headers"],
   "tags.ts": [],
-  "engine/": ["engine/", "rfc9111/", "tags.ts", "types.ts", "errors.ts", "npm:lru-cache"],
+  "engine/": ["engine/", "rfc9111/", "tags.ts", "types.ts", "errors.ts", "real-time.ts", "timer.ts", "npm:lru-cache"],
   "stores/": ["stores/", "known-options.ts", ...BASE, "node:", "npm:lru-cache"],
   "stores/_redis-client.ts": ["stores/", ...BASE, "node:", "npm:redis", "npm:ioredis"],
   "functions/": ["functions/", "tags.ts", ...BASE, "npm:devalue"],
@@ -37,6 +39,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "warnings.ts": ["types.ts", "npm:lru-cache"],
   "nearest.ts": [],
   "unknown-routes.ts": ["nearest.ts", "engine/", ...BASE],
+  "ready.ts": ["known-options.ts", ...BASE],
   "profiles.ts": [],
   "known-options.ts": ["errors.ts"],
   "option-checks.ts": ["rfc9111/fields.ts", ...BASE],
@@ -69,6 +72,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "route-options.ts",
     "events.ts",
     "log.ts",
+    "ready.ts",
     "warnings.ts",
     "unknown-routes.ts",
     "functions/",
@@ -92,6 +96,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "cache.ts",
     "purge.ts",
     "options.ts",
+    "ready.ts",
     "route-options.ts",
     "events.ts",
     "log.ts",
