@@ -6,6 +6,7 @@ import type { CacheEvent } from "./engine/events.ts";
 import type { Exchange } from "./engine/exchange.ts";
 import { explain, type ExplainOptions, type Explanation } from "./engine/explain.ts";
 import type { WriteRules } from "./engine/invalidate.ts";
+import { routeName } from "./engine/names.ts";
 import { tagRequest } from "./engine/request-tags.ts";
 import { respond, respondToWrite } from "./engine/respond.ts";
 import type { RouteRules } from "./engine/route.ts";
@@ -25,9 +26,11 @@ import {
   type PurgeSelection,
   type PurgesOptions,
 } from "./purge.ts";
+import { storeReady, type ReadyOptions } from "./ready.ts";
 import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
 import { withPurgeLog } from "./stores/_in-process-log.ts";
-import type { CacheRequest, PurgeTarget } from "./types.ts";
+import type { CacheRequest, CacheStore, PurgeTarget } from "./types.ts";
+import { warnOfUnknownRoutes } from "./unknown-routes.ts";
 import { createWarnings, isDevelopment } from "./warnings.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */
@@ -58,10 +61,11 @@ export interface Cache {
   ): CachedFunction<Args, Awaited<Result>>;
   /**
    * A route that writes, for adapters: `cached.purges(options)` of a framework calls this. Its handler always runs; when it
-   * has answered with 2xx or 3xx, what the options name is purged before the client has the end of the response. What the
-   * store does not acknowledge in time is a `purge-failed` event, and the response is sent all the same.
+   * has answered an unsafe method with 2xx or 3xx, its own URL and what the options name are purged before the client has
+   * the end of the response. What the store does not acknowledge in time is a `purge-failed` event, and the response is
+   * sent all the same.
    */
-  routeOfWrites<Request = unknown>(options: PurgesOptions<Request>): Route;
+  routeOfWrites<Request = unknown>(options?: PurgesOptions<Request>): Route;
   /**
    * A route that writes through, for adapters: `cached.refresh(options)` of a framework calls this, with the options of the
    * GET route. After a 2xx or 3xx its URL and its tags are purged, and a 200 is stored as the response to GET.
@@ -90,7 +94,20 @@ export interface Cache {
    * @example cache.events.on("purge-failed", ({ error }) => console.error(error.message));
    */
   readonly events: CacheEvents;
-  /** Releases what the store holds open, and ends the clients it made; a client of yours stays open. Once per cache, at the end. */
+  /**
+   * Resolves when the store answers: at once in memory, and in Redis when a command was answered and the purge log is read.
+   * A server need not wait for it; a test or a script that wants its first look-up to hit does. Every client family, Cluster
+   * and Sentinel alike.
+   *
+   * @throws `ERR_STORE_NOT_READY` with the reason when that takes longer than `timeoutMs` (default 10,000)
+   * @example
+   * await cache.ready({ timeoutMs: 2000 });
+   */
+  ready(options?: ReadyOptions): Promise<void>;
+  /**
+   * Waits for the writes that are under way, releases what the store holds open, and ends the clients it made; a client of
+   * yours stays open. Once per cache, at the end.
+   */
   close(): Promise<void>;
 }
 
@@ -128,7 +145,8 @@ export type { ExplainOptions, Explanation } from "./engine/explain.ts";
 export function createCache(options: CacheOptions = {}): Cache {
   const resolved = resolveCacheOptions(options);
   const { prefix, logger, authority } = resolved;
-  const { store, purges } = withPurgeLog(resolved.store);
+  const { enabled } = resolved;
+  const { store, purges } = withPurgeLog(enabled ? resolved.store : noStore());
   const events = new EventHub(prefix);
   if (logger !== undefined) events.on("*", (event) => logEvent(logger, event));
   const engine = createEngine({
@@ -148,7 +166,7 @@ export function createCache(options: CacheOptions = {}): Cache {
   // A store that other caches use as well goes on to report.
   store.open?.((event) => {
     if (!isClosed) events.report?.(event);
-  });
+  }, resolved.now);
   const functions = functionContext(engine, resolved, events);
   const byRoute = <Request>(routeOptions: RouteOptions<Request>): RouteRules =>
     resolveRouteOptions(routeOptions, resolved, "route", shortHash);
@@ -159,8 +177,16 @@ export function createCache(options: CacheOptions = {}): Cache {
     route: (routeOptions = {}) => routeOf(engine, authority, byRoute(routeOptions)),
     routeByHeaders: (routeOptions = {}) =>
       routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "fields", shortHash)),
-    routeOfWrites: (options) => {
-      const writes = resolveWrites(options);
+    routeOfWrites: (options = {}) => {
+      const resolvedWrites = resolveWrites(options);
+      const writes: WriteRules = {
+        ...resolvedWrites,
+        targets(native) {
+          const targets = resolvedWrites.targets(native);
+          warnOfUnknownRoutes(engine, targets);
+          return targets;
+        },
+      };
       const rules = options.query === undefined ? plainRules : byRoute({ query: options.query });
       return { ...routeOf(engine, authority, rules), respond: answerWrites(engine, rules, writes) };
     },
@@ -175,7 +201,9 @@ export function createCache(options: CacheOptions = {}): Cache {
       return purged;
     },
     tag: (request, ...tags) => tagRequest(request, tags),
-    wrap: (name, fn, functionOptions) => wrapFunction(functions, name, fn, functionOptions),
+    wrap: (name, fn, functionOptions) =>
+      wrapFunction(functions, name, fn, enabled ? functionOptions : { ...functionOptions, when: () => false }),
+    ready: (options = {}) => storeReady(store, prefix, options),
     close: async () => {
       await store.close?.();
       isClosed = true;
@@ -183,8 +211,21 @@ export function createCache(options: CacheOptions = {}): Cache {
   };
 }
 
+/** What a cache that is switched off has for a store. */
+function noStore(): CacheStore {
+  return {
+    name: "none",
+    get: () => undefined,
+    put: () => false,
+    delete() {},
+    isAvailable: () => false,
+    async ready() {},
+  };
+}
+
 function routeOf(engine: Engine, authority: string | undefined, rules: RouteRules): Route {
   if (rules.storing.allowSetCookie === true) engine.takesSetCookie = true;
+  if (rules.name !== undefined) engine.knownRoutes.add(routeName(rules.name), rules.name);
   return {
     owner: engine,
     authority,
@@ -202,14 +243,15 @@ function answerWrites(engine: Engine, rules: RouteRules, writes: WriteRules): Ro
 function refreshing(rules: RouteRules): WriteRules {
   const targets = (native: unknown): readonly PurgeTarget[] =>
     (rules.tags?.(native) ?? []).map((tag) => tagTarget("cached.refresh({ tags })", tag));
-  return { targets, soft: false, through: true };
+  return { targets, soft: false, through: rules.enabled };
 }
 
 async function purgeNow(engine: Engine, what: "all" | PurgeSelection, options: PurgeOptions): Promise<void> {
   refuseUnknown("purge(what, options)", options, { soft: true });
   requireBoolean("purge(what, { soft })", options.soft, "True keeps what is purged as stale.");
   const targets = purgeTargets("purge", what);
-  if (targets.length === 0) return;
+  if (targets.length === 0 || !engine.enabled) return;
+  warnOfUnknownRoutes(engine, targets);
   const soft = options.soft === true;
   try {
     await engine.purges.purge(engine.prefix, targets, { soft });

@@ -58,6 +58,15 @@ export function durationSeconds(value: unknown, where: string): number {
   return Math.min(seconds, ONE_YEAR_SECONDS);
 }
 
+/**
+ * True for a span of no length: `0`, `"0s"`, `{ seconds: 0 }`. As the lifetime of a route it switches the cache off there.
+ *
+ * @throws RangeError `ERR_INVALID_DURATION` for what is no span at all
+ */
+export function isNoTime(value: unknown, where: string): boolean {
+  return readSeconds(value, where) === 0;
+}
+
 function readSeconds(value: unknown, where: string): number {
   if (typeof value === "number") return value === Number.POSITIVE_INFINITY ? Number.NaN : value;
   if (typeof value === "string") return textSeconds(value);
@@ -99,7 +108,7 @@ function rounded(seconds: number): number {
 }
 
 function cureFor(value: unknown): string {
-  if (value === 0) return `To leave a route uncached, leave out cached(); there is no lifetime of 0.`;
+  if (value === 0) return "The shortest time is one second. Only expire may be 0: the cache is off there.";
   if (typeof value === "string" && /^\d+$/.test(value)) return `Add a unit ("${value}s") or pass the number ${value}.`;
   return "The shortest lifetime is one second, the longest one year.";
 }

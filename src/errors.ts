@@ -51,6 +51,11 @@ export function invalidOption(where: string, expected: string, got: unknown, cur
   return coded(new RangeError(sentence(where, expected, got, cure)), "ERR_INVALID_OPTION");
 }
 
+/** A callback of an option is `async`, or gave a promise or something else that answers nothing. */
+export function invalidCallback(where: string, expected: string, got: unknown, cure: string): CodedError<TypeError> {
+  return coded(new TypeError(sentence(where, expected, got, cure)), "ERR_INVALID_CALLBACK");
+}
+
 /** `redisStore({ url })` needs a client package and found none. */
 export function redisClientMissing(): CodedError {
   const message =
@@ -83,6 +88,13 @@ export function storeTimeout(operation: string, deadlineMs: number): CodedError 
 /** Too many operations of a store are waiting for an answer. */
 export function storeOverloaded(operation: string, bound: string): CodedError {
   return coded(new Error(`${operation}: left out, ${bound} already wait for an answer`), "ERR_STORE_OVERLOADED");
+}
+
+/** A store was waited for, and cannot be used. `reason`: the last trouble it had or, if there was none, what is known. */
+export function storeNotReady(store: string, timeoutMs: number, reason: Error | string): CodedError {
+  const [text, options] = typeof reason === "string" ? [reason, {}] : [reason.message, { cause: reason }];
+  const message = `cache.ready(): no answer of ${store} within ${timeoutMs} ms: ${text}`;
+  return coded(new Error(message, options), "ERR_STORE_NOT_READY");
 }
 
 /** A store answered an operation with an error. `reason` must be free of secrets. */

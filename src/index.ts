@@ -44,6 +44,7 @@ export type { CacheEvents, DiagnosticsMessage } from "./events.ts";
 export type { AnyClass, CachedFunction, FunctionOptions } from "./functions/contract.ts";
 export type { CacheOptions } from "./options.ts";
 export type { PurgeOptions, PurgeSelection, PurgesOptions } from "./purge.ts";
+export type { ReadyOptions } from "./ready.ts";
 export type { RouteOptions } from "./route-options.ts";
 export { memoryStore } from "./stores/memory.ts";
 export type { MemoryStoreOptions } from "./stores/memory.ts";

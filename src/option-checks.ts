@@ -1,7 +1,7 @@
 /** Checks that options share. Each mistake throws, naming option, value and cure. */
 
 import { durationSeconds, type Duration } from "./duration.ts";
-import { invalidOption } from "./errors.ts";
+import { invalidCallback, invalidOption } from "./errors.ts";
 import { isFieldName } from "./rfc9111/fields.ts";
 import type { RequestDirectiveMode } from "./types.ts";
 
@@ -38,9 +38,40 @@ export function positiveInteger(where: string, value: unknown): number {
   throw invalidOption(where, "a whole number > 0", value, "");
 }
 
+/** A function that answers at once: an `async` one cannot. */
 export function requireFunction(where: string, value: unknown): void {
-  if (value === undefined || typeof value === "function") return;
-  throw invalidOption(where, "a function", value, "It is called with the framework's request or the response.");
+  if (value === undefined) return;
+  if (typeof value !== "function") {
+    throw invalidOption(where, "a function", value, "It is called with the framework's request or the response.");
+  }
+  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  if (kind.startsWith("Async")) throw invalidCallback(where, "a function that is not async", value, NO_WAITING);
+}
+
+const NO_WAITING =
+  "The cache does not wait for callbacks. Do what takes time in middleware in front of cached(), and read its result here.";
+
+/**
+ * What a callback gave, which must not be a promise: a promise is neither yes nor no, and names nothing.
+ *
+ * @throws TypeError `ERR_INVALID_CALLBACK`, naming the option and the cure; the promise may then reject unheard
+ */
+export function atOnce<Result>(where: string, expected: string, result: Result): Result {
+  if (!isThenable(result)) return result;
+  Promise.resolve(result).catch(() => {});
+  throw invalidCallback(where, expected, result, NO_WAITING);
+}
+
+/** The answer of a callback that decides. `undefined` is none: mostly a `return` is missing. */
+export function yesOrNo(where: string, answer: unknown): boolean {
+  if (typeof answer === "boolean") return answer;
+  atOnce(where, "true or false", answer);
+  throw invalidCallback(where, "true or false", answer, "Return a comparison, or Boolean(value).");
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return false;
+  return typeof (value as { then?: unknown }).then === "function";
 }
 
 export function requireBoolean(where: string, value: unknown, cure: string): void {

@@ -5,12 +5,18 @@ import { invalidOption } from "./errors.ts";
 import type { AnyClass } from "./functions/contract.ts";
 import { refuseUnknown } from "./known-options.ts";
 import { directiveMode, isTexts, positiveInteger, requireBoolean, requireMethods } from "./option-checks.ts";
+import { wallClock } from "./real-time.ts";
 import { isFieldName } from "./rfc9111/fields.ts";
 import { memoryStore } from "./stores/memory.ts";
 import type { CacheStore, Logger, RequestDirectiveMode } from "./types.ts";
 
 /** Options of {@link createCache}. */
 export interface CacheOptions {
+  /**
+   * False: no route and no function caches anything, as if there were no cache; purges resolve and do nothing, and the store
+   * is not opened. For tests and development. Default true.
+   */
+  readonly enabled?: boolean;
   /** Where responses are kept. Default: `memoryStore()`, 64 MiB in this process. */
   readonly store?: CacheStore;
   /** Namespace of every key, letters, digits, `_`, `.` and `-`. Two prefixes in one store never meet. Default `"reprise"`. */
@@ -50,12 +56,13 @@ export interface CacheOptions {
    * prefer the same one of them share it. Only right if the application chooses by RFC 4647 lookup, too.
    */
   readonly languages?: readonly string[];
-  /** Wall clock in milliseconds; default `Date.now`. Tests pass their own. */
+  /** Wall clock in milliseconds, also of the store; default `Date.now()`. Tests pass their own. */
   readonly now?: () => number;
 }
 
 /** The options of a cache with every default filled in. */
 export interface ResolvedCacheOptions {
+  readonly enabled: boolean;
   readonly store: CacheStore;
   readonly prefix: string;
   readonly responseHeader: string;
@@ -76,6 +83,7 @@ export interface ResolvedCacheOptions {
 const DEFAULT_MAX_BODY_BYTES = 4 * 1024 * 1024;
 const DEFAULT_MAX_VARIANTS = 64;
 const CACHE_OPTIONS: Readonly<Record<keyof CacheOptions, true>> = {
+  enabled: true,
   store: true,
   prefix: true,
   responseHeader: true,
@@ -123,7 +131,17 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     requireMethods(where("store"), store, ["get", "put", "delete"], "Pass memoryStore() or redisStore({ url }).");
   if (logger !== undefined)
     requireMethods(where("logger"), logger, ["debug", "info", "warn"], "console and pino() fit.");
+  requireBoolean(where("enabled"), options.enabled, "False switches the cache off.");
+  if (options.now !== undefined && typeof options.now !== "function") {
+    throw invalidOption(
+      where("now"),
+      "a function",
+      options.now,
+      "It returns milliseconds since 1970: () => Date.now().",
+    );
+  }
   return {
+    enabled: options.enabled !== false,
     store: store ?? memoryStore(),
     prefix,
     responseHeader: responseHeader.toLowerCase(),
@@ -138,7 +156,7 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     fillDeadlineMs: durationSeconds(options.fillDeadline ?? "30s", where("fillDeadline")) * 1000,
     authority: authority?.toLowerCase(),
     languages: languagesOf(where("languages"), options.languages),
-    now: options.now ?? Date.now,
+    now: options.now ?? wallClock,
   };
 }
 

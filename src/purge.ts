@@ -1,9 +1,9 @@
-import { routeName, searchedName } from "./engine/names.ts";
+import { routeName, searchedNames } from "./engine/names.ts";
+import { originSpelling, pathSpellings, targetSpellings } from "./engine/spelling.ts";
 import type { WriteRules } from "./engine/invalidate.ts";
 import { invalidOption } from "./errors.ts";
 import { refuseUnknown } from "./known-options.ts";
-import { isTexts, requireBoolean } from "./option-checks.ts";
-import { normaliseQuery } from "./rfc9111/cache-key.ts";
+import { atOnce, isTexts, requireBoolean, requireFunction } from "./option-checks.ts";
 import type { RouteOptions } from "./route-options.ts";
 import { MAX_TAG_LENGTH, tagName } from "./tags.ts";
 import type { PurgeTarget } from "./types.ts";
@@ -20,11 +20,19 @@ export interface PurgeSelection {
   readonly tags?: readonly string[];
   /**
    * The responses of one URL, with all variants of `Vary`: path and query (`/users/7?lang=en`) on any host, or an absolute URL.
-   * The query is that of the key: with the parameters that the route has in its key (its `query`), and no others.
+   * The query is that of the key: with the parameters that the route has in its key (its `query`), and no others, in any
+   * order. Where middleware rewrote the URL, both are reached: what the client sent and what the handler was shown.
+   *
+   * Letter case of the path, a closing slash, percent-encoding and the default port make no difference to a purge.
    */
   readonly url?: string;
   readonly urls?: readonly string[];
-  /** The responses of one route: its `name`, or its pattern on frameworks that tell it (`/users/:id` on Express and Hono). */
+  /**
+   * The responses of one route: its `name` or, on Express and Hono, its pattern with the paths that routers and apps around
+   * it are mounted on (`/api/users/:id`). Letter case and a closing slash make no difference. A regular expression is named
+   * by its text or its source (`String(/^\/item/)`), middleware by the path it is mounted on. In development a name that is
+   * not known yet is warned of, once; that is no error, because a pattern is known after its first response.
+   */
   readonly route?: string;
   /** Responses whose path is this one or below it, on any host or, as an absolute URL, on one: `/users` covers `/users/7?x=1` and not `/usersAbc`. */
   readonly prefix?: string;
@@ -36,7 +44,10 @@ export interface PurgeOptions {
   readonly soft?: boolean;
 }
 
-/** What a write route purges once its handler has answered with 2xx or 3xx. A function gets the framework's request. */
+/**
+ * What a write route purges besides its own URL, once its handler has answered an unsafe method (POST, PUT, PATCH, DELETE)
+ * with 2xx or 3xx. A function gets the framework's request.
+ */
 export type PurgesOptions<Request = unknown> = PurgeOptions & {
   /**
    * As on the route that reads the same URL, so that the write invalidates what is stored of it (RFC 9111 §4.4). The handler
@@ -78,7 +89,7 @@ export function purgeTargets(caller: string, selection: "all" | PurgeSelection):
     ...(tag === undefined ? [] : [tagTarget(`${caller}({ tag })`, tag)]),
     ...(url === undefined ? [] : urlTargets(`${caller}({ url })`, url)),
     ...(route === undefined ? [] : [routeTarget(`${caller}({ route })`, route)]),
-    ...(prefix === undefined ? [] : [prefixTarget(`${caller}({ prefix })`, prefix)]),
+    ...(prefix === undefined ? [] : prefixTargets(`${caller}({ prefix })`, prefix)),
   ];
   // An empty list is what a program computed; nothing at all is a mistake.
   if (Object.values(selection).every((value) => value === undefined)) throw nothingToPurge(caller, selection);
@@ -94,17 +105,28 @@ export function resolveWrites<Request>(options: PurgesOptions<Request>): WriteRu
   const given = Object.entries(selection as Record<string, unknown>).filter(([, value]) => value !== undefined);
   const fixed = Object.fromEntries(given.filter(([, value]) => typeof value !== "function")) as PurgeSelection;
   const computed = given.filter((entry): entry is [string, Compute] => typeof entry[1] === "function");
-  if (given.length === 0) throw nothingToPurge(caller, selection);
+  if (given.length === 0) requireOwnUrlAlone(caller, selection, soft);
+  for (const [name, compute] of computed) requireFunction(`${caller}({ ${name} })`, compute);
   const always = Object.keys(fixed).length === 0 ? [] : purgeTargets(caller, fixed);
   return {
     soft: soft === true,
     through: false,
     targets: (native) => {
       if (computed.length === 0) return always;
-      const now = Object.fromEntries(computed.map(([name, compute]) => [name, compute(native)]));
+      const now = Object.fromEntries(
+        computed.map(([name, compute]) => [name, atOnce(`${caller}({ ${name} })`, "what to purge", compute(native))]),
+      );
       return [...always, ...purgeTargets(caller, now)];
     },
   };
+}
+
+/** Nothing named means its own URL; a property without a value, or `soft` for nothing, is a mistake. */
+function requireOwnUrlAlone(caller: string, selection: object, soft: boolean | undefined): void {
+  if (Object.keys(selection).length > 0) throw nothingToPurge(caller, selection);
+  if (soft !== true) return;
+  const cure = "Name what is to be kept as stale. Its own URL is always purged for good.";
+  throw invalidOption(`${caller}({ soft })`, "something else to purge", undefined, `${cure} ${EXAMPLE}`);
 }
 
 /** A property that is undefined mostly comes from a variable that is. */
@@ -132,21 +154,17 @@ function texts(where: string, list: unknown): readonly string[] {
   throw invalidOption(where, "a list of texts", list, EXAMPLE);
 }
 
-/**
- * As it was written and with its query in order: routes differ in whether the order counts. And what does not vary by its
- * whole query, because it may have been stored for another one.
- */
+/** Also what does not vary by its whole query, because it may have been stored for another one. */
 function urlTargets(where: string, url: unknown): readonly PurgeTarget[] {
   const { origin, path } = splitUrl(where, url);
+  const uris = targetSpellings(path).map((each): PurgeTarget => ({ kind: "uri", text: origin + each }));
   const mark = path.indexOf("?");
-  if (mark === -1) return [{ kind: "uri", text: origin + path }];
-  const query = normaliseQuery(path.slice(mark + 1), "all");
-  const ordered = path.slice(0, mark) + (query === "" ? "" : `?${query}`);
-  const uris = [...new Set([path, ordered])].map((each): PurgeTarget => ({ kind: "uri", text: origin + each }));
-  return [...uris, { kind: "name", text: searchedName(origin + path.slice(0, mark)) }];
+  if (mark === -1) return uris;
+  const names = searchedNames(origin, path.slice(0, mark));
+  return [...uris, ...names.map((text): PurgeTarget => ({ kind: "name", text }))];
 }
 
-function prefixTarget(where: string, prefix: unknown): PurgeTarget {
+function prefixTargets(where: string, prefix: unknown): readonly PurgeTarget[] {
   const { origin, path } = splitUrl(where, prefix);
   if (path.endsWith("/*")) {
     throw invalidOption(where, "a path without a wildcard", prefix, "A prefix covers its path and all below it.");
@@ -154,7 +172,7 @@ function prefixTarget(where: string, prefix: unknown): PurgeTarget {
   if (path.includes("?")) {
     throw invalidOption(where, "a path without a query", prefix, "A prefix covers its paths with every query.");
   }
-  return { kind: "under", text: origin + (path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path) };
+  return pathSpellings(path).map((each) => ({ kind: "under", text: origin + each }));
 }
 
 function routeTarget(where: string, route: unknown): PurgeTarget {
@@ -173,10 +191,5 @@ function splitUrl(where: string, url: unknown): { readonly origin: string; reado
       'For example "/users/7" or "https://api.example/users/7".',
     );
   }
-  return { origin: match?.[1]?.toLowerCase() ?? "", path: percentEncoded(path) };
-}
-
-/** As it is in a request, where a path has no other characters. What is encoded already stays as it is. */
-function percentEncoded(path: string): string {
-  return path.replace(/\p{Surrogate}/gu, "\ufffd").replace(/[^\x21-\x7e]+/g, encodeURIComponent);
+  return { origin: originSpelling(match?.[1] ?? ""), path };
 }

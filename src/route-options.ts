@@ -1,9 +1,10 @@
-import { durationSeconds, ONE_YEAR_SECONDS, type Duration } from "./duration.ts";
+import { durationSeconds, isNoTime, ONE_YEAR_SECONDS, type Duration } from "./duration.ts";
 import type { CandidateResponse, RouteRules } from "./engine/route.ts";
 import { invalidOption } from "./errors.ts";
 import { canonicalText } from "./functions/canonical-text.ts";
 import { refuseUnknown } from "./known-options.ts";
 import {
+  atOnce,
   directiveMode,
   fieldNames,
   isTexts,
@@ -12,6 +13,7 @@ import {
   requireBoolean,
   requireFunction,
   secondsOrNothing,
+  yesOrNo,
 } from "./option-checks.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
 import { PROFILE_NAMES, profileRules, type ProfileName, type ProfileRules } from "./profiles.ts";
@@ -22,8 +24,13 @@ import type { RequestDirectiveMode } from "./types.ts";
 
 /** Options of one route. `Request` is the framework's own request type. */
 export interface RouteOptions<Request = unknown> {
-  /** Freshness lifetime. Default, and most: one year. */
+  /** Freshness lifetime. Default, and most: one year. `0` switches the cache off on this route, as `enabled: false` does. */
   readonly expire?: Duration;
+  /**
+   * False: requests of this route reach the handler as if there were no cache, which `Cache-Status` calls `disabled`. For
+   * tests and development. Writes still invalidate what other routes have stored. Default true.
+   */
+  readonly enabled?: boolean;
   /** How long after that a stale response is still served while one request renews it (RFC 5861 §3). Default: not at all. */
   readonly staleWhileRevalidate?: Duration;
   /** How long after that a stale response is served when the handler throws or answers 500, 502, 503 or 504 (RFC 5861 §4). */
@@ -47,16 +54,19 @@ export interface RouteOptions<Request = unknown> {
     | "none";
   /** Request fields in the key; the response names them in `Vary`. */
   readonly vary?: readonly string[];
-  /** A part of the key of your own; it is added to method, host, path and query and takes nothing away. */
+  /**
+   * A part of the key of your own; it is added to method, host, path and query and takes nothing away. Like every callback
+   * it answers at once: a promise is an error.
+   */
   readonly key?: (request: Request) => unknown;
   /**
    * Who shares a response. Not given: a request with an identity (`Authorization`, a session cookie) bypasses the cache.
    * `"public"`: the identity makes no difference. A function: the id of the user or group, hashed into the key.
    */
   readonly audience?: "public" | ((request: Request) => string | number | bigint | null | undefined);
-  /** False: this request takes no part. */
+  /** False: this request takes no part. Anything but true and false is an error, and then it takes no part either. */
   readonly when?: (request: Request) => boolean;
-  /** False: this response is not stored. */
+  /** False: this response is not stored. Anything but true and false is an error, and then it is not stored either. */
   readonly storeWhen?: (response: CandidateResponse) => boolean;
   /** True caches QUERY requests too (RFC 10008), with up to 64 KiB of content, by a hash of it. Default false. */
   readonly queryMethod?: boolean;
@@ -90,6 +100,7 @@ const MAX_QUERY_CONTENT_BYTES = 64 * 1024;
 const ROUTE_OPTIONS: Readonly<Record<keyof RouteOptions, true>> = {
   name: true,
   expire: true,
+  enabled: true,
   staleWhileRevalidate: true,
   staleIfError: true,
   tags: true,
@@ -129,6 +140,10 @@ export function resolveRouteOptions<Request>(
     );
   }
   for (const name of ["key", "when", "storeWhen"] as const) requireFunction(where(name), options[name]);
+  for (const name of ["audience", "tags"] as const) {
+    if (typeof options[name] === "function") requireFunction(where(name), options[name]);
+  }
+  requireBoolean(where("enabled"), options.enabled, "False switches the cache off on this route.");
   const { audience, tags, key, when, storeWhen, cacheGroups } = options;
   requireBoolean(where("cacheGroups"), cacheGroups, "True sends the tags as Cache-Groups.");
   requireBoolean(where("queryMethod"), options.queryMethod, "True caches QUERY requests too.");
@@ -145,9 +160,12 @@ export function resolveRouteOptions<Request>(
     throw invalidOption(where("name"), "a text", name, 'For example "users", for cache.purge({ route: "users" }).');
   }
   const profile = profileOf(where("profile"), options.profile, lifetimeFrom);
-  const lifetimeSeconds = lifetimes(options, where);
+  const isOff = options.expire !== undefined && isNoTime(options.expire, where("expire"));
+  const enabled = cache.enabled && options.enabled !== false && !isOff;
+  const lifetimeSeconds = lifetimes(isOff ? { ...options, expire: ONE_YEAR_SECONDS } : options, where);
   const vary = fieldNames(where("vary"), options.vary ?? []);
   return Object.freeze({
+    enabled,
     name,
     lifetimeSeconds,
     staleWhileRevalidateSeconds: optionalSeconds(options.staleWhileRevalidate, where("staleWhileRevalidate")),
@@ -173,18 +191,26 @@ export function resolveRouteOptions<Request>(
     searchRule: searchRule(where("query"), options.query),
     sharesAuthorized: profile.sharesAuthorized,
     sharesSessions: profile.sharesSessions,
-    queryContentBytes: options.queryMethod === true ? MAX_QUERY_CONTENT_BYTES : 0,
+    queryContentBytes: enabled && options.queryMethod === true ? MAX_QUERY_CONTENT_BYTES : 0,
     emitsGroups: options.cacheGroups === true,
-    storesPosts: profile.storesPosts,
+    storesPosts: enabled && profile.storesPosts,
     honoursNoVarySearch: profile.honoursNoVarySearch,
     failureGraceSeconds: profile.failureGraceSeconds,
     keyRules: { prefix: cache.prefix, query: queryRule(where("query"), options.query, profile) },
     vary,
-    keyPart: key === undefined ? undefined : (native: unknown) => canonicalText(key(native as Request)),
+    keyPart:
+      key === undefined
+        ? undefined
+        : (native: unknown) => canonicalText(atOnce(where("key"), "a part of the key", key(native as Request))),
     audience:
-      typeof audience === "function" ? (native: unknown) => memberOf(audience(native as Request), hash) : audience,
-    when: when === undefined ? undefined : (native: unknown) => when(native as Request),
-    storeWhen,
+      typeof audience === "function"
+        ? (native: unknown) => memberOf(atOnce(where("audience"), AN_ID, audience(native as Request)), hash)
+        : audience,
+    when: when === undefined ? undefined : (native: unknown) => yesOrNo(where("when"), when(native as Request)),
+    storeWhen:
+      storeWhen === undefined
+        ? undefined
+        : (response: CandidateResponse) => yesOrNo(where("storeWhen"), storeWhen(response)),
     tags: tags === undefined ? undefined : tagsOf(where("tags"), tags),
     maxBodyBytes: positiveInteger(where("maxBodyBytes"), options.maxBodyBytes ?? cache.maxBodyBytes),
   });
@@ -260,10 +286,12 @@ function profileOf(where: string, name: unknown, lifetimeFrom: "route" | "fields
   return profileRules(known);
 }
 
+const AN_ID = "the id of a user or group";
+
 function memberOf(id: string | number | bigint | null | undefined, hash: (text: string) => string): string {
   if (id === undefined || id === null || id === "") return "anonymous";
   if (typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") {
-    throw invalidOption("cached({ audience })", "the id of a user or group", id, "Return a text or a number.");
+    throw invalidOption("cached({ audience })", AN_ID, id, "Return a text or a number.");
   }
   return hash(String(id));
 }
@@ -272,7 +300,8 @@ function tagsOf(
   where: string,
   tags: readonly string[] | ((native: never) => readonly string[]),
 ): (native: unknown) => readonly string[] {
-  if (typeof tags === "function") return (native) => checkedTags(where, tags(native as never));
+  if (typeof tags === "function")
+    return (native) => checkedTags(where, atOnce(where, "a list of texts", tags(native as never)));
   const fixed = Object.freeze([...checkedTags(where, tags)]);
   return () => fixed;
 }

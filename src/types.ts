@@ -21,6 +21,13 @@ export interface CacheRequest {
   readonly authority: string;
   /** Path and query exactly as sent: `/users/7?lang=en`. */
   readonly path: string;
+  /**
+   * Further paths, with their query, that the same request goes by: what the router matched or the handler is shown, where
+   * something in front of the route rewrote it. They are in the key, and a purge of any of them reaches the response.
+   */
+  readonly otherPaths?: readonly string[] | undefined;
+  /** What else was put in place of what the client sent, as text for the key: a parsed query that middleware replaced. */
+  readonly replaced?: string | undefined;
   readonly fields: Fields;
   /** The whole content of a QUERY whose responses are cached (RFC 10008). */
   readonly content?: Uint8Array;
@@ -133,8 +140,8 @@ export interface StoreEntry {
   readonly body: Uint8Array;
   /** Names it can be purged by: `#user:7`. Left out: none. */
   readonly names?: readonly string[];
-  /** The absolute URI it can be purged by, alone or with all that is below a path. */
-  readonly uri?: string;
+  /** The absolute URI it can be purged by, alone or with all that is below a path; a list where there are several. */
+  readonly uri?: string | readonly string[];
   /**
    * `generation()` of the store's purge log before the content was asked for. A purge after that position holds against it,
    * whenever and by whomever it is put. Left out: it counts as older than every purge that names it.
@@ -238,10 +245,18 @@ export type StoreEvent =
 export interface CacheStore {
   /** A word for logs: `memory`, `redis`. */
   readonly name: string;
-  /** Called once by each cache that uses the store; a store that connects starts to do so here. */
-  open?(report: (event: StoreEvent) => void): void;
+  /**
+   * Called once by each cache that uses the store; a store that connects starts to do so here. `now` is the wall clock of the
+   * cache: a store that reads one uses the clock of the first cache that opens it.
+   */
+  open?(report: (event: StoreEvent) => void, now?: () => number): void;
   /** False while the store keeps nothing, because it is not connected, say. Left out: it always keeps what it can. */
   isAvailable?(): boolean;
+  /**
+   * Resolves when the store finds and keeps what is under `prefix`; rejects with the reason when that takes longer than
+   * `timeoutMs`. Left out: it does as soon as `isAvailable()` says so.
+   */
+  ready?(options: { readonly prefix: string; readonly timeoutMs: number }): Promise<void>;
   /** What is kept under `key`; undefined when there is nothing, it is past its retention or purged, or the store has trouble. */
   get(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined>;
   /** Keeps `entry` for at most `retainMs` milliseconds, replacing what was there. A result of `false` says that it is not kept. */
@@ -252,7 +267,7 @@ export interface CacheStore {
   readonly purges?: PurgeLog;
   /** Left out: each process fills for itself. */
   readonly leases?: Leases;
-  /** Releases connections and timers. A store the user made the client of leaves that client open. */
+  /** Waits for the writes under way, then releases connections and timers. A store the user made the client of leaves that client open. */
   close?(): void | Promise<void>;
 }
 

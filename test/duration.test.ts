@@ -66,6 +66,6 @@ describe("durations", () => {
   it("names what was wrong and what to do", () => {
     expect(() => durationSeconds("30", "cached({ expire })")).toThrow('Add a unit ("30s") or pass the number 30.');
     expect(() => durationSeconds({ hour: 1 }, "cached({ expire })")).toThrow('"hour" is not one of years, months');
-    expect(() => durationSeconds(0, "cached({ expire })")).toThrow("leave out cached()");
+    expect(() => durationSeconds(0, "cached({ expire })")).toThrow("Only expire may be 0");
   });
 });

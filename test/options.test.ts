@@ -41,7 +41,7 @@ describe("options of a cache", () => {
 
 describe("options of a route", () => {
   it.each([
-    { options: { expire: 0 }, says: "cached({ expire })" },
+    { options: { expire: -1 }, says: "cached({ expire })" },
     { options: { expire: "5 parsecs" }, says: 'got "5 parsecs"' },
     { options: { staleWhileRevalidate: -1 }, says: "cached({ staleWhileRevalidate })" },
     { options: { staleIfError: "1 day" }, says: "cached({ staleIfError })" },

@@ -42,16 +42,18 @@ export interface Cached<Request, Rest extends unknown[], Result> {
    */
   with(defaults: RouteArgument<Request>): Cached<Request, Rest, Result>;
   /**
-   * For routes that write: the handler always runs, and after its 2xx or 3xx what the options name is purged, before the
-   * client has the end of the response. What the store does not acknowledge in time is a `purge-failed` event, and the
-   * response is sent all the same.
+   * For routes that write: the handler always runs, and after its 2xx or 3xx its own URL and what the options name are
+   * purged, before the client has the end of the response. Without options it is its own URL alone. Safe methods (GET,
+   * HEAD, OPTIONS, TRACE, QUERY) purge nothing, so it can stand in front of a whole router. What the store does not
+   * acknowledge in time is a `purge-failed` event, and the response is sent all the same.
    *
    * @example cached.purges({ tags: (request) => [`user:${request.params.id}`] })
    */
-  purges(options: PurgesOptions<Request>, ...rest: Rest): Result;
+  purges(options?: PurgesOptions<Request>, ...rest: Rest): Result;
   /**
    * For routes that write and answer with the new representation: like `purges` for its own URL and the `tags` given, and a
    * 200 is stored as the response to GET of the same URL, so that the next reader hits. Give it the options of the GET route.
+   * If the store does not acknowledge the purge, `purge-failed` is reported, the response is sent, and it is not stored.
    */
   refresh(options?: RouteArgument<Request>, ...rest: Rest): Result;
   /** The response's own `Cache-Control` and `Expires` decide (RFC 9111), not a lifetime of the route. */
@@ -84,7 +86,7 @@ export function cachedFamily<Request, Rest extends unknown[], Result>(
       cache.route(merged);
       return cachedFamily(cache, attach, merged);
     },
-    purges(options: PurgesOptions<Request>, ...rest: Rest): Result {
+    purges(options: PurgesOptions<Request> = {}, ...rest: Rest): Result {
       return attach(cache.routeOfWrites(options), ...rest);
     },
     refresh(options: RouteArgument<Request> = {}, ...rest: Rest): Result {

@@ -16,12 +16,19 @@ export interface NodeCall {
   readonly response: ServerResponse;
   /** Path and query as the client sent them, where the framework rewrites `request.url`. */
   readonly url: string;
+  /** Path and query as the handler is shown them, where something in front of the route rewrote them. */
+  readonly shownUrl?: string | undefined;
+  /** What else was put in place of what the client sent, as text for the key; `null` where no text can be made of it. */
+  readonly replaced?: string | null | undefined;
   /** Lets the handler answer; errors it throws are `fill`'s to hear of first, where there is one. */
   run(fill: Fill | undefined): void;
-  /** The pattern of the route, where the framework has one. */
-  readonly pattern?: string | undefined;
-  /** Changes the framework's own copies of path and query, where the handler shall see another query. */
-  rewriteTarget?(request: IncomingMessage, path: string): void;
+  /** The patterns of the routes that answer, where the framework has them; asked once the response is there. */
+  patterns?(): readonly string[];
+  /**
+   * Changes the framework's own copies of path and query, where the handler shall not see the whole query. `sent` and
+   * `shown` are what `url` and `shownUrl` become; `request.url` is still as it was.
+   */
+  rewriteTarget?(request: IncomingMessage, sent: string, shown: string): void;
   readonly takeFrameworkEtag?: TakeFrameworkEtag;
   /** Where requests come in, for those that no server has brought. */
   readonly entry: Entry;
@@ -32,8 +39,14 @@ interface Enclosing {
   readonly route: Route;
   readonly fill: Fill;
   readonly headers: IncomingHttpHeaders;
-  readonly url: string;
+  readonly target: Target;
   readonly outer: Enclosing | undefined;
+}
+
+/** Path and query as the client sent them and, where something rewrote them, as the handler is shown them. */
+interface Target {
+  readonly sent: string;
+  readonly shown: string | undefined;
 }
 
 const enclosing = new WeakMap<IncomingMessage, Enclosing>();
@@ -45,11 +58,12 @@ const destinations = new WeakMap<Fill, Destination>();
 export function respondOnNode(route: Route, call: NodeCall): void {
   const reached = reachRoute(route, call.request);
   if (reached === "passes" || isUpgrade(call.request)) return call.run(undefined);
-  if (reached !== undefined) return new NodeExchange(call, route, call.url).forward(reached.fill);
-  const url = showAsSent(route, call);
-  const request = cacheRequest(call, url, route.authority);
+  const target = { sent: call.url, shown: call.shownUrl };
+  if (reached !== undefined) return new NodeExchange(call, route, target).forward(reached.fill);
+  const whole = showAsSent(route, call, target);
+  const request = cacheRequest(call, whole, route.authority);
   if (request === undefined) return call.run(undefined);
-  const exchange = new NodeExchange(call, route, url);
+  const exchange = new NodeExchange(call, route, whole);
   if (request.method !== "QUERY" || route.queryContentBytes === 0) return route.respond(request, exchange);
   void contentOf(call.request, route.queryContentBytes).then((content) =>
     route.respond(content === undefined ? request : { ...request, content }, exchange),
@@ -62,24 +76,31 @@ function isUpgrade({ method, headers }: IncomingMessage): boolean {
 }
 
 /**
- * Path and query as the client sent them. A route behind another one of the same cache decides alone, so it sees what that
- * one had taken from the request for itself.
+ * The target with all of its query. A route behind another one of the same cache decides alone, so it sees what that one had
+ * taken from the request for itself.
  */
-function showAsSent(route: Route, call: NodeCall): string {
+function showAsSent(route: Route, call: NodeCall, target: Target): Target {
   const { request } = call;
-  let sent: Enclosing | undefined;
-  for (let at = enclosing.get(request); at?.route.owner === route.owner; at = at?.outer) sent = at;
-  if (sent === undefined) return call.url;
-  request.headers = sent.headers;
-  showTarget(call, call.url, sent.url);
-  return sent.url;
+  let outermost: Enclosing | undefined;
+  for (let at = enclosing.get(request); at?.route.owner === route.owner; at = at?.outer) outermost = at;
+  if (outermost === undefined) return target;
+  request.headers = outermost.headers;
+  const { path, otherPaths } = outermost.fill.origin;
+  const isAsShown = target.sent === path && target.shown === otherPaths?.[0];
+  const whole = isAsShown ? outermost.target : { ...target, sent: outermost.target.sent };
+  showTarget(call, target, whole);
+  return whole;
 }
 
 let lastHost: string | undefined;
 let lastAuthority: string | undefined;
 
 /** `undefined` for a request whose target or host has no one reading: it passes by. */
-function cacheRequest({ request }: NodeCall, url: string, authority: string | undefined): CacheRequest | undefined {
+function cacheRequest(
+  { request, replaced }: NodeCall,
+  { sent: url, shown: shownUrl }: Target,
+  authority: string | undefined,
+): CacheRequest | undefined {
   const { method, headers } = request;
   const host = headers.host;
   if (authority === undefined && host !== lastHost) {
@@ -89,7 +110,12 @@ function cacheRequest({ request }: NodeCall, url: string, authority: string | un
   const known = authority ?? lastAuthority;
   if (known === undefined || method === undefined || url.charCodeAt(0) !== SLASH) return undefined;
   const scheme = (request.socket as Partial<TLSSocket>).encrypted === true ? "https" : "http";
-  return { method, scheme, authority: known, path: url, fields: headers };
+  if (shownUrl === undefined && replaced === undefined) {
+    return { method, scheme, authority: known, path: url, fields: headers };
+  }
+  if (replaced === null) return undefined;
+  const otherPaths = shownUrl === undefined ? undefined : [shownUrl];
+  return { method, scheme, authority: known, path: url, otherPaths, replaced, fields: headers };
 }
 
 const SLASH = 0x2f;
@@ -97,14 +123,14 @@ const SLASH = 0x2f;
 class NodeExchange implements Exchange {
   readonly #call: NodeCall;
   readonly #route: Route;
-  readonly #url: string;
+  readonly #target: Target;
   readonly #enclosing: Enclosing | undefined;
   #tap: ResponseTap | undefined;
 
-  constructor(call: NodeCall, route: Route, url: string) {
+  constructor(call: NodeCall, route: Route, target: Target) {
     this.#call = call;
     this.#route = route;
-    this.#url = url;
+    this.#target = target;
     this.#enclosing = enclosing.get(call.request);
   }
 
@@ -131,8 +157,8 @@ class NodeExchange implements Exchange {
     return this.#call.request;
   }
 
-  get pattern(): string | undefined {
-    return this.#call.pattern;
+  patterns(): readonly string[] {
+    return this.#call.patterns?.() ?? [];
   }
 
   send(reply: Reply, lastLook?: LastLook): void | Promise<void> {
@@ -149,9 +175,10 @@ class NodeExchange implements Exchange {
   forward(fill: Fill): void {
     const { request, response, takeFrameworkEtag } = this.#call;
     const { headers } = request;
-    enclosing.set(request, { route: this.#route, fill, headers, url: this.#url, outer: this.#enclosing });
+    const { path, otherPaths } = fill.origin;
+    enclosing.set(request, { route: this.#route, fill, headers, target: this.#target, outer: this.#enclosing });
     request.headers = handlersFields(headers, fill, this.#route.authority);
-    showTarget(this.#call, this.#url, fill.origin.path);
+    showTarget(this.#call, this.#target, { sent: path, shown: otherPaths?.[0] });
     this.#tap = new ResponseTap(response, fill, takeFrameworkEtag, destinations.get(fill));
     this.#call.run(fill);
   }
@@ -161,16 +188,17 @@ class NodeExchange implements Exchange {
     destinations.set(fill, destination);
     let skips = 0;
     for (let at = this.#enclosing; at !== undefined; at = at.outer) if (at.route === this.#route) skips += 1;
-    sendAgain(request, this.#url, { fill, route: this.#route, skips, isClaimed: false }, entry);
+    sendAgain(request, this.#target.sent, { fill, route: this.#route, skips, isClaimed: false }, entry);
   }
 }
 
 /** `request.url` may be shorter than the path: routers cut off what they have matched. */
-function showTarget(call: NodeCall, shown: string, path: string): void {
-  if (path === shown) return;
+function showTarget(call: NodeCall, now: Target, next: Target): void {
+  if (next.sent === now.sent && next.shown === now.shown) return;
   const { request } = call;
+  const shown = next.shown ?? next.sent;
   const [own = "/"] = (request.url ?? "/").split("?", 1);
-  const mark = path.indexOf("?");
-  request.url = mark === -1 ? own : own + path.slice(mark);
-  call.rewriteTarget?.(request, path);
+  const mark = shown.indexOf("?");
+  call.rewriteTarget?.(request, next.sent, shown);
+  request.url = mark === -1 ? own : own + shown.slice(mark);
 }

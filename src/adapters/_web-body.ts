@@ -14,6 +14,10 @@ export type BodyContent = Uint8Array | ReadableStream<Uint8Array> | null;
 export class BodyReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #read: Uint8Array[] = [];
+  /** Set while the body is read ahead of its reader. */
+  #ahead: Promise<unknown> | undefined;
+  #hasReader = false;
+  #isReported = false;
   #pending: Promise<{ done: boolean; value?: Uint8Array | undefined }> | undefined;
 
   constructor(body: ReadableStream<Uint8Array>) {
@@ -29,7 +33,7 @@ export class BodyReader {
     let bytes = 0;
     try {
       while (bytes <= MAX_AT_HAND_BYTES) {
-        this.#pending = this.#reader.read();
+        this.#pending ??= this.#reader.read();
         const next = await Promise.race([this.#pending, late]);
         if (next === "late") return undefined;
         this.#pending = undefined;
@@ -65,23 +69,21 @@ export class BodyReader {
    * @param mayEnd a promise when the fill must not hear of the end before it has settled
    */
   streamThrough(fill: Fill, begun: () => void, mayEnd: () => Promise<void> | undefined): ReadableStream<Uint8Array> {
-    let hasBegun = false;
     return new ReadableStream<Uint8Array>(
       {
         pull: async (controller) => {
-          if (!hasBegun) {
-            hasBegun = true;
+          if (!this.#hasReader) {
+            this.#hasReader = true;
             begun();
+            await this.#ahead;
           }
           try {
             const piece = await this.#next();
             if (piece === undefined) {
-              const wait = mayEnd();
-              if (wait === undefined) fill.end();
-              else void wait.then(() => fill.end());
+              this.#reportEnd(fill, mayEnd());
               controller.close();
             } else {
-              fill.chunk(piece);
+              if (!this.#isReported) fill.chunk(piece);
               controller.enqueue(piece);
             }
           } catch (error) {
@@ -96,6 +98,25 @@ export class BodyReader {
       },
       NOT_AHEAD,
     );
+  }
+
+  #reportEnd(fill: Fill, wait: Promise<void> | undefined): void {
+    if (this.#isReported) return;
+    if (wait === undefined) fill.end();
+    else void wait.then(() => fill.end());
+  }
+
+  /** Tells the fill of a body that no reader has come for, if it is at hand. A reader that comes later still gets it. */
+  async reportUnread(fill: Fill): Promise<void> {
+    if (this.#hasReader) return;
+    const ahead = this.wholeIfAtHand();
+    this.#ahead = ahead;
+    const whole = await ahead;
+    if (this.#hasReader && whole === undefined) return;
+    if (whole === undefined) return fill.abort();
+    this.#isReported = true;
+    fill.chunk(whole);
+    fill.end();
   }
 
   /** Gives up what has not been read. Never rejects. */

@@ -27,7 +27,7 @@ export interface Exit {
 }
 
 /** No layer is expected to keep a response longer; one that is never sent must not keep others waiting. */
-export const UNSENT_LIMIT_MS = 1_000;
+export const UNSENT_LIMIT_MS = 500;
 
 /** What is known when a response is given to outer layers. */
 export interface Given {
@@ -54,7 +54,8 @@ export class Departure {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #fields: readonly string[] | undefined;
 
-  constructor(given: Given, lastLook: LastLook, limitMs: number) {
+  /** `overdue` is called at the limit. By default nothing is known then, and nothing is stored. */
+  constructor(given: Given, lastLook: LastLook, limitMs: number, overdue?: () => void) {
     this.#given = given;
     this.#cookies = given.headers.getSetCookie();
     this.#cacheControl = given.headers.get("cache-control");
@@ -62,7 +63,7 @@ export class Departure {
     this.left = new Promise((resolve) => {
       this.#resolve = resolve;
     });
-    this.#timer = setTimeout(() => this.#look(UNKNOWN), limitMs);
+    this.#timer = setTimeout(overdue ?? ((): void => void this.#look(UNKNOWN)), limitMs);
     (this.#timer as { unref?: () => void }).unref?.();
   }
 

@@ -2,9 +2,14 @@
 
 import type { Fill } from "../engine/exchange.ts";
 import type { CacheRequest } from "../types.ts";
+import { property } from "./_web-server.ts";
 
 /** `undefined` for a request whose URL has no authority or path: it passes by. */
-export function cacheRequest(request: Request, authority: string | undefined): CacheRequest | undefined {
+export function cacheRequest(
+  request: Request,
+  otherPaths: readonly string[] | undefined,
+  authority: string | undefined,
+): CacheRequest | undefined {
   const { url } = request;
   const colon = url.indexOf("://");
   const slash = url.indexOf("/", colon + 3);
@@ -18,8 +23,20 @@ export function cacheRequest(request: Request, authority: string | undefined): C
     scheme: url.slice(0, colon),
     authority: authority ?? url.slice(colon + 3, slash),
     path: hash === -1 ? url.slice(slash) : url.slice(slash, hash),
+    ...(otherPaths === undefined ? {} : { otherPaths }),
     fields,
   };
+}
+
+/**
+ * What the client sent, where a server on Node tells it and it is not the path of the request's URL: an app that is mounted
+ * in another one is given a URL without the path it is mounted on.
+ */
+export function sentPath(environment: unknown, url: string): string | undefined {
+  const sent = property(property(environment, "incoming"), "url");
+  if (typeof sent !== "string" || !sent.startsWith("/")) return undefined;
+  const start = url.length - sent.length;
+  return url.endsWith(sent) && url.indexOf("/", url.indexOf("://") + 3) === start ? undefined : sent;
 }
 
 /** True for a handshake: its connection goes on to speak another protocol, so nothing may come between. */

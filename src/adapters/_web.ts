@@ -26,8 +26,10 @@ export interface WebCall {
   readonly request: Request;
   /** The framework's own request or context, for the developer's callbacks. */
   readonly native: unknown;
-  /** The pattern of the route, where the framework has one. */
-  readonly pattern?: string | undefined;
+  /** Paths, with their query, that the request goes by besides its URL; see {@link CacheRequest}. */
+  readonly otherPaths?: readonly string[] | undefined;
+  /** The patterns of the routes that answer, where the framework has them; asked once the response is there. */
+  patterns?(): readonly string[];
   /** The fill inside which this request came here. */
   readonly within?: Fill | undefined;
   /** The object by which a copy of a request is recognised: what was marked before it was sent again. */
@@ -81,7 +83,7 @@ export function respondOnWeb(route: Route, call: WebCall): Response | Promise<Re
   const reached: Reached = call.within === undefined ? reachRoute(route, call.marked) : undefined;
   if (reached === "passes") return call.run(call.request, undefined);
   if (reached !== undefined) return runForCopy(route, call, reached.fill);
-  const request = cacheRequest(call.request, route.authority);
+  const request = cacheRequest(call.request, call.otherPaths, route.authority);
   if (request === undefined) return call.run(call.request, undefined);
   const exchange = new WebExchange(call, route.authority);
   if (request.method !== "QUERY" || route.queryContentBytes === 0) route.respond(request, exchange);
@@ -187,6 +189,7 @@ class WebRun {
       whole === undefined && reader !== undefined
         ? reader.streamThrough(this.#fill, leaving.begun, () => leaving.departure?.pending)
         : bodyOf(whole, headers);
+    if (whole === undefined && reader !== undefined) leaving.unread = () => void reader.reportUnread(this.#fill);
     this.#client.deliver(leaving.send(responseOf(status, reason, headers, body)));
   }
 }
@@ -221,8 +224,15 @@ class Leaving {
   constructor({ exit, waitUntil }: WebCall, given: Given, lastLook: LastLook | undefined) {
     this.#exit = exit;
     this.#waitUntil = waitUntil;
-    if (lastLook !== undefined) this.departure = new Departure(given, lastLook, exit?.limitMs ?? UNSENT_LIMIT_MS);
+    if (lastLook === undefined) return;
+    this.departure =
+      exit === undefined
+        ? new Departure(given, lastLook, UNSENT_LIMIT_MS, () => this.#overdue())
+        : new Departure(given, lastLook, exit.limitMs);
   }
+
+  /** Called when no reader has come for so long that none is expected. */
+  unread: (() => void) | undefined;
 
   /** True where the first read of the body is the sign. */
   get waitsForReader(): boolean {
@@ -250,6 +260,12 @@ class Leaving {
   #leaveSoon({ left }: Departure): void {
     setTimeout(() => this.#leave(), 0);
     this.#waitUntil?.(left);
+  }
+
+  /** Not read, as by a test that looks at the head alone: it is judged by its head as it is now. */
+  #overdue(): void {
+    this.#leave();
+    this.unread?.();
   }
 
   #leave(): void {
@@ -284,8 +300,8 @@ class WebExchange implements Exchange {
     return this.#call.native;
   }
 
-  get pattern(): string | undefined {
-    return this.#call.pattern;
+  patterns(): readonly string[] {
+    return this.#call.patterns?.() ?? [];
   }
 
   get within(): Fill | undefined {

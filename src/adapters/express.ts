@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Express, Request, RequestHandler } from "express";
 import type { Cache, Route } from "../cache.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
+import { isSamePlace, patternsAt, placeOf, type Place } from "./_express-patterns.ts";
 import { respondOnNode } from "./_node.ts";
 
 export type { Cached, RouteArgument } from "./_cached.ts";
@@ -14,19 +15,31 @@ export type { Cached, RouteArgument } from "./_cached.ts";
  * app.get("/users/:id", cached({ expire: "1h" }), getUser);
  */
 export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> {
-  return cachedFamily(cache, (route: Route): RequestHandler => (request, response, next) => {
-    respondOnNode(route, {
-      request,
-      response,
-      url: request.originalUrl,
-      run: () => next(),
-      rewriteTarget,
-      takeFrameworkEtag,
-      get pattern() {
-        return patternOf(request);
-      },
-      entry: (copy, quiet) => outermostApp(request)(copy, quiet),
-    });
+  return cachedFamily(cache, (route: Route): RequestHandler => {
+    const middleware: RequestHandler = (request, response, next) => {
+      let here: Place | undefined;
+      respondOnNode(route, {
+        request,
+        response,
+        url: request.originalUrl,
+        shownUrl: shownUrl(request),
+        replaced: replacedQuery(request),
+        run(fill) {
+          // Afterwards the request goes on, to another router and another route perhaps.
+          if (fill !== undefined) here = placeOf(request);
+          next();
+        },
+        rewriteTarget,
+        takeFrameworkEtag,
+        patterns() {
+          const there = placeOf(request);
+          const own = patternsAt(here ?? there, middleware);
+          return here === undefined || isSamePlace(here, there) ? own : [...own, ...patternsAt(there)];
+        },
+        entry: (copy, quiet) => outermostApp(request)(copy, quiet),
+      });
+    };
+    return middleware;
   });
 }
 
@@ -38,20 +51,62 @@ function takeFrameworkEtag(fields: Record<string, string | readonly string[]>): 
   return etag;
 }
 
-/** Express 4 has parsed the query before us; Express 5 parses it at each access. */
-function rewriteTarget(message: IncomingMessage, path: string): void {
-  const request = message as Request;
-  request.originalUrl = path;
-  if (!Object.hasOwn(request, "query")) return;
-  const parse = request.app.get("query parser fn") as ((text: string) => Request["query"]) | undefined;
-  const mark = path.indexOf("?");
-  if (typeof parse === "function") request.query = parse(mark === -1 ? "" : path.slice(mark + 1));
+/** Path and query as the router and the handler see them, where middleware made them others than the client sent. */
+function shownUrl({ baseUrl, url, originalUrl }: Request): string | undefined {
+  const cutOff = originalUrl.length - url.length;
+  if (originalUrl.endsWith(url) && cutOff === baseUrl.length && originalUrl.startsWith(baseUrl)) return undefined;
+  // Where a router has cut off the whole path, it puts a slash in its place.
+  const withoutSlash = url.slice(1);
+  return originalUrl === baseUrl + withoutSlash ? undefined : baseUrl + url;
 }
 
-/** `/users/:id`, with the path the router is mounted on; a pattern that is no text has no name. */
-function patternOf(request: Request): string | undefined {
-  const path = (request.route as { path?: unknown } | undefined)?.path;
-  return typeof path === "string" ? request.baseUrl + path : undefined;
+/** The query as text, if middleware put another one in place of the one in the URL; `null` where it has no text. */
+function replacedQuery(request: Request): string | null | undefined {
+  // Express 4 has parsed the query before us; Express 5 parses it at each access.
+  if (!Object.hasOwn(request, "query")) return undefined;
+  const { query, originalUrl, url } = request;
+  if (!originalUrl.includes("?") && isEmpty(query)) return undefined;
+  const own = textOf(query);
+  return own === textOf(parsedQuery(request, originalUrl)) || own === textOf(parsedQuery(request, url))
+    ? undefined
+    : own;
+}
+
+function isEmpty(query: unknown): boolean {
+  return typeof query === "object" && query !== null && Object.keys(query).length === 0;
+}
+
+function textOf(query: unknown): string | null {
+  try {
+    return (
+      JSON.stringify(query, (_, value: unknown) => (typeof value === "bigint" ? `${value}n` : value)) ?? "undefined"
+    );
+  } catch {
+    return null;
+  }
+}
+
+function parsedQuery(request: Request, url: string): Request["query"] | undefined {
+  const parse = request.app.get("query parser fn") as ((text: string) => Request["query"]) | undefined;
+  const mark = url.indexOf("?");
+  return typeof parse === "function" ? parse(mark === -1 ? "" : url.slice(mark + 1)) : undefined;
+}
+
+/** A query that middleware put in place of the one in the URL stays: it is in the key as a whole. */
+function rewriteTarget(message: IncomingMessage, sent: string, shown: string): void {
+  const request = message as Request;
+  const { originalUrl } = request;
+  request.originalUrl = sent;
+  if (!Object.hasOwn(request, "query")) return;
+  const own = textOf(request.query);
+  const isOf = (url: string): boolean => own === textOf(parsedQuery(request, url));
+  const query = isOf(originalUrl)
+    ? parsedQuery(request, sent)
+    : isOf(request.url)
+      ? parsedQuery(request, shown)
+      : undefined;
+  // Middleware may have made the property one that cannot be set.
+  if (query !== undefined) Reflect.set(request, "query", query);
 }
 
 /** The app that the app of this request is mounted in, if it is. */

@@ -4,7 +4,7 @@ import { markRenewal } from "../engine/renewals.ts";
 import { shareTags } from "../engine/request-tags.ts";
 import { invalidOption } from "../errors.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
-import { againRequest, handlersRequest } from "./_web-request.ts";
+import { againRequest, handlersRequest, sentPath } from "./_web-request.ts";
 import { nodeExit, outgoingOf, waitUntilOf } from "./_web-server.ts";
 import { isPromise, renewAlone, respondOnWeb, runFor, type WebCall } from "./_web.ts";
 
@@ -53,9 +53,11 @@ function callOf(route: Route, handler: FetchHandler, given: Request, rest: reado
   // A handler is not inside itself: this is one more request, made with the same object.
   const run = known?.route === route ? undefined : known;
   const request = run?.original ?? given;
+  const sent = sentPath(rest[0], request.url);
   const outgoing = outgoingOf(request, ...rest);
   const call: WebCall = {
     request,
+    otherPaths: sent === undefined ? undefined : [sent],
     native: request,
     within: run?.fill,
     marked: given,

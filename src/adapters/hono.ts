@@ -8,6 +8,7 @@ import { cachedFamily, type Cached } from "./_cached.ts";
 import { entryOf, executionContext, type Entry, type HonoApp } from "./_hono-entry.ts";
 import { honoExit } from "./_hono-exit.ts";
 import { OuterHeaders } from "./_hono-outer.ts";
+import { otherPaths, patternsOf } from "./_hono-paths.ts";
 import { property, waitUntilOf } from "./_web-server.ts";
 import { awaitRenewal, respondOnWeb, type WebCall } from "./_web.ts";
 
@@ -91,14 +92,12 @@ function callOf(
   const run = runs.get(context);
   const request = run?.original ?? context.req.raw;
   const outer = new OuterHeaders(context);
+  const index = context.req.routeIndex;
   const call: WebCall = {
     request,
     native: context,
-    get pattern() {
-      // Its successor, of hono/route, is not in the oldest version we support.
-      // oxlint-disable-next-line typescript/no-deprecated
-      return context.req.routePath;
-    },
+    otherPaths: otherPaths(context, request),
+    patterns: () => patternsOf(context, index),
     within: run?.fill,
     marked: markedOf(context),
     outer,

@@ -40,10 +40,16 @@ function answer(route: Route, handler: NodeHandler, request: IncomingMessage, re
   let result: unknown;
   let isLate = false;
   let resolveLate: ((result: unknown) => void) | undefined;
+  const url = request.url ?? "/";
+  const { originalUrl } = request as { originalUrl?: unknown };
+  // Connect and its kin cut off of `url` what they have matched, and keep the whole here.
+  const sentUrl = typeof originalUrl === "string" ? originalUrl : url;
   respondOnNode(route, {
     request,
     response,
-    url: request.url ?? "/",
+    url: sentUrl,
+    shownUrl: sentUrl === url ? undefined : url,
+    rewriteTarget,
     run(fill) {
       if (isLate) resolveLate?.(resultOf(() => runHandler(handler, request, response, fill)));
       else result = runHandler(handler, request, response, fill);
@@ -56,6 +62,10 @@ function answer(route: Route, handler: NodeHandler, request: IncomingMessage, re
     resolveLate = resolve;
     response.once("close", () => resolve(undefined));
   });
+}
+
+function rewriteTarget(request: IncomingMessage, sent: string): void {
+  if ("originalUrl" in request) request.originalUrl = sent;
 }
 
 async function resultOf(run: () => unknown): Promise<unknown> {

@@ -93,13 +93,17 @@ async function purge(
   let trouble: string | undefined;
   let purged = 0;
   try {
-    const store = redisStore({ url });
-    const cache = createCache({ store, ...named });
+    const cache = createCache({ store: redisStore({ url }), ...named });
     cache.events.on("connection-failed", ({ error }) => {
       trouble ??= error.message;
     });
     try {
-      await connected(() => store.isAvailable?.() !== false || trouble !== undefined);
+      let isReady = false;
+      void cache.ready({ timeoutMs: CONNECT_WITHIN_MS }).then(
+        () => (isReady = true),
+        () => {},
+      );
+      await connected(() => isReady || trouble !== undefined);
       for (const what of trouble === undefined ? selections : []) {
         await cache.purge(what, { soft });
         purged += 1;

@@ -2,8 +2,9 @@
 
 import { durationSeconds } from "../duration.ts";
 import { describeValue, usageError } from "../errors.ts";
+import { LONGEST_TIMEOUT_MS } from "../proxy/options.ts";
 import type { ListenAddress } from "../proxy/server.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 
 const UNIT_BYTES: ReadonlyMap<string, number> = new Map([
   ["", 1],
@@ -27,10 +28,14 @@ export function readBytes(text: string, where: string): number {
 
 /** `30s` in milliseconds; a bare number counts seconds. */
 export function readDurationMs(text: string, where: string): number {
+  const ms = durationMs(text, where);
+  if (ms <= LONGEST_TIMEOUT_MS) return ms;
+  throw usageError(`${where}: expected a duration of at most 24d, got ${describeValue(text)}`);
+}
+
+function durationMs(text: string, where: string): number {
   try {
-    const seconds = durationSeconds(/^\d+$/.test(text) ? Number(text) : text, where);
-    // The longest wait of a timer is about 24 days.
-    return Math.min(seconds * 1000, 2 ** 31 - 1);
+    return durationSeconds(/^\d+$/.test(text) ? Number(text) : text, where) * 1000;
   } catch {
     throw usageError(`${where}: expected a duration such as 30s or 5m, got ${describeValue(text)}`);
   }

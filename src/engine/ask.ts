@@ -1,13 +1,14 @@
 import { asError } from "../errors.ts";
+import { setTimeout } from "../real-time.ts";
 import { requestDirectives } from "../rfc9111/directives.ts";
 import { matchesVary } from "../rfc9111/vary.ts";
 import type { ForwardReason, Lease, Outcome } from "../types.ts";
 import { Flight, type FlightEnd } from "./collapse.ts";
-import type { Engine } from "./engine.ts";
+import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
 import type { Exchange, Fill } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import { leadNow, leadOrFollow, type Led, type Wanted } from "./lead.ts";
-import { purgeUri } from "./names.ts";
+import { purgeUris } from "./names.ts";
 import type { Selected } from "./select.ts";
 import { storedReply } from "./serve.ts";
 import { releaseLease } from "./store-guard.ts";
@@ -82,8 +83,9 @@ export function revalidateInBackground(turn: Turn, need: Need): boolean {
 
 /** Tells once for a route that its readers wait for renewals, where that can be helped. */
 function warnOfWaiting({ engine, exchange, request }: Turn): void {
-  const { missingEntry, pattern = request.path } = exchange;
+  const { missingEntry } = exchange;
   if (missingEntry === undefined || request.method !== "GET") return;
+  const pattern = exchange.patterns?.().at(-1) ?? request.path;
   const text = `${request.method} ${pattern}: a reader waits for each renewal, because there is no way in for a second request.`;
   engine.warnOnce(`no-entry ${pattern}`, `${text} ${missingEntry}`);
 }
@@ -118,7 +120,10 @@ export function forward(turn: Turn, need: Need, nowMs: number): void {
   }
   const leading = engine.flights.get(key);
   if (leading !== undefined) {
-    return leading.join(engine.bindContext((end: FlightEnd) => land(turn, need, leading, end)));
+    const { isAnswered } = leading;
+    return leading.join(
+      engine.bindContext((end: FlightEnd) => land({ ...turn, comesAfter: isAnswered }, need, leading, end)),
+    );
   }
   const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
   const { leases } = engine.store;
@@ -148,7 +153,9 @@ function wanted({ primary, request }: Turn, { selected, stale }: Need): Wanted {
 
 /** Nobody should wait for the response of this request, or it for theirs. */
 function isApart(engine: Engine, selected: Selected, nowMs: number): boolean {
-  return selected.isApart === true || (engine.hitForMiss.get(selected.key) ?? 0) > nowMs;
+  const untilMs = engine.hitForMiss.get(selected.key) ?? 0;
+  // One that is further off was set before the clock was.
+  return selected.isApart === true || (untilMs > nowMs && untilMs <= nowMs + HIT_FOR_MISS_MS);
 }
 
 /** The one request of this process that asked for the right to fill has it, or does not need it any more. */
@@ -168,7 +175,7 @@ function lead(turn: Turn, need: Need, flight: Flight, led: Led): void {
       }
       if (selected.live === undefined || !isShareable(selected.live, nowMs)) break;
       flight.settle({ type: "stored", live: selected.live });
-      return share(turn, need, selected.live, {}, nowMs);
+      return share(turn, selected.live, { forwarded: need.because }, nowMs);
     }
     case "overdue":
   }
@@ -218,7 +225,7 @@ function forwarded(
     request,
     exchange,
     native: turn.exchange.native,
-    pattern: turn.exchange.pattern,
+    patterns: () => turn.exchange.patterns?.() ?? [],
     primary,
     key: need.selected.key,
     leaseKey: need.selected.key,
@@ -244,7 +251,7 @@ function forwarded(
 function unpurged({ engine, route, request, primary }: Turn, live: LiveResponse | undefined): LiveResponse | undefined {
   if (live === undefined) return undefined;
   const { names, generation } = live.stored;
-  const entry = { meta: {}, body: NO_BODY, names, uri: purgeUri(engine, route, request), generation };
+  const entry = { meta: {}, body: NO_BODY, names, uri: purgeUris(engine, route, request), generation };
   return engine.purges.judge(engine.prefix, primary, entry) === "purged" ? undefined : live;
 }
 
@@ -264,14 +271,15 @@ function goOn(turn: Turn, need: Need, flight: Flight, end: FlightEnd): void {
       if (!matchesVary(end.live.stored.varyFields, turn.request.fields, turn.engine.languages)) return again(turn);
       // One of those who wait asks again, for all of them: that is after they all came.
       if (!isKnownUnpurged(turn, flight)) return again(turn);
-      return share(turn, need, end.live, { originStatus: end.live.stored.status }, nowMs);
+      if (turn.comesAfter === true) return share(turn, end.live, { hit: true, collapsed: false }, nowMs);
+      return share(turn, end.live, { forwarded: need.because, originStatus: end.live.stored.status }, nowMs);
     case "aborted":
       return again(turn);
     case "origin-error": {
       const mayStandIn = end.originStatus === undefined ? need.mayServeOnFailure : need.mayServeOnError;
       if (need.stale === undefined || !mayStandIn) return alone(turn, need, nowMs);
       const status = end.originStatus === undefined ? {} : { originStatus: end.originStatus };
-      return share(turn, need, need.stale, { ...status, detail: "stale-if-error" }, nowMs);
+      return share(turn, need.stale, { forwarded: need.because, ...status, detail: "stale-if-error" }, nowMs);
     }
     case "unshareable":
       return alone(turn, need, nowMs);
@@ -287,11 +295,11 @@ function isKnownUnpurged({ engine, sinceMs }: Turn, flight: Flight): boolean {
 }
 
 /** Answers with what another request brought. */
-function share(turn: Turn, need: Need, live: LiveResponse, more: Partial<Outcome>, nowMs: number): void {
+function share(turn: Turn, live: LiveResponse, more: Partial<Outcome>, nowMs: number): void {
   const { engine, route, request, exchange } = turn;
   const freshness = freshnessOf(live, nowMs);
   const { ttlSeconds } = freshness;
-  const outcome: Outcome = { hit: false, forwarded: need.because, stored: false, collapsed: true, ttlSeconds, ...more };
+  const outcome: Outcome = { hit: false, stored: false, collapsed: true, ttlSeconds, ...more };
   const reply = storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request);
   turn.begun = true;
   void exchange.send(reply);

@@ -1,3 +1,5 @@
+import { performance } from "../real-time.ts";
+import { startTimer } from "../timer.ts";
 import type { LiveResponse } from "./stored-entry.ts";
 
 /** How a forwarded request ended for those who waited for it. */
@@ -21,30 +23,31 @@ type Waiter = (end: FlightEnd) => void;
 export class Flight {
   /** On the clock of `performance.now()`; the origin is asked after it. */
   readonly beganAtMs: number = performance.now();
+  /** Its client has the whole response already; it is stored once outer layers have had their say. */
+  isAnswered = false;
   readonly #flights: Map<string, Flight>;
   readonly #key: string;
   #waiters: Waiter[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Undefined once the flight has ended. */
+  #stopTimer: (() => void) | undefined;
 
   constructor(flights: Map<string, Flight>, key: string, deadlineMs: number) {
     this.#flights = flights;
     this.#key = key;
     flights.set(key, this);
-    this.#timer = setTimeout(() => this.settle({ type: "unshareable" }), deadlineMs);
-    // Not every runtime's timers keep a process alive; those that do should not.
-    (this.#timer as { unref?: () => void }).unref?.();
+    this.#stopTimer = startTimer(deadlineMs, () => this.settle({ type: "unshareable" }));
   }
 
   join(waiter: Waiter): void {
-    if (this.#timer === undefined) return waiter({ type: "unshareable" });
+    if (this.#stopTimer === undefined) return waiter({ type: "unshareable" });
     this.#waiters.push(waiter);
   }
 
   /** Ends the flight for all who wait; only the first call counts. */
   settle(end: FlightEnd): void {
-    if (this.#timer === undefined) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    if (this.#stopTimer === undefined) return;
+    this.#stopTimer();
+    this.#stopTimer = undefined;
     if (this.#flights.get(this.#key) === this) this.#flights.delete(this.#key);
     const waiters = this.#waiters;
     this.#waiters = [];

@@ -3,12 +3,15 @@ import type { NoVarySearch } from "../rfc9111/no-vary-search.ts";
 import type { CacheStore, PurgeLog } from "../types.ts";
 import type { Flight } from "./collapse.ts";
 import type { CacheEvent } from "./events.ts";
+import { KnownRoutes } from "./known-routes.ts";
 import type { LookUps, VarySpec } from "./select.ts";
 
 /** What one cache owns while it runs. Everything that is remembered is bounded. */
 export interface Engine {
   /** Namespace of every key. */
   readonly prefix: string;
+  /** False: no request takes part, not even one that would invalidate something. */
+  readonly enabled: boolean;
   readonly store: CacheStore;
   /** The store's purge log or, where it keeps none, one of this process. */
   readonly purges: PurgeLog;
@@ -52,6 +55,8 @@ export interface Engine {
   readonly lookUps: Map<string, LookUps>;
   /** The `No-Vary-Search` of resources met by this process, by URI without query. */
   readonly searchRules: LRUCache<string, NoVarySearch>;
+  /** Names and patterns of the routes of this process, as far as they are known. */
+  readonly knownRoutes: KnownRoutes;
   /** The `Vary` of resources met by this process, so that a hit needs one look-up. */
   readonly varySpecs: LRUCache<string, VarySpec>;
 }
@@ -81,6 +86,7 @@ export interface EngineParts extends Omit<
   | "hitForMiss"
   | "searchRules"
   | "varySpecs"
+  | "knownRoutes"
 > {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
@@ -95,6 +101,7 @@ export interface EngineParts extends Omit<
 export function createEngine(parts: EngineParts): Engine {
   return {
     prefix: parts.prefix,
+    enabled: parts.enabled,
     store: parts.store,
     purges: parts.purges,
     knowsAllPurges: parts.purges.verifiedAtMs(parts.prefix) === Infinity,
@@ -121,6 +128,7 @@ export function createEngine(parts: EngineParts): Engine {
     hitForMiss: remembered(),
     searchRules: remembered(),
     varySpecs: remembered(),
+    knownRoutes: new KnownRoutes(),
   };
 }
 

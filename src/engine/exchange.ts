@@ -39,8 +39,11 @@ export type LastLook = (changes: LateChanges) => readonly string[];
 export interface Exchange {
   /** The framework's request, for the callbacks a developer wrote. */
   readonly native: unknown;
-  /** The pattern of the route, `/users/:id`, where the framework tells it. */
-  readonly pattern?: string | undefined;
+  /**
+   * The patterns of the routes that answer, `/users/:id`, where the framework tells them. Asked once the response is there:
+   * a cache in front of a router does not know the route before.
+   */
+  patterns?(): readonly string[];
   /** The run of a handler inside which this request came here: a cached route in front of this one started it. */
   readonly within?: Fill | undefined;
   /**
@@ -72,6 +75,8 @@ export interface Exchange {
 export interface OriginRequest {
   /** Path and query without the parameters that are not in the key. */
   readonly path: string;
+  /** The other paths of the request, likewise. */
+  readonly otherPaths?: readonly string[] | undefined;
   /** Fields to take away (conditions of the client, which are evaluated on the response). */
   readonly without: readonly string[];
   /** Fields to add: the conditions of a revalidation. */

@@ -7,13 +7,14 @@ import type { NotStoredReason } from "../rfc9111/storing.ts";
 import { effectiveDirectives, targetedDirectives } from "../rfc9111/targeted.ts";
 import { conditionalFields } from "../rfc9111/validation.ts";
 import { varyNames } from "../rfc9111/vary.ts";
-import type { CacheRequest, CacheStore, ResponseHead, ReuseDecision, StoredResponse } from "../types.ts";
+import type { CacheRequest, CacheStore, ForwardReason, ResponseHead, ReuseDecision, StoredResponse } from "../types.ts";
+import { decideSelected } from "./decide.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import type { Exchange, Fill } from "./exchange.ts";
 import { primaryKeyOf } from "./key.ts";
 import { respond } from "./respond.ts";
 import type { RouteRules } from "./route.ts";
-import { select } from "./select.ts";
+import { selectWithPart } from "./select.ts";
 import { storedResponse } from "./write.ts";
 
 /** A rule in one sentence, and where it is written; without `section` it is one of Reprise or of the route. */
@@ -46,6 +47,8 @@ export interface FoundResponse {
   readonly freshnessLifetimeSeconds: number;
   /** Lifetime minus age; negative when it is stale. */
   readonly ttlSeconds: number;
+  /** Of a stored part, where the whole response is not stored: which part it is, as its `Content-Range` says. */
+  readonly contentRange?: string;
 }
 
 /** Whether a response would be stored, and what would follow from that. */
@@ -114,10 +117,10 @@ export async function explain(
   if (!looksUp) return { action: "pass", because: passed(request.method), ...response };
 
   const key = primaryKeyOf(engine, route, request, native);
-  const { live, varyMiss } = await select(engine, key, request);
+  const selected = await selectWithPart(engine, route, key, request);
   const nowMs = engine.now();
-  const stored = live?.stored;
-  const decision = decideReuse(request, { stored, varyMiss }, route.requestDirectives, nowMs);
+  const { decision } = decideSelected(route, request, selected, nowMs);
+  const stored = (selected.live ?? selected.part)?.stored;
   const because = whyDecided(decision, request, stored);
   const found = stored === undefined ? {} : { found: foundResponse(stored, nowMs) };
   return { action: decision.action, because, key, ...found, decision, ...response };
@@ -166,10 +169,18 @@ function rehearse(engine: Engine, route: RouteRules, request: CacheRequest, nati
 function foundResponse(stored: StoredResponse, nowMs: number): FoundResponse {
   const { status, freshnessLifetimeSeconds } = stored;
   const ageSeconds = currentAgeSeconds(stored, nowMs);
-  return { status, ageSeconds, freshnessLifetimeSeconds, ttlSeconds: freshnessLifetimeSeconds - ageSeconds };
+  const ttlSeconds = freshnessLifetimeSeconds - ageSeconds;
+  const contentRange = stored.rangeField === undefined ? undefined : fieldValue(stored.fields, "content-range");
+  return {
+    status,
+    ageSeconds,
+    freshnessLifetimeSeconds,
+    ttlSeconds,
+    ...(contentRange === undefined ? {} : { contentRange }),
+  };
 }
 
-const NOT_SENT = { generation: "", pattern: undefined, lease: undefined, leaseKey: "" } as const;
+const NOT_SENT = { generation: "", patterns: () => [], lease: undefined, leaseKey: "" } as const;
 
 function explainResponse(
   engine: Engine,
@@ -329,7 +340,7 @@ function whyDecided(decision: ReuseDecision, request: CacheRequest, stored: Stor
       }
       return decision.because === "request" ? whyAsked(request) : STALE;
     case "forward":
-      return decision.because === "vary-miss" ? VARY_MISS : NOTHING_STORED;
+      return whyForwarded(decision.because, request, stored);
     case "gateway-timeout":
       return {
         rule: "The request says only-if-cached and nothing stored can answer it: 504.",
@@ -338,11 +349,36 @@ function whyDecided(decision: ReuseDecision, request: CacheRequest, stored: Stor
   }
 }
 
+/** Beside the misses: why a stored part is not used. */
+function whyForwarded(because: ForwardReason, request: CacheRequest, part: StoredResponse | undefined): Rule {
+  switch (because) {
+    case "vary-miss":
+      return VARY_MISS;
+    case "partial":
+      return PARTIAL;
+    case "request":
+      return whyAsked(request);
+    case "stale":
+      if (part?.requiresRevalidation === true) return { rule: "no-cache: the origin is asked.", section: NO_CACHE };
+      return { rule: "The stored part is stale: the origin is asked for the range.", section: "RFC 9111 §3.3" };
+    case "bypass":
+    case "method":
+    case "miss":
+    case "uri-miss":
+      return NOTHING_STORED;
+  }
+}
+
 const STALE: Rule = { rule: "It is stale: the origin is asked whether it still holds.", section: "RFC 9111 §4.3" };
 const NOTHING_STORED: Rule = { rule: "Nothing is stored under this key: the origin answers.", section: "RFC 9111 §4" };
 const VARY_MISS: Rule = {
   rule: "What is stored was made for other values of the fields in Vary: the origin answers.",
   section: "RFC 9111 §4.1",
+};
+
+const PARTIAL: Rule = {
+  rule: "A part is stored, and it does not hold all that is asked for: the origin answers.",
+  section: "RFC 9111 §3.3",
 };
 
 /** The directive of the request that a fresh response does not satisfy. */
@@ -382,6 +418,7 @@ const BYPASSED: Readonly<Record<string, Rule>> = {
     section: "RFC 9110 §13.1.1",
   },
   when: { rule: "The route's when() said no." },
+  disabled: { rule: "The cache is switched off here: expire is 0, or enabled is false." },
   "callback-failed": { rule: "A callback of the route threw." },
 };
 

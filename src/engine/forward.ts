@@ -20,7 +20,7 @@ import type {
   Reply,
 } from "./exchange.ts";
 import { learnSearch, primaryKeyOf } from "./key.ts";
-import { purgeUri } from "./names.ts";
+import { purgeUris } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
 import { declaredLength, describesStored, isEndless, upstreamStatus } from "./response-head.ts";
 import { advertisedFields, outcomeFields, passedNotModified, storedReply } from "./serve.ts";
@@ -59,10 +59,12 @@ export interface ForwardPlan extends OriginRequestPlan {
   readonly requestedAtMs: number;
   /** Position of the purge log before the request went. */
   readonly generation: string;
-  readonly pattern: string | undefined;
+  readonly patterns: () => readonly string[];
   readonly lease: Lease | undefined;
   /** What the lease is for: `key` as it was before the response came. */
   readonly leaseKey: string;
+  /** Set for a second run: the first was answered 304 about another response than this one. */
+  readonly unvalidated?: LiveResponse | undefined;
   /** Keeps a write that has not ended from being ended with the request. */
   readonly keepAlive?: ((work: Promise<unknown>) => void) | undefined;
   /** A stored part of the resource, to be completed. */
@@ -133,6 +135,8 @@ export class ForwardedRequest implements Fill {
     const { engine, route, request, stale, storable } = this.#plan;
     this.#receivedAtMs = engine.now();
     if (storable && stale !== undefined && head.status === 304) return this.#validated(stale, head);
+    const { unvalidated } = this.#plan;
+    if (storable && unvalidated !== undefined && head.status === 304) return this.#serveUnvalidated(unvalidated);
     if (this.#mayStandIn(head.status)) return this.#serveOnError(head.status);
     if (!storable) {
       this.#freshenByHead(head);
@@ -272,6 +276,7 @@ export class ForwardedRequest implements Fill {
         requestedAtMs: engine.now(),
         generation: engine.purges.generation(engine.prefix),
         stale: undefined,
+        unvalidated: stale,
         mayServeOnError: false,
         mayServeOnFailure: false,
         runAgain: undefined,
@@ -280,7 +285,7 @@ export class ForwardedRequest implements Fill {
     return ANSWERED;
   }
 
-  /** Where the handler cannot be asked again: a 304 says at least that the client may have a stale response, this once. */
+  /** Where the handler cannot be asked again, or answers 304 to no condition: a 304 says at least that the client may have a stale response, this once. */
   #serveUnvalidated(stale: LiveResponse): HeadAction {
     const { engine, route, request, because } = this.#plan;
     const nowMs = this.#receivedAtMs;
@@ -450,6 +455,8 @@ export class ForwardedRequest implements Fill {
       storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request),
       lastLook,
     );
+    const { flight } = this.#plan;
+    if (leaving !== undefined && flight !== undefined) flight.isAnswered = true;
     if (leaving === undefined) conclude();
     else void leaving.then(conclude).catch((error: unknown) => this.#giveUp(error));
     return ANSWERED;
@@ -535,7 +542,7 @@ export class ForwardedRequest implements Fill {
   /** For the other processes. */
   #apart(): StoreEntry {
     const { engine, route, request, generation } = this.#plan;
-    return apartEntry(purgeUri(engine, route, request), generation);
+    return apartEntry(purgeUris(engine, route, request), generation);
   }
 
   #evict(): void {

@@ -9,7 +9,7 @@ import type { Engine } from "./engine.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import { keyWith } from "./key.ts";
-import { groupName, namesOf, purgeUri, searchedName } from "./names.ts";
+import { groupName, namesOf, purgeUris, searchedNames, uriTargets } from "./names.ts";
 import { purge, type Purging } from "./purge.ts";
 import type { RouteRules } from "./route.ts";
 import { subjectOf } from "./write.ts";
@@ -55,7 +55,7 @@ export class UnsafeRequest implements Fill {
 
   constructor(plan: UnsafePlan) {
     const { engine, request } = plan;
-    this.origin = { path: request.path, without: [], plus: {} };
+    this.origin = { path: request.path, otherPaths: request.otherPaths, without: [], plus: {} };
     this.owner = engine;
     this.within = plan.exchange.within;
     this.#plan = plan;
@@ -91,8 +91,9 @@ export class UnsafeRequest implements Fill {
     if (this.#representation === undefined) return;
     const { head, before, purging, capture } = this.#representation;
     const store = (receipt: PurgeReceipt | undefined): void => {
+      if (receipt === undefined) return this.#reportNotStored("purge-failed");
       // With a purge in between that was not known, the response may be from before that.
-      if (receipt === undefined || receipt.before !== before) return;
+      if (receipt.before !== before) return this.#reportNotStored("purged");
       this.#fill(receipt.after).head(head, capture.body());
     };
     if (purging instanceof Promise) void purging.then(store);
@@ -107,13 +108,21 @@ export class UnsafeRequest implements Fill {
     return false;
   }
 
+  #reportNotStored(because: string): void {
+    const { engine, request } = this.#plan;
+    engine.report?.({ type: "not-stored", subject: subjectOf(request), because });
+  }
+
   #purge(head: ResponseHead): Purging {
     const { engine, route, request, exchange, writes } = this.#plan;
     const targets: PurgeTarget[] = [];
     for (const uri of invalidatedUris(request, head)) {
-      targets.push({ kind: "uri", text: purgeUri(engine, route, this.#requestOf(uri)) });
-      const mark = route.honoursNoVarySearch ? uri.indexOf("?") : -1;
-      if (mark !== -1) targets.push({ kind: "name", text: searchedName(uri.slice(0, mark)) });
+      const named = this.#requestOf(uri);
+      targets.push(...uriTargets(purgeUris(engine, route, named)));
+      const mark = route.honoursNoVarySearch ? named.path.indexOf("?") : -1;
+      if (mark === -1) continue;
+      const names = searchedNames(`${named.scheme}://${named.authority}`, named.path.slice(0, mark));
+      targets.push(...names.map((text): PurgeTarget => ({ kind: "name", text })));
     }
     for (const group of groupInvalidations(request, head)) {
       targets.push({ kind: "name", text: groupName(request, group) });
@@ -129,10 +138,10 @@ export class UnsafeRequest implements Fill {
   /** True while no purge since the request began is about its response. */
   #isUnpurged({ fields }: ResponseHead): boolean {
     const { engine, route, request, exchange } = this.#plan;
-    const { native, pattern } = exchange;
+    const { native } = exchange;
     try {
-      const names = namesOf({ route, request, native, pattern }, fields);
-      const uri = purgeUri(engine, route, request);
+      const names = namesOf({ route, request, native, patterns: () => exchange.patterns?.() ?? [] }, fields);
+      const uri = purgeUris(engine, route, request);
       const candidate = { meta: {}, body: NO_BODY, names, uri, generation: this.#generation };
       return engine.purges.judge(engine.prefix, "", candidate) === "valid";
     } catch (error) {
@@ -149,7 +158,8 @@ export class UnsafeRequest implements Fill {
   #requestOf(uri: string): CacheRequest {
     const { request } = this.#plan;
     const path = uri.slice(`${request.scheme}://${request.authority}`.length);
-    return { ...request, method: "GET", path };
+    if (path === request.path) return { ...request, method: "GET" };
+    return { ...request, method: "GET", path, otherPaths: undefined };
   }
 
   /** RFC 9110 §9.3.3: a response to POST that is a representation of its own URI, and says how long. */
@@ -178,7 +188,7 @@ export class UnsafeRequest implements Fill {
       request,
       exchange: undefined,
       native: exchange.native,
-      pattern: exchange.pattern,
+      patterns: () => exchange.patterns?.() ?? [],
       primary,
       key: primary,
       because: "method",

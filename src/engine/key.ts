@@ -32,7 +32,7 @@ export function keyParts(
   request: CacheRequest,
   native: unknown,
 ): readonly string[] | undefined {
-  const routing = routingPart(request.fields);
+  const routing = routingPart(request.fields) + rewrittenPart(route, request);
   const { vary, keyPart, audience } = route;
   const isPlain = routing === "" && vary.length === 0 && keyPart === undefined && typeof audience !== "function";
   if (isPlain && request.content === undefined) return undefined;
@@ -40,6 +40,13 @@ export function keyParts(
   const member = typeof audience === "function" ? audience(native) : "";
   const parts = [routing, declared, keyPart?.(native) ?? "", member];
   return request.content === undefined ? parts : [...parts, contentPart(engine, request.fields, request.content)];
+}
+
+/** What was rewritten in front of the route. It begins with a bracket, with which no routing field does. */
+function rewrittenPart(route: RouteRules, { otherPaths, replaced }: CacheRequest): string {
+  if (otherPaths === undefined && replaced === undefined) return "";
+  const paths = (otherPaths ?? []).map((path) => keyedPath(route, path));
+  return JSON.stringify(replaced === undefined ? paths : [paths, replaced]);
 }
 
 /** The content of a QUERY and what says how to read it (RFC 10008 §2.7). */

@@ -1,3 +1,4 @@
+import { performance, setTimeout } from "../real-time.ts";
 import type { CacheRequest, Lease, Leases } from "../types.ts";
 import type { Engine } from "./engine.ts";
 import { select, type Selected } from "./select.ts";

@@ -1,15 +1,31 @@
 import { cacheGroups, formatGroups } from "../rfc9111/cache-groups.ts";
 import { fieldLines } from "../rfc9111/fields.ts";
 import { MAX_TAG_LENGTH, MAX_TAGS, tagName } from "../tags.ts";
-import type { CacheRequest, Fields } from "../types.ts";
+import type { CacheRequest, Fields, PurgeTarget } from "../types.ts";
 import type { Engine } from "./engine.ts";
 import { keyedPath, searchedRequest } from "./key.ts";
+import { originSpelling, pathSpellings, targetSpellings } from "./spelling.ts";
+import type { LiveResponse, PurgeUris } from "./stored-entry.ts";
 import { tagsOfRequest } from "./request-tags.ts";
 import type { RouteRules } from "./route.ts";
 
-/** What a purge of this route names. */
+const ROUTE = "@";
+
+/** True for what `routeName()` gives. */
+export function isRouteName(name: string): boolean {
+  return name.startsWith(ROUTE);
+}
+
+/** What limits a parameter of a pattern: `(\\d+)` in `/:id(\\d+)`, `{[0-9]+}` in `/:id{[0-9]+}`. */
+const LIMIT = /:(\w+)(?:\((?:[^()]|\([^()]*\))*\)|\{(?:[^{}]|\{[^{}]*\})*\})/g;
+
+/**
+ * What a purge of this route names. Of a pattern, letter case, a closing slash and what limits a parameter make no
+ * difference.
+ */
 export function routeName(route: string): string {
-  return `@${route}`;
+  if (!route.startsWith("/")) return ROUTE + route;
+  return ROUTE + pathSpellings(route.replace(LIMIT, ":$1"))[0];
 }
 
 /** Groups of one origin mean nothing to another (RFC 9875 §2). */
@@ -21,14 +37,33 @@ export function groupName({ scheme, authority }: CacheRequest, group: string): s
  * What all responses of a resource are called that do not vary by its whole query (No-Vary-Search), whatever of the query
  * is in their keys. `resource`: URI or path without the query.
  */
-export function searchedName(resource: string): string {
+function searchedName(resource: string): string {
   return `?${resource}`;
 }
 
-/** The URI that a purge names, with the query as it is in the key. */
-export function purgeUri(engine: Engine, route: RouteRules, request: CacheRequest): string {
-  const { scheme, authority } = request;
-  return `${scheme}://${authority}${keyedPath(route, searchedRequest(engine, route, request).path)}`;
+/** These names of one resource, in each spelling of its path. */
+export function searchedNames(origin: string, path: string): readonly string[] {
+  const own = originSpelling(origin);
+  return pathSpellings(path).map((each) => searchedName(own + each));
+}
+
+/**
+ * The URIs by which a purge reaches a response, in the one spelling of purges and with the query as it is in the key: of the
+ * path that was sent, and of the others the request goes by.
+ */
+export function purgeUris(engine: Engine, route: RouteRules, request: CacheRequest): PurgeUris {
+  const origin = originSpelling(`${request.scheme}://${request.authority}`);
+  const keyed = keyedPath(route, searchedRequest(engine, route, request).path);
+  const [first = "/", ...more] = targetSpellings(keyed);
+  if (more.length === 0 && request.otherPaths === undefined) return origin + first;
+  const others = (request.otherPaths ?? []).flatMap((path) => targetSpellings(keyedPath(route, path)));
+  return [...new Set([first, ...more, ...others])].map((path) => origin + path);
+}
+
+/** The targets of a purge of these URIs. */
+export function uriTargets(uris: PurgeUris): readonly PurgeTarget[] {
+  const list = typeof uris === "string" ? [uris] : uris;
+  return list.map((text) => ({ kind: "uri", text }));
 }
 
 /** Where the names of a response come from. */
@@ -36,8 +71,10 @@ export interface NameSources {
   readonly route: RouteRules;
   readonly request: CacheRequest;
   readonly native: unknown;
-  /** The route's pattern, where the framework tells it. */
-  readonly pattern: string | undefined;
+  /** The patterns of the routes that answer, where the framework tells them. */
+  readonly patterns: () => readonly string[];
+  /** The response that is renewed: it keeps the names of its routes, which a run in the background may not tell. */
+  readonly stale?: LiveResponse | undefined;
 }
 
 /**
@@ -46,7 +83,7 @@ export interface NameSources {
  *
  * @throws what the developer's `tags` throws, and when there are more or longer tags than are kept
  */
-export function namesOf({ route, request, native, pattern }: NameSources, fields: Fields): readonly string[] {
+export function namesOf({ route, request, native, patterns, stale }: NameSources, fields: Fields): readonly string[] {
   const own = [...(route.tags?.(native) ?? []), ...tagsOfRequest(native)];
   const groups = cacheGroups(fields);
   const tags = new Set([...own, ...groups, ...taggedBy(fields)]);
@@ -57,21 +94,23 @@ export function namesOf({ route, request, native, pattern }: NameSources, fields
     names.push(tagName(tag));
   }
   for (const group of route.emitsGroups ? [...groups, ...own] : groups) names.push(groupName(request, group));
-  names.push(...searchedNames(route, request, fields));
-  if (route.name !== undefined) names.push(routeName(route.name));
-  if (pattern !== undefined && pattern !== route.name) names.push(routeName(pattern));
+  names.push(...namesOfSearched(route, request, fields));
+  const routes = new Set([...(route.name === undefined ? [] : [route.name]), ...patterns()].map(routeName));
+  for (const name of stale?.stored.names ?? []) if (isRouteName(name)) routes.add(name);
+  names.push(...routes);
   return names;
 }
 
-function searchedNames(
+function namesOfSearched(
   route: RouteRules,
-  { scheme, authority, path }: CacheRequest,
+  { scheme, authority, path, otherPaths }: CacheRequest,
   fields: Fields,
 ): readonly string[] {
   const mark = path.indexOf("?");
   if (mark === -1 || !route.honoursNoVarySearch || fields["no-vary-search"] === undefined) return [];
-  const resource = path.slice(0, mark);
-  return [searchedName(`${scheme}://${authority}${resource}`), searchedName(resource)];
+  const resources = [path, ...(otherPaths ?? [])].map((each) => each.split("?", 1)[0] ?? "/");
+  const origins = [`${scheme}://${authority}`, ""];
+  return resources.flatMap((resource) => origins.flatMap((origin) => searchedNames(origin, resource)));
 }
 
 /** `Cache-Tag` is a list with commas, `Surrogate-Key` one with spaces. */

@@ -25,14 +25,15 @@ const NOT_FOR_ORIGIN: readonly string[] = [...CONDITIONS, "range", "if-range"];
 
 /** What the handler sees: nothing that is neither in the key nor in `Vary`, as far as the key rules say. */
 export function originRequest({ route, request, stale, isApart, storable }: OriginRequestPlan): OriginRequest {
-  if (!storable) return { path: request.path, without: NOTHING, plus: NO_FIELDS };
+  if (!storable) return { path: request.path, otherPaths: request.otherPaths, without: NOTHING, plus: NO_FIELDS };
   const plus = stale === undefined ? NO_FIELDS : conditionalFields(stale.stored);
   const without = withheld(route, stale, isApart === true);
   const { searchRule, keyRules } = route;
   // With every parameter in the key, the handler may as well see them as they were sent.
   const isWhole = searchRule === undefined && (keyRules.query === "all" || keyRules.query === "as-sent");
-  const path = isWhole ? request.path : keyedPath(route, request.path);
-  return { path, without, plus };
+  if (isWhole) return { path: request.path, otherPaths: request.otherPaths, without, plus };
+  const otherPaths = request.otherPaths?.map((other) => keyedPath(route, other));
+  return { path: keyedPath(route, request.path), otherPaths, without, plus };
 }
 
 /** What of the client's own conditions and range the origin is not shown. */

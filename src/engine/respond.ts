@@ -1,16 +1,18 @@
+import { performance } from "../real-time.ts";
 import { asksToBypass } from "../rfc9111/directives.ts";
 import { isSafeMethod } from "../rfc9111/invalidation.ts";
-import { decideReuse } from "../rfc9111/reuse.ts";
+import type { RangeReply } from "../rfc9111/ranges.ts";
 import type { CacheRequest, ForwardReason, Outcome } from "../types.ts";
 import { forward, revalidateInBackground, type Need } from "./ask.ts";
 import { identityOf, mustReachOrigin } from "./bypass.ts";
+import { decideSelected } from "./decide.ts";
 import { isDueEarly } from "./early.ts";
 import type { Engine } from "./engine.ts";
 import type { Exchange, Fill } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
 import { UnsafeRequest, type WriteRules } from "./invalidate.ts";
 import { keyParts, primaryKeyOf } from "./key.ts";
-import { beginLookUp, chain, endLookUp, select, withPart, type Selected } from "./select.ts";
+import { beginLookUp, endLookUp, selectWithPart, type Selected } from "./select.ts";
 import { hitReply, outcomeFields, prepareHit, storedPartReply, type Freshness } from "./serve.ts";
 import type { LiveResponse } from "./stored-entry.ts";
 import { leaveToHandler, NOTHING, report, reportFault, type Turn } from "./turn.ts";
@@ -26,6 +28,7 @@ export function respond(engine: Engine, route: RouteRules, received: CacheReques
   const depth = exchange.within === undefined ? 0 : takeOver(engine, exchange.within);
   const request = depth === 0 ? received : { ...received, depth };
   const { method, fields } = request;
+  if (!route.enabled) return passDisabled(engine, route, request, exchange);
   const isCachedMethod = method === "GET" || method === "HEAD" || (method === "QUERY" && request.content !== undefined);
   if (!isCachedMethod) return passUncached(engine, route, request, exchange);
   if (route.requestDirectives === "bypass" && asksToBypass(fields)) {
@@ -61,7 +64,15 @@ function takeOver(engine: Engine, innermost: Fill): number {
   return depth;
 }
 
-/** Answers one request to a route that writes: by its handler always, and a success purges. */
+/** The cache is off: on this route, where what a write invalidates may be stored by another one, or everywhere. */
+function passDisabled(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
+  const { method } = request;
+  if (method === "GET" || method === "HEAD" || method === "QUERY") return bypass(engine, request, exchange, "disabled");
+  if (engine.enabled) return passUncached(engine, route, request, exchange);
+  exchange.pass(NOTHING);
+}
+
+/** Answers one request to a route that writes: by its handler always, and a success of an unsafe method purges. */
 export function respondToWrite(
   engine: Engine,
   route: RouteRules,
@@ -69,6 +80,8 @@ export function respondToWrite(
   exchange: Exchange,
   writes: WriteRules,
 ): void {
+  // A read that purged would empty the cache by itself, and for anybody who can send one (RFC 9110 §9.2.1).
+  if (!engine.enabled || isSafeMethod(request.method)) return exchange.pass(NOTHING);
   passWatched(engine, route, request, exchange, writes);
 }
 
@@ -98,9 +111,7 @@ function passWatched(
 /** Finds what is stored, then decides: in the same tick where the store answers at once. */
 function lookUp(turn: Turn): void {
   const { engine } = turn;
-  const found = select(engine, turn.primary, turn.request);
-  const selected =
-    turn.route.storing.allowPartial === true ? chain(found, (whole) => withPart(engine, turn.request, whole)) : found;
+  const selected = selectWithPart(engine, turn.route, turn.primary, turn.request);
   // The clock is read when the answer is there: a slow store must not make a response look younger.
   if (!(selected instanceof Promise)) return decide(turn, selected, engine.now());
   const { primary, request, sinceMs } = turn;
@@ -145,9 +156,8 @@ function bypass(engine: Engine, request: CacheRequest, exchange: Exchange, detai
 function act(turn: Turn, selected: Selected, nowMs: number): void {
   const { engine, route, request, exchange } = turn;
   const { live, part } = selected;
-  if (part !== undefined && sendPart(turn, part, nowMs)) return;
-  const found = { stored: live?.stored, varyMiss: selected.varyMiss };
-  const decision = decideReuse(request, found, route.requestDirectives, nowMs);
+  const { decision, part: reply } = decideSelected(route, request, selected, nowMs);
+  if (part !== undefined && reply !== undefined) return sendPart(turn, part, reply, nowMs);
   switch (decision.action) {
     case "reuse":
       if (live === undefined) return;
@@ -183,18 +193,15 @@ function renewal(selected: Selected, live: LiveResponse): Need {
   return { selected, because: "stale", stale: live, mayServeOnError: true, mayServeOnFailure: true };
 }
 
-/** Answers from a stored part, if it is fresh and holds all that is asked for. */
-function sendPart(turn: Turn, part: LiveResponse, nowMs: number): boolean {
+/** Answers with what a stored part holds of the range that is asked for. */
+function sendPart(turn: Turn, part: LiveResponse, reply: RangeReply, nowMs: number): void {
   const { engine, route, request, exchange } = turn;
   const freshness = freshnessOf(part, nowMs);
-  if (freshness.ttlSeconds <= 0 || part.stored.requiresRevalidation) return false;
   const outcome: Outcome = { hit: true, stored: false, collapsed: false, ttlSeconds: freshness.ttlSeconds };
-  const reply = storedPartReply({ engine, route, stored: part.stored, freshness, nowMs, outcome }, request);
-  if (reply === undefined) return false;
   turn.begun = true;
-  void exchange.send(reply);
+  const serving = { engine, route, stored: part.stored, freshness, nowMs, outcome };
+  void exchange.send(storedPartReply(serving, reply));
   report(engine, request, outcome);
-  return true;
 }
 
 function missed(selected: Selected, because: ForwardReason): Need {

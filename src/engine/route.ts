@@ -12,6 +12,8 @@ export interface CandidateResponse {
 
 /** The resolved options of one route: every default filled in, every value checked, never changed afterwards. */
 export interface RouteRules {
+  /** False: its requests take no part. */
+  readonly enabled: boolean;
   /** What `purge({ route })` calls it, besides its pattern. */
   readonly name: string | undefined;
   /** Seconds a response of this status stays fresh; a status that is missing is not stored. */

@@ -2,6 +2,7 @@ import { variantKey } from "../rfc9111/cache-key.ts";
 import { matchesVary, presentedFields } from "../rfc9111/vary.ts";
 import type { CacheRequest, StoreEntry } from "../types.ts";
 import type { Engine } from "./engine.ts";
+import type { RouteRules } from "./route.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveEntry, type LiveEntry, type LiveResponse, type LiveVarySpec } from "./stored-entry.ts";
 
@@ -99,8 +100,20 @@ export function select(engine: Engine, primary: string, request: CacheRequest): 
   });
 }
 
+/** Looks a request up, with the stored part of the resource where the route stores parts and the whole is not stored. */
+export function selectWithPart(
+  engine: Engine,
+  route: RouteRules,
+  primary: string,
+  request: CacheRequest,
+): Selected | Promise<Selected> {
+  const found = select(engine, primary, request);
+  if (route.storing.allowPartial !== true) return found;
+  return chain(found, (whole) => withPart(engine, request, whole));
+}
+
 /** Adds the stored part of a resource whose whole is not stored (RFC 9111 §3.3). */
-export function withPart(engine: Engine, request: CacheRequest, selected: Selected): Selected | Promise<Selected> {
+function withPart(engine: Engine, request: CacheRequest, selected: Selected): Selected | Promise<Selected> {
   if (selected.live !== undefined || request.fields["range"] === undefined) return selected;
   return chain(read(engine, partKey(selected.key)), (part) =>
     part?.kind === "response" &&

@@ -3,8 +3,7 @@ import { responseDirectives } from "../rfc9111/directives.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
 import { formatHttpDate } from "../rfc9111/http-date.ts";
 import { evaluatePreconditions, notModifiedFields } from "../rfc9111/preconditions.ts";
-import { partialReply } from "../rfc9111/partial-content.ts";
-import { rangeReply } from "../rfc9111/ranges.ts";
+import { rangeReply, type RangeReply } from "../rfc9111/ranges.ts";
 import type { CacheRequest, Fields, Outcome, StoredResponse } from "../types.ts";
 import type { Engine } from "./engine.ts";
 import type { ReportedHead, Reply } from "./exchange.ts";
@@ -89,12 +88,9 @@ function partReply(serving: Serving, request: CacheRequest): Reply | undefined {
   return { status: part.status, fields, removed: stored.removedFields, body: part.body };
 }
 
-/** The answer from a stored 206 (RFC 9111 §3.3), or `undefined` when it does not hold all that is asked for. */
-export function storedPartReply(serving: Serving, request: CacheRequest): Reply | undefined {
-  const { fields, body, receivedAtMs, rangeField } = serving.stored;
-  if (request.method !== "GET" || rangeField === undefined) return undefined;
-  const part = partialReply(request.fields, { fields, body, receivedAtMs, rangeField }, serving.nowMs);
-  return part === undefined ? undefined : replyWith(part, serving);
+/** The answer from a stored 206 (RFC 9111 §3.3): `part` is what it holds of the range that is asked for. */
+export function storedPartReply(serving: Serving, part: RangeReply): Reply {
+  return replyWith(part, serving);
 }
 
 /** A line no body is likely to hold. */

@@ -30,14 +30,17 @@ export function liveResponse(stored: StoredResponse): LiveResponse {
   return { kind: "response", stored, prepared: undefined };
 }
 
+/** What a purge by URL or path names: one absolute URI, or several. */
+export type PurgeUris = NonNullable<StoreEntry["uri"]>;
+
 /** `uri` is what a purge by URL or path names. */
-export function responseEntry(live: LiveResponse, uri: string): StoreEntry {
+export function responseEntry(live: LiveResponse, uri: PurgeUris): StoreEntry {
   const { body, fields, names, generation, ...rest } = live.stored;
   return { meta: { kind: "response", ...rest, fields: Object.entries(fields) }, body, names, uri, generation, live };
 }
 
 /** In place of a response that could not be shared: for a while its requests do not queue behind each other. */
-export function apartEntry(uri: string, generation: string): StoreEntry {
+export function apartEntry(uri: PurgeUris, generation: string): StoreEntry {
   return { meta: APART.meta, body: NO_BODY, uri, generation, live: APART.live };
 }
 

@@ -18,6 +18,8 @@ export interface Turn {
   readonly sinceMs: number;
   /** Looks up and decides once more. */
   readonly startOver: (turn: Turn) => void;
+  /** It came when the request it waited for had been answered: what that brought is a hit for it. */
+  readonly comesAfter?: boolean;
   /** How many requests it waited for in vain. */
   leaders: number;
   /** True once the client's answer, or the handler's run, has begun. */

@@ -11,7 +11,7 @@ import type { ReportedHead } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
 import { keyedPath } from "./key.ts";
-import { namesOf, purgeUri, withGroups } from "./names.ts";
+import { isRouteName, namesOf, routeName, purgeUris, withGroups } from "./names.ts";
 import { chain, keyOfVariant, partKey, type VarySpec } from "./select.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "./stored-entry.ts";
@@ -28,8 +28,10 @@ export interface WriteContext {
   readonly requestedAtMs: number;
   /** Position of the purge log before the request went to the origin. */
   readonly generation: string;
-  /** The route's pattern, where the framework tells it. */
-  readonly pattern: string | undefined;
+  /** The patterns of the routes that answer, where the framework tells them. */
+  readonly patterns: () => readonly string[];
+  /** The response that is renewed: it keeps the names of its routes, which a run in the background may not tell. */
+  readonly stale?: LiveResponse | undefined;
   /** The right to fill `leaseKey`, where processes share the store. */
   readonly lease: Lease | undefined;
   /** `key`, unless the response says that it belongs under another one. */
@@ -182,7 +184,7 @@ export interface Kept {
 export function whyNotKept(context: WriteContext, live: LiveResponse): NotKept | undefined {
   const { engine, route, primary, request } = context;
   const { stored } = live;
-  const entry = responseEntry(live, purgeUri(engine, route, request));
+  const entry = responseEntry(live, purgeUris(engine, route, request));
   if (engine.purges.judge(engine.prefix, primary, entry) === "purged") return "purged";
   if (stored.rangeField === undefined && stored.varyFields.length > 0 && !hasPlace(context, stored)) {
     return "variant-limit";
@@ -194,11 +196,12 @@ export function whyNotKept(context: WriteContext, live: LiveResponse): NotKept |
 export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
   const { engine, primary, requestedAtMs } = context;
   const { stored } = live;
-  const entry = responseEntry(live, purgeUri(engine, context.route, context.request));
+  const entry = responseEntry(live, purgeUris(engine, context.route, context.request));
   // What was asked for before a purge may be from before the change it was for.
   const verdict = engine.purges.judge(engine.prefix, primary, entry);
   const isUnpurged = verdict === "valid";
   if (verdict === "purged") return { notKept: "purged", isUnpurged };
+  if (engine.isDevelopment()) rememberRoutes(context, stored);
   const retainMs = retainSeconds(stored, context.route.failureGraceSeconds) * 1000;
   let key = primary;
   let record: KeptRecord | undefined;
@@ -223,6 +226,12 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
   const reported = chain(both, (acceptance) => reportStored(context, stored, acceptance));
   if (reported instanceof Promise) context.keepAlive?.(reported);
   return { notKept: undefined, isUnpurged };
+}
+
+/** So that a purge by a route of another name can be told. */
+function rememberRoutes({ engine, patterns }: WriteContext, { names }: StoredResponse): void {
+  if (!names.some((name) => isRouteName(name) && !engine.knownRoutes.has(name))) return;
+  for (const pattern of patterns()) engine.knownRoutes.add(routeName(pattern), pattern);
 }
 
 /** What became of an entry: `lease-lost` where another process fills the key by now. */
@@ -312,7 +321,7 @@ function rememberVariant(
   spec.variants.set(variant, untilMs);
   if (spec.keptUntilMs >= untilMs) return { key, record: undefined };
   engine.varySpecs.set(primary, { ...spec, keptUntilMs: untilMs });
-  const uri = purgeUri(engine, context.route, request);
+  const uri = purgeUris(engine, context.route, request);
   const entry = { ...varySpecEntry(spec), uri, generation: context.generation };
   return { key, record: { entry, retainMs: Math.max(1, untilMs - nowMs) } };
 }

@@ -1,3 +1,5 @@
+import { performance } from "../real-time.ts";
+import { startTimer } from "../timer.ts";
 import type { StoreEntry } from "../types.ts";
 
 /** How a flight ended for those who waited for it. */
@@ -175,14 +177,4 @@ function idleState(): KeyState {
     storedBy: 0,
     beingStored: undefined,
   };
-}
-
-/** The longest span `setTimeout` takes; with a longer one it fires at once. */
-const MAX_TIMER_MS = 2_147_483_647;
-
-function startTimer(ms: number, callback: () => void): () => void {
-  const timer = setTimeout(callback, Math.min(ms, MAX_TIMER_MS));
-  // A process must not stay alive for a deadline.
-  (timer as { unref?: () => void }).unref?.();
-  return () => clearTimeout(timer);
 }

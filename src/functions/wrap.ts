@@ -1,4 +1,5 @@
 import { asError, duplicateFunctionName } from "../errors.ts";
+import { performance } from "../real-time.ts";
 import { tagName } from "../tags.ts";
 import type { PurgeReceipt, PurgeVerdict, StoreEntry } from "../types.ts";
 import { callKey } from "./call-key.ts";
@@ -53,6 +54,9 @@ export function wrapFunction<Args extends unknown[], Result>(
     cacheName: name,
   });
 }
+
+/** Furthest a result may come from the future and still be new: clocks of machines that share a store differ. */
+const CLOCK_TOLERANCE_MS = 2000;
 
 const namesInUse = new WeakMap<FunctionCacheContext, Set<string>>();
 
@@ -397,7 +401,9 @@ class FunctionCalls<Args extends unknown[], Result> {
   }
 
   #ageMs(stored: StoredValue): number {
-    return Math.max(0, this.#context.now() - stored.receivedAtMs);
+    const ageMs = this.#context.now() - stored.receivedAtMs;
+    // From the future, beyond what clocks of machines differ: how old it is cannot be known.
+    return ageMs < -CLOCK_TOLERANCE_MS ? Infinity : Math.max(0, ageMs);
   }
 
   #reportFound(call: Call<Args>, found: StoredValue, ageMs: number): void {

@@ -74,6 +74,9 @@ export const PROXY_DEFAULTS: Readonly<Record<Amount, number>> = {
   maxFields: 200,
 };
 
+/** 24 days: timers of Node fire at once when they are given more than 24.8. */
+export const LONGEST_TIMEOUT_MS: number = 24 * 24 * 60 * 60 * 1000;
+
 type Amount = Extract<keyof ProxyOptions, `${string}Ms` | "maxHeadBytes" | "maxFields">;
 
 const OTHERS = ["upstream", "cache", "route", "tls", "upstreamCa", "preserveHost", "trustForwarded", "logger"];
@@ -86,10 +89,11 @@ export function resolveProxyOptions(options: ProxyOptions): ProxySettings {
   }
   const amount = (name: Amount): number => {
     const value = options[name] ?? PROXY_DEFAULTS[name];
-    if (Number.isSafeInteger(value) && value > 0 && value <= 2 ** 31 - 1) return value;
+    const most = name.endsWith("Ms") ? LONGEST_TIMEOUT_MS : 2 ** 31 - 1;
+    if (Number.isSafeInteger(value) && value > 0 && value <= most) return value;
     throw invalidOption(
       `createProxy({ ${name} })`,
-      "a whole number > 0",
+      `a whole number from 1 to ${most}`,
       value,
       `The default is ${PROXY_DEFAULTS[name]}.`,
     );

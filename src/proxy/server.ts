@@ -10,7 +10,7 @@ import type { NodeHandler } from "../adapters/node.ts";
 import { createCache } from "../cache.ts";
 import { acceptRequest } from "./accept.ts";
 import { forward } from "./forward.ts";
-import { resolveProxyOptions, type ProxyOptions, type ProxySettings } from "./options.ts";
+import { LONGEST_TIMEOUT_MS, resolveProxyOptions, type ProxyOptions, type ProxySettings } from "./options.ts";
 import { problemMessage, writeProblem, type Problem } from "./problem.ts";
 import { DEFAULT_PROFILE, profileRoute } from "./profile.ts";
 import { forwardUpgrade, isWebSocket, readWithoutUpgrade, responseOn } from "./upgrade.ts";
@@ -109,7 +109,8 @@ class Front {
     this.server = server;
     // Node would drop what is beyond this without a word; acceptRequest() counts.
     server.maxHeadersCount = 0;
-    server.timeout = settings.connectTimeoutMs + settings.headTimeoutMs + settings.idleTimeoutMs;
+    const { connectTimeoutMs, headTimeoutMs, idleTimeoutMs } = settings;
+    server.timeout = Math.min(LONGEST_TIMEOUT_MS, connectTimeoutMs + headTimeoutMs + idleTimeoutMs);
     server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => this.#track(socket));
     server.on("request", (request, response) => this.#answer(request, response));
     server.on("checkContinue", (request, response) => this.#answer(request, response));

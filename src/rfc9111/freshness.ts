@@ -68,16 +68,26 @@ export function correctedInitialAgeSeconds(head: ResponseHead, requestedAtMs: nu
 }
 
 /**
+ * Furthest a response may come from the future and still be new, in milliseconds.
+ *
+ * Machines that share a store differ: a store that converts times leaves a second as it is, and each of the two readings
+ * of its clock can be wrong by half the time that the reading took.
+ */
+const CLOCK_TOLERANCE_MS = 2000;
+
+/**
  * Current age of a stored response in whole seconds, never negative, at most 2147483648 (RFC 9111 §4.2.3).
  *
- * A clock that went back since the response arrived adds nothing.
+ * A response that arrived more than two seconds in the future has the greatest age there is: the clock was set back, or
+ * that of another machine is ahead, and how old it really is cannot be known.
  */
 export function currentAgeSeconds(
   stored: Pick<StoredResponse, "correctedInitialAgeSeconds" | "receivedAtMs">,
   nowMs: number,
 ): number {
-  const residentMs = nowMs > stored.receivedAtMs ? nowMs - stored.receivedAtMs : 0;
-  return clampSeconds(stored.correctedInitialAgeSeconds + residentMs / 1000);
+  const residentMs = nowMs - stored.receivedAtMs;
+  if (residentMs < -CLOCK_TOLERANCE_MS) return MAX_DELTA_SECONDS;
+  return clampSeconds(stored.correctedInitialAgeSeconds + Math.max(0, residentMs) / 1000);
 }
 
 function ageFieldSeconds(fields: Fields): number {

@@ -11,8 +11,9 @@
  *            body
  *           16  if sealed: the first half of HMAC-SHA-256 of all before it
  *
- * The head may also have `n`, the names, `u`, the URI, `g`, the generation, and in milliseconds `x`, when it expires on the
- * clock of the store's server, and `o`, how far that clock was ahead of the writer's.
+ * The head may also have `n`, the names, `u`, the URI or a list of them, `g`, the generation, and in milliseconds `x`,
+ * when it expires on the clock of the store's server, `o`, how far that clock was ahead of the writer's, and `c`, a random
+ * name of the writer's.
  *
  * What a store returns is an input like any other. Each length is compared with the bytes that are there before anything
  * is read or allocated, and the key is compared because two values can have been swapped or a hash can collide.
@@ -40,6 +41,8 @@ interface FrameTimes {
   readonly expiresAtMs: number;
   /** How far that clock was ahead of the writer's. */
   readonly clockOffsetMs: number;
+  /** Name of the writer's clock. */
+  readonly clock?: string | undefined;
 }
 
 export interface EncodeOptions {
@@ -69,6 +72,7 @@ export function encodeEntry(key: string, entry: StoreEntry, options: EncodeOptio
     g: generation,
     x: times && Math.round(times.expiresAtMs),
     o: times && Math.round(times.clockOffsetMs),
+    c: times?.clock,
   });
   if (headText === undefined) return undefined;
   const headBytes = Buffer.byteLength(headText);
@@ -115,9 +119,10 @@ export function decodeEntry(key: string, bytes: Uint8Array, integrityKey?: Uint8
   // The reply of a client can be a slice of a large network chunk.
   const body = new Uint8Array(bytes.buffer, bytes.byteOffset + HEADER_BYTES + headBytes, bodyBytes);
   const entry = { meta: head["m"], body: compactBytes(body), ...named };
-  const { x: expiresAtMs, o: clockOffsetMs } = head;
+  const { x: expiresAtMs, o: clockOffsetMs, c: clock } = head;
   if (!Number.isFinite(expiresAtMs) || !Number.isFinite(clockOffsetMs)) return { entry };
-  return { entry, times: { expiresAtMs: Number(expiresAtMs), clockOffsetMs: Number(clockOffsetMs) } };
+  const times = { expiresAtMs: Number(expiresAtMs), clockOffsetMs: Number(clockOffsetMs) };
+  return { entry, times: typeof clock === "string" ? { ...times, clock } : times };
 }
 
 function seal(integrityKey: Uint8Array, bytes: Uint8Array): Buffer {
@@ -131,7 +136,7 @@ function isSealed(integrityKey: Uint8Array, frame: Buffer, sealAt: number): bool
 /** What purges go by; undefined when it is not what we write, because then nobody knows what would purge the entry. */
 function purgeProperties(head: StoreMeta): Pick<StoreEntry, "names" | "uri" | "generation"> | undefined {
   const { n: names, u: uri, g: generation } = head;
-  if (uri !== undefined && typeof uri !== "string") return undefined;
+  if (uri !== undefined && typeof uri !== "string" && !areTexts(uri)) return undefined;
   if (generation !== undefined && typeof generation !== "string") return undefined;
   if (names !== undefined && !areTexts(names)) return undefined;
   return {

@@ -1,3 +1,5 @@
+import { performance, setImmediate, setTimeout } from "../real-time.ts";
+
 /** How often the timer looks before a deadline is due: a busy time is noticed to within this part of the length. */
 const LOOKS = 4;
 /** A timer of an idle process may be so late. */
@@ -14,8 +16,12 @@ export class Deadlines {
   #queue: Deadline[] = [];
   #isAwake = false;
 
-  constructor(lengthMs: number) {
+  readonly #keepsAlive: boolean;
+
+  /** `keepsAlive`: for waits that may be all that a process has left to do. */
+  constructor(lengthMs: number, { keepsAlive = false }: { readonly keepsAlive?: boolean } = {}) {
     this.lengthMs = lengthMs;
+    this.#keepsAlive = keepsAlive;
   }
 
   /** Calls `onMissed` once, `lengthMs` after `sinceMs`, unless the deadline is met before. */
@@ -48,7 +54,7 @@ export class Deadlines {
       },
       Math.ceil(lookAtMs - performance.now()),
     );
-    timer.unref?.();
+    if (!this.#keepsAlive) timer.unref?.();
   }
 
   /** The process was busy from `fromMs` to `untilMs`; each deadline gets what it lost of it. */

@@ -6,6 +6,7 @@
  */
 
 import { asError, storeOperationFailed, storeOverloaded, storeSuspended, storeTimeout } from "../errors.ts";
+import { clearTimeout, performance, setTimeout } from "../real-time.ts";
 import { Breaker } from "./_breaker.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { type Trouble, troubleOf } from "./_error-replies.ts";

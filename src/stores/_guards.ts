@@ -6,6 +6,7 @@
  * Masters mostly have long ranges, so few of ours are on two of them.
  */
 
+import { performance } from "../real-time.ts";
 import { CLUSTER_SLOTS, clusterSlot } from "./_cluster-slot.ts";
 import { Guard, type GuardOptions, type GuardTally } from "./_guard.ts";
 

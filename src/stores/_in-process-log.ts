@@ -1,5 +1,6 @@
 /** The purge log of a store that keeps none itself: it holds in this process. */
 
+import { wallClock } from "../real-time.ts";
 import type {
   CacheStore,
   Leases,
@@ -38,8 +39,8 @@ interface PrefixState {
 class LogInMemory implements InProcessLog {
   readonly #now: () => number;
   /** What is kept from another log, of an earlier process say, is older than all purges of this one. */
-  readonly #epoch: string = crypto.randomUUID().replaceAll("-", "");
-  readonly #unpurged: string = `${this.#epoch}:0-0`;
+  #knownEpoch: string | undefined;
+  #knownUnpurged: string | undefined;
   readonly #prefixes = new Map<string, PrefixState>();
   hasPurges = false;
 
@@ -47,8 +48,19 @@ class LogInMemory implements InProcessLog {
     this.#now = now;
   }
 
+  /** Made when it is first needed: at the start of a worker there is no random value yet. */
+  get #epoch(): string {
+    this.#knownEpoch ??= crypto.randomUUID().replaceAll("-", "");
+    return this.#knownEpoch;
+  }
+
   generation(prefix: string): string {
     return this.#prefixes.get(prefix)?.generation ?? this.#unpurged;
+  }
+
+  get #unpurged(): string {
+    this.#knownUnpurged ??= `${this.#epoch}:0-0`;
+    return this.#knownUnpurged;
   }
 
   judge(prefix: string, key: string, entry: StoreEntry): PurgeVerdict {
@@ -104,8 +116,9 @@ export function withPurgeLog(store: CacheStore): PurgeableStore {
   if (store.purges !== undefined) return { store, purges: store.purges };
   const known = wrapped.get(store);
   if (known !== undefined) return known;
-  const purges = inProcessLog(Date.now);
-  const made: PurgeableStore = { store: new JudgedStore(store, purges), purges };
+  let clock: (() => number) | undefined;
+  const purges = inProcessLog(() => (clock ?? wallClock)());
+  const made: PurgeableStore = { store: new JudgedStore(store, purges, (now) => (clock ??= now)), purges };
   wrapped.set(store, made);
   return made;
 }
@@ -125,18 +138,23 @@ class JudgedStore implements CacheStore {
   readonly purges: PurgeLog;
   readonly leases?: Leases;
   readonly isAvailable?: () => boolean;
+  readonly ready?: NonNullable<CacheStore["ready"]>;
   readonly #inner: CacheStore;
+  readonly #takeClock: (now: (() => number) | undefined) => void;
 
-  constructor(inner: CacheStore, purges: PurgeLog) {
+  constructor(inner: CacheStore, purges: PurgeLog, takeClock: (now: (() => number) | undefined) => void) {
+    this.#takeClock = takeClock;
     this.name = inner.name;
     this.purges = purges;
     this.#inner = inner;
     if (inner.leases !== undefined) this.leases = packing(inner.leases);
+    if (inner.ready !== undefined) this.ready = async (options) => inner.ready?.(options);
     if (inner.isAvailable !== undefined) this.isAvailable = () => inner.isAvailable?.() ?? true;
   }
 
-  open(report: (event: StoreEvent) => void): void {
-    this.#inner.open?.(report);
+  open(report: (event: StoreEvent) => void, now?: () => number): void {
+    this.#takeClock(now);
+    this.#inner.open?.(report, now);
   }
 
   get(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined> {
@@ -186,7 +204,7 @@ function outerEntry(inner: StoreEntry): StoreEntry | undefined {
   if (!isObject(inner) || !isObject(inner.meta)) return undefined;
   if (inner.live instanceof Outer) return inner.live.entry;
   const { meta, names, uri, generation } = inner.meta;
-  if (!isObject(meta) || !areTexts(names) || !isText(uri) || !isText(generation)) return undefined;
+  if (!isObject(meta) || !areTexts(names) || !(isText(uri) || areTexts(uri)) || !isText(generation)) return undefined;
   const entry: StoreEntry = {
     meta,
     body: inner.body,

@@ -11,6 +11,7 @@
 import { randomBytes } from "node:crypto";
 
 import { asError } from "../errors.ts";
+import { clearInterval, performance, setInterval } from "../real-time.ts";
 import type { Lease, Leases, StoreEntry } from "../types.ts";
 import { troubleOf } from "./_error-replies.ts";
 import type { Guard } from "./_guard.ts";

@@ -1,5 +1,7 @@
 /** One look-up for all who want the same at the same moment: a thousand requests for one key cost Redis two commands. */
 
+import { setImmediate } from "../real-time.ts";
+
 export class LookUps<T> {
   /** By key, of this turn of the event loop: the look-up that is still to be sent, if there is one besides the first. */
   readonly #begun = new Map<string, Promise<T> | undefined>();

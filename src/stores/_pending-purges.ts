@@ -1,5 +1,6 @@
 /** Purges that Redis did not acknowledge: they hold in this process, and are kept until they are appended. */
 
+import { performance } from "../real-time.ts";
 import type { PurgeVerdict, StoreEntry } from "../types.ts";
 import type { Purge } from "./_purge-scripts.ts";
 import { NOT_PURGED, PURGED, PurgeTable } from "./_purge-table.ts";

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 
 import { asError, purgeNotAcknowledged } from "../errors.ts";
+import { performance } from "../real-time.ts";
 import type { PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../types.ts";
 import { Deadlines } from "./_deadlines.ts";
 import type { Guard } from "./_guard.ts";
@@ -27,8 +28,8 @@ import type { RedisClock } from "./_redis-clock.ts";
 export interface PurgeLogParts {
   /** The client, if a command on `key` would be sent at once. */
   readonly client: (key: string) => RedisClient | undefined;
-  /** Waits for the first connection, at most so long. */
-  readonly firstConnection: (ms: number) => Promise<void>;
+  /** Waits for the first connection, at most as long as a write waits. */
+  readonly firstConnection: () => Promise<unknown>;
   /** The guard around commands on `key`. */
   readonly guardOf: (key: string) => Guard;
   readonly clock: RedisClock;
@@ -197,7 +198,7 @@ export class PrefixLog {
   async purge(targets: readonly PurgeTarget[], soft: boolean): Promise<PurgeReceipt> {
     const purge: Purge = { soft, targets: targets.map(targetText) };
     // A program may begin with a purge.
-    await this.#parts.firstConnection(this.#parts.deadlineMs * 10);
+    await this.#parts.firstConnection();
     const asked = this.ask();
     // Only what was pending when this was called: a receipt must not cover a purge that was made later.
     const earlier = this.#pending.take();

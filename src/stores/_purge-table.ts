@@ -158,12 +158,20 @@ class Targets {
     if (entry.names !== undefined && this.#names.latest > position) {
       for (const name of entry.names) first = earlier(first, this.#names.after(name, position));
     }
-    if (entry.uri === undefined) return first;
+    const { uri } = entry;
+    if (uri === undefined) return first;
+    if (typeof uri === "string") return earlier(first, this.#firstOfUri(uri, position));
+    for (const each of uri) first = earlier(first, this.#firstOfUri(each, position));
+    return first;
+  }
+
+  #firstOfUri(uri: string, position: number): number {
+    let first = NOT_PURGED;
     if (this.#uris.latest > position) {
-      first = earlier(first, this.#uris.after(entry.uri, position));
-      first = earlier(first, this.#uris.after(entry.uri.slice(pathStart(entry.uri)), position));
+      const path = uri.slice(pathStart(uri));
+      first = earlier(this.#uris.after(uri, position), this.#uris.after(path, position));
     }
-    return this.#paths.latest > position ? earlier(first, this.#paths.after(entry.uri, position)) : first;
+    return this.#paths.latest > position ? earlier(first, this.#paths.after(uri, position)) : first;
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { redisClientMissing } from "../errors.ts";
+import { performance } from "../real-time.ts";
 import { fromGlide, type Glide } from "./_glide.ts";
 import { fromIoRedis, type IoRedis } from "./_ioredis.ts";
 import { fromNodeRedis, type NodeRedis } from "./_node-redis.ts";

@@ -1,7 +1,9 @@
 /** One connection to Redis through outages: made, watched, made anew when it is beyond repair, and reported on. */
 
 import { invalidStore, storeUnreachable } from "../errors.ts";
+import { clearTimeout, performance, setTimeout } from "../real-time.ts";
 import type { StoreEvent } from "../types.ts";
+import type { Deadlines } from "./_deadlines.ts";
 import { KNOWN_CLIENTS, type RedisClient, redisClient } from "./_redis-client.ts";
 
 /** Where the client comes from: the user's own, which is only watched, or a factory, whose clients are ours to end. */
@@ -21,6 +23,8 @@ export interface ConnectionOptions {
   readonly onReady: () => void;
   /** Takes secrets out of a text. */
   readonly redact: (text: string) => string;
+  /** How long the first connection may be in the making until requests no longer wait for it. */
+  readonly startMs: number;
 }
 
 type State = "closed" | "connecting" | "connected" | "failed" | "unusable";
@@ -46,8 +50,12 @@ export class RedisConnection {
   #rebuildMs = FIRST_REBUILD_MS;
   #rebuildTimer: ReturnType<typeof setTimeout> | undefined;
   #silenceTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Who waits for the first connection. */
-  #waiting: (() => void)[] = [];
+  /** What waits for the first connection: called when it is up or has failed. */
+  readonly #waiting = new Set<() => void>();
+  /** What waits until the client package is loaded. */
+  #untilMade: (() => void)[] = [];
+  /** When the first client began to connect. */
+  #connectingSinceMs: number | undefined;
   /** Gives up the client that is to take the place of the present one, while there is such a client. */
   #dropReplacement: (() => void) | undefined;
 
@@ -69,22 +77,54 @@ export class RedisConnection {
     return source.kind === "given" ? source.client.address : (this.#client?.address ?? source.address);
   }
 
-  /** Waits for the first connection: until it is up or has failed, and at most `ms`. */
-  firstConnection(ms: number): Promise<void> {
-    if (this.#state !== "connecting") return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#waiting.push(() => {
-        clearTimeout(timer);
+  /** True while the first connection is in the making, and not for so long that it must be in trouble. */
+  get isStarting(): boolean {
+    if (this.#state !== "connecting") return false;
+    return this.#connectingSinceMs === undefined
+      ? this.#loadsPackage
+      : performance.now() - this.#connectingSinceMs < this.#options.startMs;
+  }
+
+  /** True once trying again cannot help. */
+  get isUnusable(): boolean {
+    return this.#state === "unusable";
+  }
+
+  /**
+   * Waits for the first connection: until it is up or has failed, and at most as long as a deadline of `deadlines`. Returns
+   * when that began: the time in which the client package is loaded does not count, because Redis is not asked before.
+   */
+  async firstConnection(deadlines: Deadlines): Promise<number> {
+    if (this.#state === "connecting" && this.#loadsPackage) {
+      await new Promise<void>((resolve) => void this.#untilMade.push(resolve));
+    }
+    const sinceMs = performance.now();
+    if (this.#state !== "connecting") return sinceMs;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#waiting.delete(done);
+        if (deadline.meet()) resolve();
+      };
+      const deadline = deadlines.start(() => {
+        this.#waiting.delete(done);
         resolve();
       });
+      this.#waiting.add(done);
     });
+    return sinceMs;
+  }
+
+  /** True while `redis` or `ioredis` is imported, which is work of this process. A `connect` may wait for Redis. */
+  get #loadsPackage(): boolean {
+    const { source } = this.#options;
+    return this.#isMaking && source.kind === "made" && source.option === "url";
   }
 
   open(): void {
     if (this.#state !== "closed") return;
     const { source, report } = this.#options;
     this.#state = "connecting";
+    if (source.kind === "given" || source.option === "connect") this.#connectingSinceMs = performance.now();
     report({ type: "connecting", store: STORE_NAME, address: this.address });
     if (source.kind === "given") this.#use(source.client);
     else void this.#make();
@@ -215,6 +255,8 @@ export class RedisConnection {
 
   #use(client: RedisClient): void {
     this.#client = client;
+    this.#connectingSinceMs ??= performance.now();
+    for (const made of this.#untilMade.splice(0)) made();
     this.#stopObserving = client.observe({
       onReady: () => this.#ready(),
       onTrouble: (error) => {
@@ -258,7 +300,8 @@ export class RedisConnection {
   }
 
   #endWait(): void {
-    for (const done of this.#waiting.splice(0)) done();
+    for (const made of this.#untilMade.splice(0)) made();
+    for (const done of this.#waiting) done();
   }
 
   #listenForSilence(): void {

@@ -1,8 +1,12 @@
 /** What clients have in common in how their life is followed and ended. */
 
+import { clearInterval, clearTimeout, setInterval, setTimeout } from "../real-time.ts";
 import type { ConnectionObserver } from "./_redis-contract.ts";
 
 const LOOK_EVERY_MS = 250;
+/** While requests may wait for the first connection. */
+const FIRST_LOOK_EVERY_MS = 20;
+const FIRST_LOOKS = 100;
 
 export interface Emitter {
   listeners(event: string): unknown[];
@@ -23,13 +27,26 @@ export function listen(
 /** Follows a client that tells nobody when it opens and closes. */
 export function watch(isReady: () => boolean, observer: ConnectionObserver): () => void {
   let wasReady = isReady();
-  const timer = setInterval(() => {
-    if (wasReady === isReady()) return;
+  let looks = 0;
+  const look = (): void => {
+    if (wasReady === isReady()) {
+      looks += 1;
+      if (looks === FIRST_LOOKS) lookEvery(LOOK_EVERY_MS);
+      return;
+    }
+    looks = FIRST_LOOKS;
+    lookEvery(LOOK_EVERY_MS);
     wasReady = !wasReady;
     if (wasReady) observer.onReady();
     else observer.onEnd();
-  }, LOOK_EVERY_MS);
-  timer.unref?.();
+  };
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const lookEvery = (ms: number): void => {
+    clearInterval(timer);
+    timer = setInterval(look, ms);
+    timer.unref?.();
+  };
+  lookEvery(wasReady ? LOOK_EVERY_MS : FIRST_LOOK_EVERY_MS);
   return () => clearInterval(timer);
 }
 

@@ -2,9 +2,11 @@
 
 import { hash } from "node:crypto";
 
-import { storeEntryUnreadable } from "../errors.ts";
+import { storeEntryUnreadable, storeNotReady, storeOverloaded } from "../errors.ts";
+import { performance, setTimeout } from "../real-time.ts";
 import type { CacheStore, Leases, PurgeLog, PurgeReceipt, PurgeTarget, StoreEntry, StoreEvent } from "../types.ts";
 import { type DecodedEntry, decodeEntry, encodeEntry } from "./_codec.ts";
+import { Deadlines } from "./_deadlines.ts";
 import type { Guard } from "./_guard.ts";
 import { Guards } from "./_guards.ts";
 import { redisLeases } from "./_lease.ts";
@@ -14,6 +16,7 @@ import type { Timeline } from "./_purge-timeline.ts";
 import type { RedisClient } from "./_redis-client.ts";
 import { RedisClock } from "./_redis-clock.ts";
 import { type ClientSource, RedisConnection } from "./_redis-connection.ts";
+import { withinOrGiveUp } from "./_redis-emitter.ts";
 import { isRetention, splitKey } from "./store.ts";
 
 /** A purge log that has to be asked for. */
@@ -46,6 +49,11 @@ export interface RedisStoreSettings {
 const TEN_YEARS_MS = 10 * 365 * 24 * 60 * 60 * 1000;
 /** Clocks that differ by less are as good as equal: ages are in seconds. */
 const CLOCKS_AGREE_MS = 1000;
+/** Writes have so many times the deadline of a look-up: no response waits for one. */
+const WRITE_DEADLINES = 10;
+/** Longest wait of `close()` for writes. */
+const CLOSE_GRACE_MS = 5000;
+const LAST_READY_PAUSE_MS = 100;
 const LAYOUT_MAJOR = 1;
 const LABEL_CHARACTERS = 80;
 const HASH_CHARACTERS = 22;
@@ -54,7 +62,10 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
   const { maxEntryBytes, integrityKey } = settings;
   const reporters: ((event: StoreEvent) => void)[] = [];
   let openings = 0;
+  let trouble: Error | undefined;
   const report = (event: StoreEvent): void => {
+    if (event.type === "connected") trouble = undefined;
+    else if (event.type !== "connecting") trouble = event.error;
     for (const reporter of reporters) reporter(event);
   };
 
@@ -89,15 +100,22 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     redact: settings.redact,
     report,
     onReady,
+    startMs: settings.deadlineMs * WRITE_DEADLINES,
   });
+  const startOfLookUps = new Deadlines(settings.deadlineMs, { keepsAlive: true });
+  const startOfPurges = new Deadlines(settings.deadlineMs * WRITE_DEADLINES, { keepsAlive: true });
+  const startOfWrites = new Deadlines(settings.deadlineMs * WRITE_DEADLINES);
+  /** Writes that wait for their answer or, at the start, for the first connection. */
+  const writes = new Set<Promise<unknown>>();
+  let startingBytes = 0;
   const guardOf = (key: string): Guard => guards.of(key);
   /** The client, if a command on the key in Redis would be sent at once. */
   const usable = (key: string): RedisClient | undefined => (guardOf(key).isSuspended ? undefined : connection.client);
 
-  const clock = new RedisClock(settings.now ?? Date.now);
+  const clock = new RedisClock(settings.now);
   const purges: RedisPurgeLog = new RedisPurgeLog({
     client: usable,
-    firstConnection: (ms) => connection.firstConnection(ms),
+    firstConnection: () => connection.firstConnection(startOfPurges),
     guardOf,
     clock,
     keysOf: logKeys,
@@ -133,9 +151,57 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     const redisNowMs = clock.nowMs();
     if (generation === "" || redisNowMs === undefined) return undefined;
     const expireMs = Math.min(TEN_YEARS_MS, Math.ceil(retainMs));
-    const times = { expiresAtMs: redisNowMs + expireMs, clockOffsetMs: clock.offsetMs ?? 0 };
+    const times = { expiresAtMs: redisNowMs + expireMs, clockOffsetMs: clock.offsetMs ?? 0, clock: clock.name };
     const bytes = encodeEntry(key, { ...entry, generation }, { times, integrityKey });
     return bytes === undefined || bytes.byteLength > maxEntryBytes ? undefined : { bytes, expireMs };
+  }
+
+  /** Came while the first connection is being made: it has one deadline for that and for the answer. */
+  async function getAtStart(key: string, entryKey: string): Promise<StoreEntry | undefined> {
+    const sinceMs = await connection.firstConnection(startOfLookUps);
+    const client = usable(entryKey);
+    if (client === undefined) return undefined;
+    return new Promise((resolve, reject) => {
+      const deadline = startOfLookUps.start(() => resolve(undefined), sinceMs);
+      get(client, key, entryKey).then((entry) => {
+        if (deadline.meet()) resolve(entry);
+      }, reject);
+    });
+  }
+
+  async function putAtStart(key: string, entry: StoreEntry, retainMs: number): Promise<boolean> {
+    const bytes = entry.body.byteLength;
+    if (startingBytes > 0 && startingBytes + bytes > maxEntryBytes * 2) {
+      guardOf(entryKeys(key).entry).report("put", storeOverloaded("put", `${startingBytes} bytes`));
+      return false;
+    }
+    startingBytes += bytes;
+    await connection.firstConnection(startOfWrites);
+    startingBytes -= bytes;
+    const client = usable(entryKeys(key).entry);
+    return client === undefined ? false : put(client, key, entry, retainMs);
+  }
+
+  function tracked<T>(write: Promise<T>): Promise<T> {
+    writes.add(write);
+    const forget = (): void => void writes.delete(write);
+    write.then(forget, forget);
+    return write;
+  }
+
+  async function ready(prefix: string, timeoutMs: number): Promise<void> {
+    const log = purges.of(prefix);
+    const endAtMs = performance.now() + timeoutMs;
+    for (let pauseMs = 5; ; pauseMs = Math.min(LAST_READY_PAUSE_MS, pauseMs * 2)) {
+      if (usable(log.endKey) !== undefined && (await log.prove())) return;
+      const leftMs = endAtMs - performance.now();
+      if (leftMs <= 0 || connection.isUnusable || openings === 0) {
+        throw storeNotReady("redis", timeoutMs, trouble ?? `${connection.address}: still connecting`);
+      }
+      await new Promise((resolve) => {
+        setTimeout(resolve, Math.min(pauseMs, leftMs));
+      });
+    }
   }
 
   async function get(client: RedisClient, key: string, entryKey: string): Promise<StoreEntry | undefined> {
@@ -173,7 +239,8 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     const verdict = log.judge(key, entry);
     if (verdict === "purged") return undefined;
     const redisNowMs = clock.nowMs();
-    const shiftMs = times === undefined ? 0 : times.clockOffsetMs - (clock.offsetMs ?? 0);
+    const isOurClock = times === undefined || times.clock === clock.name;
+    const shiftMs = isOurClock ? 0 : times.clockOffsetMs - (clock.offsetMs ?? 0);
     return {
       ...entry,
       ...(verdict === "valid" ? {} : verdict),
@@ -204,6 +271,7 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
 
   async function remove(key: string): Promise<void> {
     const { entry: entryKey } = entryKeys(key);
+    if (connection.isStarting) await connection.firstConnection(startOfWrites);
     const client = usable(entryKey);
     if (client !== undefined) await guardOf(entryKey).write("delete", 0, () => client.delete(entryKey));
   }
@@ -212,24 +280,29 @@ export function createRedisStore(settings: RedisStoreSettings): RedisStore {
     name: "redis",
     purges,
     leases,
-    open(reporter) {
+    open(reporter, now) {
       openings += 1;
+      clock.use(now);
       reporters.push(reporter);
       if (connection.isConnected) reporter({ type: "connected", store: "redis", address: connection.address });
       connection.open();
     },
-    isAvailable: () => connection.client !== undefined && !guards.isSuspended,
+    isAvailable: () => (connection.client === undefined ? connection.isStarting : !guards.isSuspended),
+    ready: ({ prefix, timeoutMs }) => ready(prefix, timeoutMs),
     get(key) {
       const { entry: entryKey } = entryKeys(key);
       const client = usable(entryKey);
-      return client === undefined ? undefined : lookUps.join(key, () => get(client, key, entryKey));
+      if (client !== undefined) return lookUps.join(key, () => get(client, key, entryKey));
+      return connection.isStarting ? lookUps.join(key, () => getAtStart(key, entryKey)) : undefined;
     },
     put(key, entry, retainMs) {
       const client = usable(entryKeys(key).entry);
-      return client === undefined ? false : put(client, key, entry, retainMs);
+      if (client !== undefined) return tracked(put(client, key, entry, retainMs));
+      return connection.isStarting ? tracked(putAtStart(key, entry, retainMs)) : false;
     },
-    delete: remove,
+    delete: (key) => tracked(remove(key)),
     async close() {
+      await withinOrGiveUp(Promise.allSettled(writes), CLOSE_GRACE_MS);
       openings = Math.max(0, openings - 1);
       if (openings > 0) return;
       await leases.close();

@@ -4,6 +4,7 @@ import { LRUCache } from "lru-cache";
 
 import { invalidOption } from "../errors.ts";
 import { refuseUnknown } from "../known-options.ts";
+import { wallClock } from "../real-time.ts";
 import type { CacheStore, StoreEntry } from "../types.ts";
 import { type InProcessLog, inProcessLog } from "./_in-process-log.ts";
 import { sizeBytes } from "./_size.ts";
@@ -15,7 +16,7 @@ const OPTIONS: Readonly<Record<string, true>> = { maxBytes: true, now: true };
 export interface MemoryStoreOptions {
   /** Most bytes of heap and buffers the entries may take, keys and bookkeeping included: a whole number > 0. Default 64 MiB. */
   readonly maxBytes?: number;
-  /** Wall clock in milliseconds, for tests. Default `Date.now`. */
+  /** Wall clock in milliseconds, for tests. Default: the `now` of the first cache that uses the store. */
   readonly now?: () => number;
 }
 
@@ -35,7 +36,8 @@ export interface MemoryStore extends CacheStore {
 
 interface Kept {
   readonly entry: StoreEntry;
-  readonly expiresAtMs: number;
+  readonly retainMs: number;
+  expiresAtMs: number;
 }
 
 /**
@@ -61,7 +63,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
       "64 MiB is 64 * 1024 * 1024, and also the default.",
     );
   }
-  const now = options.now ?? Date.now;
+  let clock = options.now;
+  const now = (): number => (clock ?? wallClock)();
   const kept = new LRUCache<string, Kept>({ maxSize: maxBytes });
   const purges = inProcessLog(now);
   const prefixOf = prefixReader();
@@ -69,13 +72,17 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
 
   return {
     name: "memory",
-    open() {
+    open(_report, nowOfCache) {
       openings += 1;
+      clock ??= nowOfCache;
     },
     get(key) {
       const found = kept.get(key);
       if (found === undefined) return undefined;
-      if (found.expiresAtMs > now()) {
+      const nowMs = now();
+      if (found.expiresAtMs > nowMs) {
+        // A clock that was set back must not keep it for longer than it was put for.
+        if (found.expiresAtMs - nowMs > found.retainMs) found.expiresAtMs = nowMs + found.retainMs;
         if (!purges.hasPurges) return found.entry;
         const verdict = purges.judge(prefixOf(key), key, found.entry);
         if (verdict === "valid") return found.entry;
@@ -93,7 +100,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
       if (purges.hasPurges && purges.judge(prefixOf(key), key, entry) === "purged") return;
       const body = compactBytes(entry.body);
       const compact = body === entry.body ? entry : { ...entry, body };
-      kept.set(key, { entry: compact, expiresAtMs: now() + retainMs }, { size: sizeBytes(key, compact) });
+      kept.set(key, { entry: compact, retainMs, expiresAtMs: now() + retainMs }, { size: sizeBytes(key, compact) });
     },
     delete(key) {
       kept.delete(key);

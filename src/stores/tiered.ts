@@ -8,6 +8,7 @@
 
 import { invalidOption, invalidStore } from "../errors.ts";
 import { refuseUnknown } from "../known-options.ts";
+import { performance, setImmediate, wallClock } from "../real-time.ts";
 import type { CacheStore, Leases, PurgeLog, StoreEntry, StoreEvent } from "../types.ts";
 import { compactBytes, isRetention, splitKey } from "./store.ts";
 
@@ -111,9 +112,12 @@ class TieredStore implements CacheStore {
   readonly name = "tiered";
   readonly purges: PurgeLog;
   readonly leases?: Leases;
+  readonly ready?: NonNullable<CacheStore["ready"]>;
   readonly #upper: CacheStore;
   readonly #lower: CacheStore;
   readonly #options: Required<TieredOptions>;
+  /** Wall clock of the cache. */
+  #clock: (() => number) | undefined;
   /** By prefix: the verification under way. */
   readonly #verifying = new Map<string, Promise<boolean>>();
   /** By key: the latest look-up in the lower store, until its answer is copied. What is put or deleted meanwhile ends it. */
@@ -124,12 +128,15 @@ class TieredStore implements CacheStore {
     this.#upper = upper;
     this.#lower = lower;
     this.#options = options;
+    // What is in memory is there at once.
+    if (lower.ready !== undefined) this.ready = async (options) => lower.ready?.(options);
     if (lower.leases !== undefined) this.leases = this.#leasesOver(lower.leases);
   }
 
-  open(report: (event: StoreEvent) => void): void {
-    this.#upper.open?.(report);
-    this.#lower.open?.(report);
+  open(report: (event: StoreEvent) => void, now?: () => number): void {
+    this.#clock ??= now;
+    this.#upper.open?.(report, now);
+    this.#lower.open?.(report, now);
   }
 
   isAvailable(): boolean {
@@ -253,7 +260,7 @@ class TieredStore implements CacheStore {
     const trustedUntilMs = Math.max(copy.storedAtMs, this.purges.verifiedAtMs(prefix)) + this.#options.maxUnverifiedMs;
     if (nowMs <= trustedUntilMs) return copy.entry;
     const outdatedForMs = Number.isFinite(trustedUntilMs) ? nowMs - trustedUntilMs : 0;
-    return { ...copy.entry, outdatedAtMs: Date.now() - outdatedForMs };
+    return { ...copy.entry, outdatedAtMs: (this.#clock ?? wallClock)() - outdatedForMs };
   }
 
   /** Takes a copy of what was found, in a moment: then the decoded form its reader makes of it is kept, and counted, as well. */

@@ -22,12 +22,11 @@ const START_MS = Date.UTC(2026, 0, 1);
 /**
  * A clock that starts at `startMs` (2026-01-01 UTC unless told) and moves only by `advance`.
  *
- * Timers do not follow it: what waits for `setTimeout` goes on waiting in real time. A `memoryStore` has a clock of its
- * own; give it the same one, or it keeps responses for longer or shorter than the cache thinks.
+ * Timers do not follow it: what waits for `setTimeout` goes on waiting in real time. The cache's store reads the same clock.
  *
  * @example
  * const clock = fakeClock();
- * const cache = createCache({ now: clock.now, store: memoryStore({ now: clock.now }) });
+ * const cache = createCache({ now: clock.now });
  * clock.advance({ minutes: 5, seconds: 1 });
  */
 export function fakeClock(startMs: number = START_MS): FakeClock {

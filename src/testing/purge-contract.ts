@@ -157,6 +157,16 @@ function purgeCases(): readonly {
       ),
     },
     {
+      target: { kind: "uri", text: "/users" },
+      covered: [{ uri: ["https://a.test/home", "https://a.test/users"] }, { uri: ["https://a.test/users", "/x"] }],
+      spared: [{ uri: [] }, { uri: ["https://a.test/home", "https://a.test/users/7"] }],
+    },
+    {
+      target: { kind: "under", text: "https://a.test/users" },
+      covered: [{ uri: ["https://a.test/home", "https://a.test/users/7"] }],
+      spared: [{ uri: ["https://a.test/home", "https://b.test/users"] }],
+    },
+    {
       target: { kind: "under", text: "/users" },
       covered: uris("https://a.test/users", "https://a.test/users?a=1", "https://b.test/users/7/friends?a=1"),
       spared: uris("https://a.test/usersAbc", "https://a.test/user", "https://a.test/", "https://a.test/x/users"),

@@ -90,13 +90,34 @@ describe("code around a cached handler that sets a cookie late", () => {
     }
   });
 
-  it("a response that is never read keeps nobody waiting for long", async () => {
+  it.each([
+    ["later", async () => new Response("page"), "Hit"],
+    ["at once", () => new Response("page"), "Miss"],
+  ])("a response that is never read is stored after a moment: answered %s", async (_, answer, outcome) => {
     let runs = 0;
     const { cached } = setup();
-    const handler = cached("1h", async () => new Response(`run ${++runs}`));
+    const handler = cached("1h", () => {
+      runs++;
+      return answer();
+    });
+    const first = await handler(request());
+
+    const second = await handler(request());
+    expect([hitOrMiss(first), hitOrMiss(second), await second.text(), runs]).toEqual(["Miss", outcome, "page", 1]);
+    expect(hitOrMiss(await handler(request()))).toBe("Hit");
+    expect(await first.text()).toBe("page");
+  });
+
+  it("a stream that is neither read nor at hand keeps nobody waiting for long", async () => {
+    let runs = 0;
+    const { cached } = setup();
+    const handler = cached("1h", () => {
+      const run = ++runs;
+      return new Response(run === 1 ? new ReadableStream({ pull: () => new Promise(() => {}) }) : "page");
+    });
     await handler(request());
 
-    expect(await (await handler(request())).text()).toBe("run 2");
+    expect(await (await handler(request())).text()).toBe("page");
   });
 
   it.each([204, 301, 308, 410])("a %d without a body is stored without being read", async (code) => {

@@ -62,6 +62,33 @@ describe.each(DRIVERS.map((driver) => ({ name: driver.name, driver })))("$name",
     await untilHit(world);
   });
 
+  it.each(["purges", "refresh"] as const)(
+    "Redis frozen: %s() answers, tells what was not purged, and makes up for it",
+    async (how) => {
+      const world = await serveWrite(driver, redis.url, how);
+      await untilHit(world);
+      const before = (await world.get("/")).text;
+
+      redis.freeze();
+      onTestFinished(() => redis.thaw());
+      const answer = await world.send("/write", { method: "PUT" });
+
+      expect([answer.status, answer.text]).toEqual([200, "written"]);
+      const failed = world.events.filter(({ type }) => type === "purge-failed");
+      expect(failed).toMatchObject([
+        {
+          targets: expect.arrayContaining([{ kind: "name", text: "#shown" }]) as unknown,
+          error: { code: "ERR_PURGE_NOT_ACKNOWLEDGED" },
+        },
+      ]);
+      const refused = { type: "not-stored", subject: "PUT /write", because: "purge-failed" };
+      const told = world.events.filter((event) => event.type === "not-stored" && event.subject === "PUT /write");
+      expect(told).toEqual(how === "refresh" ? [refused] : []);
+      redis.thaw();
+      await until(async () => (await world.get("/")).text !== before, 15_000);
+    },
+  );
+
   it("T66 5.9 Redis away from the start: logged once, with the reason", async () => {
     const port = await freePort();
     const lines: string[] = [];
@@ -90,6 +117,22 @@ function serve(driver: Driver, url: string, logger?: Logger): Promise<World> {
     driver.start(cache, [
       { path: "/", handler: () => ({ json: { at: "/" } }) },
       { path: "/:id", handler: async (seen) => ({ json: { url: seen.url } }) },
+    ]),
+  );
+}
+
+/** A tagged page that counts its runs, and a route that writes what it shows. */
+function serveWrite(driver: Driver, url: string, how: "purges" | "refresh"): Promise<World> {
+  let runs = 0;
+  const options = { store: redisStore({ url }), prefix: ownPrefix(), now: Date.now };
+  return startWorld(memoryKind, options, (cache) =>
+    driver.start(cache, [
+      { path: "/", handler: () => ({ text: String(++runs) }), options: { tags: ["shown"] } },
+      {
+        path: "/write",
+        handler: () => ({ text: "written" }),
+        make: (cached, rest) => cached[how]({ tags: ["shown"] }, ...rest),
+      },
     ]),
   );
 }

@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { createCache } from "../../src/cache.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { redisStore } from "../../src/stores/redis.ts";
 import { tiered } from "../../src/stores/tiered.ts";
@@ -63,6 +64,21 @@ describe.each(DOCUMENTED_CLUSTERS)("$form", ({ form, connect }) => {
     await Promise.all(keys.slice(0, 50).map(async (key) => store.delete(key)));
     const found = await Promise.all(keys.map(async (key) => store.get(key)));
     expect(found.filter((entry) => entry !== undefined)).toHaveLength(ENTRIES - 50);
+  });
+
+  it.each(["waits for cache.ready()", "asks at once"])("fills and hits where a process that %s", async (how) => {
+    const own = ownPrefix();
+    let runs = 0;
+    for (let process = 0; process < 2; process += 1) {
+      const cache = createCache({
+        store: redisStore({ connect: connect(cluster.addresses), deadlineMs: 2000 }),
+        prefix: own,
+      });
+      if (how !== "asks at once") await cache.ready();
+      for (const id of [1, 2, 3, 4]) await cache.wrap(`f${id}`, async () => ++runs)();
+      await cache.close();
+      expect(runs).toBe(4);
+    }
   });
 
   it("purges by name, by URI and all, wherever the entries are", async () => {

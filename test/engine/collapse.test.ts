@@ -299,6 +299,27 @@ describe.each(STORES)("a handler that hangs over $kind (T54)", ({ store }) => {
     }
   };
 
+  it("is waited for through a deadline that is longer than timers are", async () => {
+    fakeTimeouts();
+    const { origin, get } = harness({ store, fillDeadline: "30d" });
+    const hold = origin.holds();
+    const hanging = get("/");
+    await immediates();
+    const waiting = get("/");
+    await immediates();
+    await vi.advanceTimersByTimeAsync(30 * 86_400_000 - 1);
+    await immediates();
+    expect(hold.waiting).toBe(1);
+    await vi.advanceTimersByTimeAsync(1);
+    await immediates();
+    expect(hold.waiting).toBe(2);
+    hold.release();
+    for (const answer of [hanging, waiting]) {
+      await immediates();
+      expect((await answer).body).toBe("ok");
+    }
+  });
+
   it("frees its key and those who wait when the deadline is over", async () => {
     fakeTimeouts();
     const { origin, get } = harness({ store, fillDeadline: "5s" });

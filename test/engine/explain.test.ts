@@ -40,6 +40,35 @@ function atNoon(): Cache {
   return createCache({ now: () => NOW_MS });
 }
 
+describe("a request for a range of which a part is stored", () => {
+  it.each<{ asks: Fields; action: string; because: RegExp; section: string }>([
+    { asks: { range: "bytes=0-3" }, action: "reuse", because: /fresh/, section: "RFC 9111 §4.2" },
+    { asks: { range: "bytes=1-2" }, action: "reuse", because: /fresh/, section: "RFC 9111 §4.2" },
+    { asks: { range: "bytes=2-6" }, action: "forward", because: /does not hold all/, section: "RFC 9111 §3.3" },
+    {
+      asks: { range: "bytes=0-3", "cache-control": "no-cache" },
+      action: "forward",
+      because: /says no-cache/,
+      section: "RFC 9111 §5.2.1.4",
+    },
+    {
+      asks: { range: "bytes=2-6", "cache-control": "only-if-cached" },
+      action: "gateway-timeout",
+      because: /only-if-cached/,
+      section: "RFC 9111 §5.2.1.7",
+    },
+  ])("$asks → $action", async ({ asks, action, because, section }) => {
+    const { explain, ask, origin } = world({}, { profile: "rfc9111-shared", requestDirectives: "rfc9111" });
+    const headers = { "cache-control": "max-age=60", "content-range": "bytes 0-3/10" };
+    origin.replies("0123", { status: 206, headers });
+    await ask({ range: "bytes=0-3" });
+    const explained = await explain(get(asks));
+    expect(explained).toMatchObject({ action, because: { rule: expect.stringMatching(because) as string, section } });
+    expect(explained.found).toMatchObject({ status: 206, ttlSeconds: 60, contentRange: "bytes 0-3/10" });
+    expect(origin.requests).toHaveLength(1);
+  });
+});
+
 describe("a request", () => {
   it("is forwarded when nothing is stored, and explaining it stores nothing", async () => {
     const { explain, origin } = world({});

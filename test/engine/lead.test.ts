@@ -1,8 +1,16 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 import { fetchCache } from "../../src/adapters/fetch.ts";
+import type * as RealTime from "../../src/real-time.ts";
 import { harness, openBody, type Harness, type HarnessOptions } from "./harness.ts";
 import { sharedStore, type SharedStore } from "./shared-store.ts";
+
+// The timers of the engine are the real ones, whatever a test fakes; here time is to stand still.
+vi.mock("../../src/real-time.ts", async (importOriginal) => ({
+  ...(await importOriginal<typeof RealTime>()),
+  performance: { now: () => performance.now() },
+  setTimeout: (callback: () => void, ms: number) => setTimeout(callback, ms),
+}));
 
 afterEach(() => {
   vi.useRealTimers();

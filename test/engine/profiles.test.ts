@@ -101,6 +101,38 @@ describe.each(STORES)("profile rfc9111-shared over $kind", ({ store }) => {
     expect(await get("/")).toMatchObject({ status: 200, body: "0123456789", outcome: { hit: false } });
   });
 
+  it.each<{ says: string; seconds: number; outcome: object; status?: number }>([
+    { says: "max-age=60", seconds: 20, outcome: { hit: true, ttlSeconds: 40 } },
+    { says: "no-cache", seconds: 20, outcome: { hit: false, forwarded: "request" } },
+    { says: "max-age=0", seconds: 20, outcome: { hit: false, forwarded: "request" } },
+    { says: "max-age=19", seconds: 20, outcome: { hit: false, forwarded: "request" } },
+    { says: "min-fresh=41", seconds: 20, outcome: { hit: false, forwarded: "request" } },
+    { says: "min-fresh=40", seconds: 20, outcome: { hit: true } },
+    { says: "only-if-cached", seconds: 20, outcome: { hit: true } },
+    { says: "only-if-cached, no-cache", seconds: 20, outcome: { hit: false, detail: "only-if-cached" }, status: 504 },
+    { says: "only-if-cached", seconds: 61, outcome: { hit: false, detail: "only-if-cached" }, status: 504 },
+    { says: "max-stale=5", seconds: 61, outcome: { hit: true, ttlSeconds: -1 } },
+    { says: "max-stale=5", seconds: 70, outcome: { hit: false, forwarded: "stale" } },
+    { says: "max-age=600", seconds: 61, outcome: { hit: false, forwarded: "stale" } },
+  ])("a stored part obeys $says after $seconds s as a whole response does (RFC 9111 §5.2.1)", async (row) => {
+    const { origin, get, clock } = shared();
+    const headers = { "cache-control": "max-age=60", "content-range": "bytes 2-5/10" };
+    origin.replies("2345", { status: 206, headers });
+    await get("/", { range: "bytes=2-5" });
+    clock.advance({ seconds: row.seconds });
+    const answer = await get("/", { range: "bytes=2-5", "cache-control": row.says });
+    expect(answer).toMatchObject({ status: row.status ?? 206, outcome: row.outcome });
+    expect(origin.requests).toHaveLength("forwarded" in row.outcome ? 2 : 1);
+  });
+
+  it("asks for a part that is not in the stored one, and says so", async () => {
+    const { origin, get } = shared();
+    const headers = { "cache-control": "max-age=60", "content-range": "bytes 2-5/10" };
+    origin.replies("2345", { status: 206, headers });
+    await get("/", { range: "bytes=2-5" });
+    expect((await get("/", { range: "bytes=4-8" })).outcome).toMatchObject({ forwarded: "partial" });
+  });
+
   it("completes a part with one of the same strong tag, and only with such a one (RFC 9111 §3.4)", async () => {
     const { origin, get } = shared();
     const headers = (range: string, etag: string): Record<string, string> => ({
@@ -212,7 +244,7 @@ describe("unsafe requests", () => {
   it("name their tags as groups where a route asks for it", async () => {
     const cached = fetchCache(createCache())(
       { tags: ["user:7", "users"], cacheGroups: true },
-      () => new Response("ok"),
+      async () => new Response("ok"),
     );
     const response = await cached(new Request("http://origin.test/"));
     expect(response.headers.get("cache-groups")).toBe('"user:7", "users"');
@@ -285,7 +317,7 @@ describe("options that say it with a field", () => {
   it("query: { noVarySearch } is obeyed, told downstream, and hides the rest from the handler", async () => {
     const seen: string[] = [];
     const query = { noVarySearch: 'key-order, params=("utm")' };
-    const cached = fetchCache(createCache())({ query }, (request) => {
+    const cached = fetchCache(createCache())({ query }, async (request) => {
       seen.push(new URL(request.url).search);
       return new Response("ok");
     });
@@ -296,7 +328,7 @@ describe("options that say it with a field", () => {
     expect((await ask("?a=3&b=1")).headers.get("x-reprise-cache")).toBe("Miss");
     expect(seen).toEqual(["?a=2&b=1", "?a=3&b=1"]);
     // Another process that was asked otherwise makes the same tag.
-    const elsewhere = fetchCache(createCache())({ query }, () => new Response("ok"));
+    const elsewhere = fetchCache(createCache())({ query }, async () => new Response("ok"));
     const tag = (await elsewhere(new Request("http://origin.test/?utm=z&a=2&b=1"))).headers.get("etag");
     expect(tag).toBe((await ask("?b=1&a=2")).headers.get("etag"));
   });

@@ -26,7 +26,7 @@ export async function setUser(redis: RedisServer, name: string, password: string
 /** Opens `store`, which is to fail. */
 export async function failedStart(store: CacheStore): Promise<FailedStart> {
   const events = opened(store);
-  expect(store.get("p a")).toBeUndefined();
+  expect(await store.get("p a")).toBeUndefined();
   await until(() => events.length >= 2, 5500);
   expect(store.get("p a")).toBeUndefined();
   const failed = events[1];

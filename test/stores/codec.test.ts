@@ -64,7 +64,7 @@ describe("frame of an entry", () => {
     fc.assert(
       fc.property(
         fc.array(fc.string({ unit: "binary" })),
-        fc.option(fc.string({ unit: "binary" }), { nil: undefined }),
+        fc.option(fc.oneof(fc.string({ unit: "binary" }), fc.array(fc.string())), { nil: undefined }),
         fc.option(fc.string(), { nil: undefined }),
         fc.maxSafeInteger(),
         (names, uri, generation, expiresAtMs) => {
@@ -74,11 +74,16 @@ describe("frame of an entry", () => {
           const found = decodeEntry(key, frame ?? Buffer.alloc(0));
           expect(found?.times).toEqual(times);
           expect(found?.entry.names ?? []).toEqual(names);
-          expect(found?.entry.uri).toBe(uri);
+          expect(found?.entry.uri).toEqual(uri);
           expect(found?.entry.generation).toBe(generation);
         },
       ),
     );
+  });
+
+  it.each([7, ["/a", 7], { "0": "/a" }, null])("is not read with %j in place of the URI", (uri) => {
+    const frame = encoded(key, { ...sample, uri: uri as unknown as string });
+    expect(decodeEntry(key, frame)).toBeUndefined();
   });
 
   it("leaves the decoded form out", () => {

@@ -298,6 +298,7 @@ describe("connect, asked for a client that takes the place of one on a frozen se
       report: (event) => events.push(event),
       onReady: () => {},
       redact: (text) => text,
+      startMs: 1000,
     });
     cleanups.push(() => connection.close());
     connection.open();

@@ -4,6 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { createCache } from "../../src/cache.ts";
 import { redisStore } from "../../src/stores/redis.ts";
 import { clientContract, ownKey } from "../redis/client-contract.ts";
 import { SENTINEL_FORMS } from "../redis/cluster-clients.ts";
@@ -65,6 +66,21 @@ it.each(SENTINEL_FORMS)(
     expect(made).toBe(1);
   },
 );
+
+describe.each(SENTINEL_FORMS)("a short process over $form", ({ make }) => {
+  it.each(["waits for cache.ready()", "asks at once"])("fills and hits where it %s", async (how) => {
+    const prefix = ownPrefix();
+    let runs = 0;
+    for (let process = 0; process < 2; process += 1) {
+      const connect = (): Promise<object> => ownClient(make(group.addresses, group.masterName));
+      const cache = createCache({ store: redisStore({ connect, deadlineMs: 2000 }), prefix });
+      if (how !== "asks at once") await cache.ready();
+      for (const id of [1, 2, 3]) await cache.wrap(`f${id}`, async () => ++runs)();
+      await cache.close();
+      expect(runs).toBe(3);
+    }
+  });
+});
 
 const FAILING_OVER = SENTINEL_FORMS.filter(({ form }) => /node-redis 6|ioredis 6/.test(form));
 

@@ -3,8 +3,64 @@ import { expect, it } from "vitest";
 
 import { cacheStatusOf, counter, hitOrMiss, type Setup } from "./world.ts";
 
+/** Makes a promise of what is given; lint would ask for `async` otherwise, which is refused when the route is made. */
+const later = (value: unknown): Promise<unknown> => Promise.resolve(value);
+const failing = (): Promise<unknown> => Promise.reject(new Error("too late"));
+
+/** Callbacks of JavaScript users, whose types nothing checks. */
+const UNUSABLE: readonly { what: string; options: object; names: string; detail: string }[] = [
+  ...[true, false].map((answer) => ({
+    what: `when gives a promise of ${answer}`,
+    options: { when: () => later(answer) },
+    names: "cached({ when })",
+    detail: "fwd=bypass; detail=callback-failed",
+  })),
+  ...[undefined, null, 1, "yes"].map((answer) => ({
+    what: `when gives ${JSON.stringify(answer)}`,
+    options: { when: () => answer },
+    names: "cached({ when })",
+    detail: "fwd=bypass; detail=callback-failed",
+  })),
+  ...(["when", "key", "audience"] as const).map((name) => ({
+    what: `${name} gives a promise that rejects`,
+    options: { [name]: failing },
+    names: `cached({ ${name} })`,
+    detail: "fwd=bypass; detail=callback-failed",
+  })),
+  ...[later(true), undefined, 1].map((answer) => ({
+    what: `storeWhen gives ${answer instanceof Promise ? "a promise" : String(answer)}`,
+    options: { storeWhen: () => answer },
+    names: "cached({ storeWhen })",
+    detail: "fwd=uri-miss; fwd-status=200; detail=callback-failed",
+  })),
+  ...[later(["a"]), undefined].map((answer) => ({
+    what: `tags gives ${answer instanceof Promise ? "a promise" : String(answer)}`,
+    options: { tags: () => answer },
+    names: "cached({ tags })",
+    detail: "fwd=uri-miss; fwd-status=200; detail=callback-failed",
+  })),
+  {
+    what: "storeWhen gives a promise that rejects",
+    options: { storeWhen: failing },
+    names: "cached({ storeWhen })",
+    detail: "fwd=uri-miss; fwd-status=200; detail=callback-failed",
+  },
+];
+
 /** What a developer can choose for a route. */
 export function choices(setup: Setup): void {
+  it.each(UNUSABLE)("$what: it counts as neither yes nor no, and the event names the option", async (wrong) => {
+    const { get, events } = await setup.serve(counter().handler, wrong.options);
+    for (const run of [1, 2]) {
+      const received = await get("/");
+      expect([received.status, received.text]).toEqual([200, `{"run":${run}}`]);
+      expect(cacheStatusOf(received)).toBe(`reprise; ${wrong.detail}`);
+    }
+    const failures = events.filter((event) => event.type === "callback-failed");
+    expect(failures).toHaveLength(2);
+    for (const { error } of failures) expect(error.message).toContain(`${wrong.names}: expected `);
+  });
+
   it("5.11 key adds a part to the key", async () => {
     const { get } = await setup.serve(
       (seen) => ({ text: `for ${seen.header("x-tenant") ?? "nobody"}` }),

@@ -23,6 +23,7 @@ import { refusals } from "./refusals.ts";
 import { responseFields } from "./response-fields.ts";
 import { staleResponses } from "./stale.ts";
 import { type RedisClientName, tieredKind } from "./stores.ts";
+import { switches } from "./switches.ts";
 import { onEachStore, onStores, type Setup, setupFor } from "./world.ts";
 import { wrongOptions } from "./wrong-options.ts";
 
@@ -47,6 +48,7 @@ const TOPICS: readonly ((setup: Setup) => void)[] = [
   nesting,
   staleResponses,
   purging,
+  switches,
 ];
 
 export function adapterContract(driver: Driver, redisClient: RedisClientName): void {

@@ -28,6 +28,18 @@ const UNKEYED_ELSEWHERE = [
   "RSC",
   "Next-Router-Prefetch",
   "Next-Router-State-Tree",
+  "Next-Url",
+  "CloudFront-Forwarded-Proto",
+  "CF-Visitor",
+  "X-ARR-SSL",
+  "X-Envoy-Original-Path",
+  "X-Replaced-Path",
+  "X-Middleware-Subrequest",
+  "HX-Request",
+  "Turbo-Frame",
+  "X-Inertia",
+  "X-PJAX",
+  "X-Requested-With",
 ];
 
 /** Targets that must never share an answer. */

@@ -14,10 +14,7 @@ interface Wrong {
 }
 
 const WRONG_ROUTES: readonly Wrong[] = [
-  {
-    options: { expire: 0 },
-    error: /^cached\(\{ expire \}\): expected .*, got 0\.\nTo leave a route uncached, leave out cached\(\)/,
-  },
+  { options: { enabled: 0 }, error: /^cached\(\{ enabled \}\): expected true or false, got 0\.\nFalse switches/ },
   {
     options: { expire: -5 },
     error: /^cached\(\{ expire \}\): expected .*, got -5\.\nThe shortest lifetime is one second/,
@@ -37,10 +34,18 @@ const WRONG_ROUTES: readonly Wrong[] = [
   },
   { options: { expire: null }, error: /^cached\(\{ expire \}\): .*got null\./ },
   { options: "5 parsecs", error: /^cached\(\{ expire \}\): .*got "5 parsecs"\./ },
-  { options: 0, error: /^cached\(\{ expire \}\): .*got 0\./ },
-  { options: { staleWhileRevalidate: 0 }, error: /^cached\(\{ staleWhileRevalidate \}\): .*got 0\./ },
+  {
+    options: { staleWhileRevalidate: 0 },
+    error: /^cached\(\{ staleWhileRevalidate \}\): .*got 0\.\nThe shortest time is one second\. Only expire may be 0/,
+  },
+  ...(["when", "storeWhen", "key", "audience", "tags"] as const).map((name) => ({
+    options: { [name]: async () => "x" },
+    error: new RegExp(
+      `^cached\\(\\{ ${name} \\}\\): expected a function that is not async, got .*\\.\\nThe cache does not wait for callbacks`,
+    ),
+  })),
   { options: { staleIfError: "soon" }, error: /^cached\(\{ staleIfError \}\): .*got "soon"\./ },
-  { options: { ttl: 5 }, error: /^cached\(\): there is no option "ttl"\.\nThe options are name, expire, / },
+  { options: { ttl: 5 }, error: /^cached\(\): there is no option "ttl"\.\nThe options are name, expire, enabled, / },
   { options: { query: 5 }, error: /^cached\(\{ query \}\): expected names, .*got 5\.\nFor example/ },
   {
     options: { vary: "accept" },
@@ -92,8 +97,13 @@ const WRONG_CACHES: readonly Wrong[] = [
     error: /^createCache\(\{ logger \}\): expected an object with debug\(\), info\(\), warn\(\), got an object\./,
   },
   { options: { authority: "a b" }, error: /^createCache\(\{ authority \}\): / },
+  { options: { enabled: "no" }, error: /^createCache\(\{ enabled \}\): expected true or false, got "no"\./ },
+  { options: { now: 5 }, error: /^createCache\(\{ now \}\): expected a function, got 5\./ },
   { options: { fillDeadline: 0 }, error: /^createCache\(\{ fillDeadline \}\): expected .*got 0\./ },
-  { options: { tll: 1 }, error: /^createCache\(\): there is no option "tll"\.\nThe options are store, prefix, / },
+  {
+    options: { tll: 1 },
+    error: /^createCache\(\): there is no option "tll"\.\nThe options are enabled, store, prefix, /,
+  },
 ];
 
 /** Errors of options are thrown when the route is made, and name option, value and cure. */
