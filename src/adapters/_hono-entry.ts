@@ -21,9 +21,11 @@ export type Entry = (request: Request, renewal: Renewal) => Promise<void>;
 export function entryOf(context: Context, app: HonoApp | (() => HonoApp) | undefined): Entry | undefined {
   const env: unknown = context.env;
   if (app !== undefined) {
-    const executionCtx = executionContext(context) as never;
-    return (request, renewal) =>
-      sendThrough(request, renewal, (copy) => (typeof app === "function" ? app() : app).fetch(copy, env, executionCtx));
+    return (request, renewal) => {
+      const outermost = typeof app === "function" ? app() : app;
+      const executionCtx = executionContext(context) as never;
+      return sendThrough(request, renewal, (copy) => outermost.fetch(copy, env, executionCtx));
+    };
   }
   const incoming = property(env, "incoming") as IncomingMessage | undefined;
   const server = property(property(incoming, "socket"), "server");

@@ -218,13 +218,14 @@ function bodyOf(whole: Uint8Array | undefined, headers: Headers): BodyContent {
 class Leaving {
   readonly departure: Departure | undefined;
   readonly #exit: Exit | undefined;
-  readonly #waitUntil: WaitUntil | undefined;
+  readonly #call: WebCall;
   #response: Response | undefined;
 
-  constructor({ exit, waitUntil }: WebCall, given: Given, lastLook: LastLook | undefined) {
-    this.#exit = exit;
-    this.#waitUntil = waitUntil;
+  constructor(call: WebCall, given: Given, lastLook: LastLook | undefined) {
+    this.#call = call;
     if (lastLook === undefined) return;
+    const { exit } = call;
+    this.#exit = exit;
     this.departure =
       exit === undefined
         ? new Departure(given, lastLook, UNSENT_LIMIT_MS, () => this.#overdue())
@@ -259,7 +260,7 @@ class Leaving {
   /** There is nothing to read. */
   #leaveSoon({ left }: Departure): void {
     setTimeout(() => this.#leave(), 0);
-    this.#waitUntil?.(left);
+    this.#call.waitUntil?.(left);
   }
 
   /** Not read, as by a test that looks at the head alone: it is judged by its head as it is now. */
@@ -274,8 +275,6 @@ class Leaving {
 }
 
 class WebExchange implements Exchange {
-  readonly forwardInBackground: ((fill: Fill) => void) | undefined;
-  readonly forwardAgain: ((fill: Fill) => void) | undefined;
   readonly #call: WebCall;
   readonly #authority: string | undefined;
   /** Set once there is an answer, which may be nothing at all: `server.upgrade()` of Bun leaves nothing to return. */
@@ -289,11 +288,21 @@ class WebExchange implements Exchange {
     this.#call = call;
     this.#authority = authority;
     this.#client = { call, deliver: this.#give, pending: () => this.#departure?.pending };
-    const { runAgain } = call;
+  }
+
+  get forwardInBackground(): ((fill: Fill) => void) | undefined {
+    const runAgain = this.#runAgain();
+    return runAgain === undefined ? undefined : (fill) => runAgain(fill, undefined);
+  }
+
+  get forwardAgain(): ((fill: Fill) => void) | undefined {
+    const runAgain = this.#runAgain();
+    return runAgain === undefined ? undefined : (fill) => runAgain(fill, this.#client);
+  }
+
+  #runAgain(): WebCall["runAgain"] {
     // The content of a QUERY has been read by then.
-    if (runAgain === undefined || call.request.method === "QUERY") return;
-    this.forwardInBackground = (fill) => runAgain(fill, undefined);
-    this.forwardAgain = (fill) => runAgain(fill, this.#client);
+    return this.#call.request.method === "QUERY" ? undefined : this.#call.runAgain;
   }
 
   get native(): unknown {

@@ -101,10 +101,14 @@ function callOf(
     within: run?.fill,
     marked: markedOf(context),
     outer,
-    exit: honoExit(context),
+    get exit() {
+      return honoExit(context);
+    },
     run: (given, fill) =>
       handle(given, fill === undefined ? undefined : { fill, route, original: request, outer: run }),
-    waitUntil: waitUntilOf(executionContext(context)),
+    get waitUntil() {
+      return waitUntilOf(executionContext(context));
+    },
     missingEntry: "Give the outermost app: honoCache(cache, { app }).",
     get runAgain() {
       const entry = entryOf(context, app);
