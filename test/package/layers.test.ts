@@ -14,6 +14,7 @@ const SERVING = [
   "route-options.ts",
   "purge.ts",
   "engine/exchange.ts",
+  "engine/renewals.ts",
   "engine/request-tags.ts",
   ...BASE,
 ];
@@ -80,6 +81,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "rfc9111/",
     "stores/",
     ...BASE,
+    "node:async_hooks",
     "node:crypto",
   ],
   "decorators.ts": ["cache.ts", "options.ts", "route-options.ts", "functions/", ...BASE],
