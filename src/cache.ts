@@ -10,7 +10,14 @@ import { respond, respondToWrite } from "./engine/respond.ts";
 import type { RouteRules } from "./engine/route.ts";
 import { asError } from "./errors.ts";
 import { EventHub, type CacheEvents } from "./events.ts";
-import type { CachedFunction, FunctionCacheContext, FunctionEvent, FunctionOptions } from "./functions/contract.ts";
+import type {
+  AnyFunction,
+  ArgumentsOf,
+  Cached,
+  FunctionCacheContext,
+  FunctionEvent,
+  FunctionOptions,
+} from "./functions/contract.ts";
 import { wrapFunction } from "./functions/wrap.ts";
 import { logEvent } from "./log.ts";
 import { refuseUnknown } from "./known-options.ts";
@@ -42,18 +49,19 @@ export interface Cache {
   routeByHeaders<Request = unknown>(options?: RouteOptions<Request>): Route;
   /**
    * A function whose results are cached under `name` and its arguments. `name` is unique in the cache and the same in all
-   * processes that share the store.
+   * processes that share the store. Another function that is wrapped under a name in use, as after a hot reload, replaces the
+   * first one, which is no longer cached.
    *
    * @example
    * const rates = cache.wrap("rates", fetchRates, { expire: "10m" });
    * await rates("EUR");
    * await rates.purge("EUR");
    */
-  wrap<Args extends unknown[], Result>(
+  wrap<F extends AnyFunction>(
     name: string,
-    fn: (...args: Args) => Result,
-    options?: FunctionOptions<Args, Awaited<Result>>,
-  ): CachedFunction<Args, Awaited<Result>>;
+    fn: F,
+    options?: FunctionOptions<ArgumentsOf<F>, Awaited<ReturnType<F>>, ThisParameterType<F>>,
+  ): Cached<F>;
   /**
    * A route that writes, for adapters: `cached.purges(options)` of a framework calls this. Its handler always runs; when it
    * has answered with 2xx or 3xx, what the options name is purged before the client has the end of the response. What the
@@ -236,6 +244,8 @@ function functionEvent(engine: Engine, event: FunctionEvent): CacheEvent {
       const { because, error } = event;
       return { type: "not-stored", subject: subjectOf(event.key), because, ...(error === undefined ? {} : { error }) };
     }
+    case "callback-failed":
+      return { type: "callback-failed", callback: event.callback, subject: subjectOf(event.key), error: event.error };
     case "store-failed":
       return { type: "operation-failed", store: engine.store.name, operation: event.operation, error: event.error };
   }
