@@ -10,14 +10,7 @@ import { respond, respondToWrite } from "./engine/respond.ts";
 import type { RouteRules } from "./engine/route.ts";
 import { asError } from "./errors.ts";
 import { EventHub, type CacheEvents } from "./events.ts";
-import type {
-  AnyFunction,
-  ArgumentsOf,
-  Cached,
-  FunctionCacheContext,
-  FunctionEvent,
-  FunctionOptions,
-} from "./functions/contract.ts";
+import type { Cached, FunctionCacheContext, FunctionEvent, OptionsOf } from "./functions/contract.ts";
 import { wrapFunction } from "./functions/wrap.ts";
 import { logEvent } from "./log.ts";
 import { refuseUnknown } from "./known-options.ts";
@@ -57,11 +50,7 @@ export interface Cache {
    * await rates("EUR");
    * await rates.purge("EUR");
    */
-  wrap<F extends AnyFunction>(
-    name: string,
-    fn: F,
-    options?: FunctionOptions<ArgumentsOf<F>, Awaited<ReturnType<F>>, ThisParameterType<F>>,
-  ): Cached<F>;
+  wrap<F extends CallableFunction>(name: string, fn: F, options?: OptionsOf<F>): Cached<F>;
   /**
    * A route that writes, for adapters: `cached.purges(options)` of a framework calls this. Its handler always runs; when it
    * has answered with 2xx or 3xx, what the options name is purged before the client has the end of the response. What the

@@ -1,6 +1,6 @@
 import type { Duration } from "./duration.ts";
 import { describeValue } from "./errors.ts";
-import type { ArgumentsOf, CachedFunction, FunctionHandle, FunctionOptions } from "./functions/contract.ts";
+import type { ArgumentsOf, CachedFunction, FunctionHandle, FunctionOptions, ResultOf } from "./functions/contract.ts";
 import { invalidDecoration } from "./errors.ts";
 import { METHOD, type MethodIdentity } from "./functions/method.ts";
 
@@ -16,7 +16,7 @@ export interface FunctionWrapper {
 /** How the results of a decorated method are cached: the options of `cache.wrap()` and a name. */
 // The options are written before the method is known, so their callbacks take any arguments.
 // oxlint-disable-next-line typescript/no-explicit-any
-export interface CachedMethodOptions extends FunctionOptions<any[], any, any> {
+export interface CachedMethodOptions extends FunctionOptions<any[], any> {
   /**
    * Starts every key of the method. Default: `Class.method`.
    *
@@ -98,7 +98,7 @@ export function cachedMethods(cache: FunctionWrapper): CachedDecoratorFactory {
  */
 export function cachedMethod<Method extends CacheableMethod<never>>(
   method: Method,
-): CachedFunction<ArgumentsOf<Method>, Awaited<ReturnType<Method>>, ThisParameterType<Method>> {
+): CachedFunction<ArgumentsOf<Method>, Awaited<ResultOf<Method>>, ThisParameterType<Method>> {
   const cached = (method as { [BEHIND]?: () => AnyCachedFunction })[BEHIND]?.();
   if (cached !== undefined) return cached as never;
   const problem = `expected a method with @Cached as its outermost decorator, got ${describeValue(method)}.`;

@@ -52,14 +52,13 @@ export function classNameOf(value: object): string {
   return typeof constructor === "function" ? constructor.name : "";
 }
 
-const CLASS_NAMES = [
-  ...["Array", "Date", "Map", "Set", "RegExp", "URL", "URLSearchParams", "Number", "String", "Boolean", "BigInt"],
-  ...["ArrayBuffer", "DataView", "Int8Array", "Uint8Array", "Uint8ClampedArray", "Int16Array", "Uint16Array"],
-  ...["Int32Array", "Uint32Array", "Float16Array", "Float32Array", "Float64Array", "BigInt64Array", "BigUint64Array"],
-] as const;
+const CLASS_NAMES =
+  "Array Date Map Set RegExp URL URLSearchParams Number String Boolean BigInt ArrayBuffer DataView Int8Array Uint8Array " +
+  "Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array Float16Array Float32Array Float64Array BigInt64Array " +
+  "BigUint64Array";
 
 const PROTOTYPES: ReadonlyMap<object, string> = new Map(
-  CLASS_NAMES.flatMap((name) => {
+  CLASS_NAMES.split(" ").flatMap((name) => {
     const builtIn = (globalThis as Record<string, unknown>)[name];
     return typeof builtIn === "function" ? [[builtIn.prototype as object, name] as const] : [];
   }),
@@ -98,34 +97,35 @@ function slotName(value: object): string | undefined {
   const slot = Object.hasOwn(SLOTS, tag) ? SLOTS[tag] : undefined;
   if (slot === undefined) return undefined;
   try {
-    Reflect.apply(slot, value, []);
+    slot(value);
     return tag;
   } catch {
     return undefined;
   }
 }
 
-/** A method of each class that throws for what has not the slot. */
-const SLOTS: Readonly<Record<string, () => unknown>> = {
-  Date: Date.prototype.getTime,
-  Map: Map.prototype.keys,
-  Set: Set.prototype.keys,
-  // `exec` and the like would move lastIndex.
-  RegExp: Object.getOwnPropertyDescriptor(RegExp.prototype, "source")?.get as () => string,
-  Number: Number.prototype.valueOf,
-  String: String.prototype.valueOf,
-  Boolean: Boolean.prototype.valueOf,
-  BigInt: BigInt.prototype.valueOf,
-  ArrayBuffer: Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, "byteLength")?.get as () => number,
+/** Reads the slot of each class; throws for what has none. */
+const SLOTS: Readonly<Record<string, (value: object) => unknown>> = {
+  Date: (value) => Date.prototype.getTime.call(value),
+  Map: (value) => Map.prototype.has.call(value, undefined),
+  Set: (value) => Set.prototype.has.call(value, undefined),
+  RegExp: getter(RegExp.prototype, "source"),
+  Number: (value) => Number.prototype.valueOf.call(value),
+  String: (value) => String.prototype.valueOf.call(value),
+  Boolean: (value) => Boolean.prototype.valueOf.call(value),
+  BigInt: (value) => BigInt.prototype.valueOf.call(value as never),
+  ArrayBuffer: getter(ArrayBuffer.prototype, "byteLength"),
 };
 
-const typedArrayName = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Uint8Array.prototype) as object,
-  Symbol.toStringTag,
-)?.get;
+const typedArrayName = getter(Object.getPrototypeOf(Uint8Array.prototype) as object, Symbol.toStringTag);
+
+function getter(prototype: object, name: string | symbol): (value: object) => unknown {
+  const descriptor = Object.getOwnPropertyDescriptor(prototype, name);
+  return (value) => descriptor?.get?.call(value);
+}
 
 function viewName(view: ArrayBufferView): string {
-  return (typedArrayName?.call(view) as string | undefined) ?? "DataView";
+  return (typedArrayName(view) as string | undefined) ?? "DataView";
 }
 
 /** Listing the properties of a larger one would cost more than all the rest of the work on it. */

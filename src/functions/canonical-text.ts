@@ -155,11 +155,15 @@ function builtInText(value: object, className: string, walk: Walk): string {
     case "BigInt":
     case "URL":
     case "URLSearchParams":
-      return `${className}(${spent(JSON.stringify(String(value)), walk)})`;
+      return `${className}(${spent(JSON.stringify(textOfBuiltIn(value)), walk)})`;
   }
   const { buffer, byteOffset, byteLength } = value as ArrayBufferView;
   const bytes = new Uint8Array(buffer, byteOffset, byteLength);
   return bytesText(className === "Buffer" ? "Uint8Array" : className, bytes, walk);
+}
+
+function textOfBuiltIn(value: object & { toString(): string }): string {
+  return value.toString();
 }
 
 function bytesText(className: string, bytes: Uint8Array, walk: Walk): string {

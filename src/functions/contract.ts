@@ -158,17 +158,41 @@ export interface CachedFunction<Args extends readonly unknown[], Result, This = 
 }
 
 /** What `wrap()` returns for a function: its own signature where that gives a promise already, type parameters and overloads included. */
-export type Cached<F extends AnyFunction> =
-  GivesPromise<ReturnType<F>> extends true
-    ? F & FunctionHandle<ArgumentsOf<F>, Awaited<ReturnType<F>>>
-    : CachedFunction<ArgumentsOf<F>, Awaited<ReturnType<F>>, ThisParameterType<F>>;
+export type Cached<F extends CallableFunction> =
+  GivesPromise<ResultOf<F>> extends true
+    ? F &
+        Omit<FunctionHandle<ArgumentsOf<F>, Awaited<ResultOf<F>>>, "refresh"> & {
+          readonly refresh: OmitThisParameter<F>;
+        }
+    : CachedFunction<ArgumentsOf<F>, Awaited<ResultOf<F>>, ThisParameterType<F>>;
 
-// What a parameter list is inferred from must take any.
-// oxlint-disable-next-line typescript/no-explicit-any
-export type AnyFunction = (this: any, ...args: any[]) => unknown;
+/** The options of `wrap()` for a function. Of several overloads, callbacks have the parameters of the last. */
+export type OptionsOf<F extends CallableFunction> = FunctionOptions<
+  LastArgumentsOf<F>,
+  Awaited<ResultOf<F>>,
+  ThisParameterType<F>
+>;
 
+/** A function whose parameters are not known. */
+export type AnyFunction = (this: unknown, ...args: never[]) => unknown;
+
+// What parameters are inferred from must take any.
+// oxlint-disable typescript/no-explicit-any
 /** The arguments of a function, of the last four of its overloads. */
-export type ArgumentsOf<F extends AnyFunction> = Extract<OverloadedArguments<F>, readonly unknown[]>;
+export type ArgumentsOf<F> = F extends {
+  (this: any, ...args: infer A1 extends readonly any[]): unknown;
+  (this: any, ...args: infer A2 extends readonly any[]): unknown;
+  (this: any, ...args: infer A3 extends readonly any[]): unknown;
+  (this: any, ...args: infer A4 extends readonly any[]): unknown;
+}
+  ? A1 | A2 | A3 | A4
+  : never;
+
+type LastArgumentsOf<F> = F extends (this: any, ...args: infer A extends readonly any[]) => unknown ? A : never;
+
+/** What a function returns. */
+export type ResultOf<F> = F extends (this: any, ...args: any) => infer Result ? Result : never;
+// oxlint-enable typescript/no-explicit-any
 
 /** True for `Promise<X>`; a subclass of `Promise` is not what the cache gives, nor is a type that may be none. */
 type GivesPromise<Result> = 0 extends 1 & Result
@@ -178,27 +202,3 @@ type GivesPromise<Result> = 0 extends 1 & Result
       ? true
       : false
     : false;
-
-// Overloads that a function does not have are inferred as `unknown[]`.
-// oxlint-disable typescript/no-explicit-any
-type OverloadedArguments<F> = F extends {
-  (this: any, ...args: infer A1): unknown;
-  (this: any, ...args: infer A2): unknown;
-  (this: any, ...args: infer A3): unknown;
-  (this: any, ...args: infer A4): unknown;
-}
-  ? Declared<A1> | Declared<A2> | Declared<A3> | A4
-  : F extends {
-        (this: any, ...args: infer A1): unknown;
-        (this: any, ...args: infer A2): unknown;
-        (this: any, ...args: infer A3): unknown;
-      }
-    ? Declared<A1> | Declared<A2> | A3
-    : F extends { (this: any, ...args: infer A1): unknown; (this: any, ...args: infer A2): unknown }
-      ? Declared<A1> | A2
-      : F extends (this: any, ...args: infer A) => unknown
-        ? A
-        : never;
-// oxlint-enable typescript/no-explicit-any
-
-type Declared<A> = unknown[] extends A ? never : A;

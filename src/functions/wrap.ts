@@ -3,15 +3,7 @@ import { tagName } from "../tags.ts";
 import type { PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../types.ts";
 import { callKey } from "./call-key.ts";
 import { CallbackFault } from "./callback.ts";
-import type {
-  AnyFunction,
-  ArgumentsOf,
-  Cached,
-  FunctionCacheContext,
-  FunctionEvent,
-  FunctionOptions,
-  NotStoredReason,
-} from "./contract.ts";
+import type { Cached, FunctionCacheContext, FunctionEvent, NotStoredReason, OptionsOf } from "./contract.ts";
 import { Receivers } from "./method.ts";
 import { callName, functionName, methodCallName, methodName } from "./names.ts";
 import { isInside, runAs } from "./own-runs.ts";
@@ -34,14 +26,14 @@ import { decodeValue, encodeValue, readValue, valueEntry, type EncodedValue, typ
  * await rates("EUR");
  * await rates.purge("EUR");
  */
-export function wrapFunction<F extends AnyFunction>(
+export function wrapFunction<F extends CallableFunction>(
   context: FunctionCacheContext,
   name: string,
   fn: F,
-  options: FunctionOptions<ArgumentsOf<F>, Awaited<ReturnType<F>>, ThisParameterType<F>> = {},
+  options: OptionsOf<F> = {},
 ): Cached<F> {
-  const rules = resolveFunctionOptions(context, name, fn, options as AnyOptions);
-  const calls = new FunctionCalls(context, name, fn, rules);
+  const rules = resolveFunctionOptions(context, name, fn, options as unknown as AnyOptions);
+  const calls = new FunctionCalls(context, name, fn as unknown as CalledFunction, rules);
   if (rules.method?.isProvisional !== true) {
     const replaces = registerFunction(context, name, { fn, retire: () => calls.retire() });
     if (replaces) calls.forget();
@@ -75,6 +67,8 @@ function unawaited<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
+type CalledFunction = (this: unknown, ...args: unknown[]) => unknown;
+
 interface Call {
   readonly self: unknown;
   readonly args: unknown[];
@@ -94,7 +88,7 @@ interface Filled {
 class FunctionCalls {
   readonly #context: FunctionCacheContext;
   readonly #name: string;
-  readonly #fn: AnyFunction;
+  readonly #fn: CalledFunction;
   readonly #rules: FunctionRules;
   readonly #inFlight: InFlight;
   readonly #receivers: Receivers | undefined;
@@ -102,7 +96,7 @@ class FunctionCalls {
   /** What another function of this name has stored is being purged. */
   #forgetting: Promise<void> | undefined;
 
-  constructor(context: FunctionCacheContext, name: string, fn: AnyFunction, rules: FunctionRules) {
+  constructor(context: FunctionCacheContext, name: string, fn: CalledFunction, rules: FunctionRules) {
     this.#context = context;
     this.#name = name;
     this.#fn = fn;

@@ -92,7 +92,6 @@ describe.each(MODES)("@Cached compiled with $mode", ({ options }) => {
   it("lets calls of all classes be purged before the first instance", async () => {
     const { cache, keys, store } = wrappingCache();
     const { Users, Admins, runs } = users.defineUsers(cachedMethods(cache));
-    // oxlint-disable-next-line typescript/unbound-method
     const cached = cachedMethod(Users.prototype.getUser as (id: number, session?: object) => Promise<string>);
     await cached.purge(7);
     await cached.purgeAll();
@@ -118,7 +117,6 @@ describe.each(MODES)("@Cached compiled with $mode", ({ options }) => {
     const service = new Users("hello");
     await service.getUser(7, new Session());
     const other = users.defineUsers(cachedMethods(shared.sharing()));
-    // oxlint-disable-next-line typescript/unbound-method
     await cachedMethod(other.Users.prototype.getUser as (id: number) => Promise<string>).purge(7);
     await service.getUser(7, new Session());
     expect(runs).toEqual(["getUser 7", "getUser 7"]);

@@ -14,7 +14,11 @@ class User {
 describe("refresh", () => {
   it.each([
     { what: "storeWhen refuses", options: { storeWhen: () => false }, result: (): unknown => "new" },
-    { what: "storeWhen gives a promise for", options: { storeWhen: (async () => true) as never }, result: (): unknown => "new" },
+    {
+      what: "storeWhen gives a promise for",
+      options: { storeWhen: (async () => true) as never },
+      result: (): unknown => "new",
+    },
     { what: "has a class", options: {}, result: (): unknown => new User() },
     {
       what: "has no tags",
