@@ -138,7 +138,7 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     fillDeadlineMs: durationSeconds(options.fillDeadline ?? "30s", where("fillDeadline")) * 1000,
     authority: authority?.toLowerCase(),
     languages: languagesOf(where("languages"), options.languages),
-    now: options.now ?? Date.now,
+    now: options.now ?? (() => Date.now()),
   };
 }
 
