@@ -363,9 +363,10 @@ class FunctionCalls {
     const generation = this.#context.purges.generation(this.#context.prefix);
     const value = await this.#value(call);
     if (!this.#mayKeep(call, value, wasUnchanged) || tags === undefined) return { value, encoded: undefined };
-    const encoded = this.#encode(call, value);
-    if (encoded === undefined) return { value, encoded };
-    const entry = this.#entry(encoded, requestedAtMs, [...tags.map(tagName), ...this.#names(call)], generation);
+    const names = [...tags.map(tagName), ...this.#names(call)];
+    const kept = this.#encode(call, value, (encoded) => this.#entry(encoded, requestedAtMs, names, generation));
+    if (kept === undefined) return { value, encoded: undefined };
+    const { encoded, entry } = kept;
     const verdict = this.#verdict(call, entry);
     if (verdict === "valid") return { value, encoded, entry };
     // Those who called after the purge must not get it either.
@@ -418,9 +419,14 @@ class FunctionCalls {
     return false;
   }
 
-  #encode(call: Call, value: unknown): EncodedValue | undefined {
+  #encode(
+    call: Call,
+    value: unknown,
+    entryOf: (encoded: EncodedValue) => StoreEntry,
+  ): { readonly encoded: EncodedValue; readonly entry: StoreEntry } | undefined {
     try {
-      return encodeValue(value);
+      const encoded = encodeValue(value);
+      return { encoded, entry: entryOf(encoded) };
     } catch (error) {
       this.#reportNotStored(call, "not-serializable", error);
       return undefined;

@@ -8,6 +8,7 @@ import { harness, type HarnessOptions } from "./harness.ts";
 class Session {
   readonly connection = Symbol("open");
 }
+const MANY: readonly number[] = [1];
 class AdminSession extends Session {}
 
 function keyOf(
@@ -64,25 +65,26 @@ describe("key of a call", () => {
 });
 
 describe("arguments of undefined at the end", () => {
-  class Unit {
-    static of(id: number, lang = "en"): string {
+  const unit = {
+    of(id: number, lang = "en"): string {
       return `${id} ${lang}`;
-    }
-  }
+    },
+  };
+  const every = (...all: unknown[]): number => all.length;
   const key = (fn: (...args: never[]) => unknown, ...args: unknown[]): string =>
     (wrapFunction(harness().context, "find", fn).keyOf as (...all: unknown[]) => string)(...args);
 
   it.each<[string, (...args: never[]) => unknown]>([
     ["an optional parameter", (_id: number, _lang?: string) => 1],
     ["a default", (_id: number, _lang = "en") => 1],
-    ["a default that has brackets and dots", (_id: number, _lang = ["(", ")", "...", { a: [..."en"] }]) => 1],
+    ["a default that has brackets and dots", (_id: number, _lang = ["(", ")", "...", { a: [...MANY] }]) => 1],
     ["destructuring", (_id: number, { lang }: { lang?: string } = {}) => lang],
-    ["a method", Unit.of],
+    ["a method", (unit as { of: (...args: never[]) => unknown }).of],
     [
       "a function",
       // A comment (with brackets...
       function find(_id: number /* the id, ...or not */, _lang?: string) {
-        return [...[1]];
+        return [...MANY, 1];
       },
     ],
     ["no parameter at all for it", async (_id: number) => 1],
@@ -101,11 +103,10 @@ describe("arguments of undefined at the end", () => {
     [
       "arguments",
       function (_id: number) {
-        // oxlint-disable-next-line prefer-rest-params
         return arguments.length;
       },
     ],
-    ["a bound function", ((...all: unknown[]) => all.length).bind(undefined)],
+    ["a bound function", every.bind(undefined, 1)],
     ["a default that cannot be read", (_id: number, _pattern = /[(]/, ...rest: unknown[]) => rest.length],
   ])("count where the function can tell: %s", (_, fn) => {
     expect(key(fn, 1, undefined, undefined)).not.toBe(key(fn, 1, undefined));

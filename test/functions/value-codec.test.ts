@@ -120,6 +120,8 @@ describe("values that would not come back", () => {
     }
   }
 
+  const nameless = (Base: new () => object): object => new (class extends Base {})();
+
   it.each<[string, unknown, string, string]>([
     ["a class in a list", { users: [new User()] }, ".users[0]", "an instance of User, which would come back without"],
     ["a class in a Map", new Map([["a b", new User()]]), '.get("a b")', "an instance of User"],
@@ -127,7 +129,7 @@ describe("values that would not come back", () => {
     ["a class for a key", new Map([[new User(), 1]]), ".keys()", "an instance of User"],
     ["a class that poses as another", { at: new Decimal() }, ".at", "an instance of Decimal"],
     ["a subclass", { at: new (class Zoned extends Date {})(0) }, ".at", "an instance of Zoned"],
-    ["a class without a name", { at: new (class {})() }, ".at", "an instance of a class without a name"],
+    ["a class without a name", { at: nameless(User) }, ".at", "an instance of a class without a name"],
     ["an Error", { failure: new RangeError("a") }, ".failure", "an instance of RangeError"],
     ["a function", { call: () => 1 }, ".call", "the function call"],
     ["a promise", { later: Promise.resolve(1) }, ".later", "a promise"],
