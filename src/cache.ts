@@ -12,7 +12,7 @@ import { respond, respondToWrite } from "./engine/respond.ts";
 import type { RouteRules } from "./engine/route.ts";
 import { asError } from "./errors.ts";
 import { EventHub, type CacheEvents } from "./events.ts";
-import type { CachedFunction, FunctionCacheContext, FunctionEvent, FunctionOptions } from "./functions/contract.ts";
+import type { Cached, FunctionCacheContext, FunctionEvent, OptionsOf } from "./functions/contract.ts";
 import { wrapFunction } from "./functions/wrap.ts";
 import { logEvent } from "./log.ts";
 import { refuseUnknown } from "./known-options.ts";
@@ -47,18 +47,15 @@ export interface Cache {
   routeByHeaders<Request = unknown>(options?: RouteOptions<Request>): Route;
   /**
    * A function whose results are cached under `name` and its arguments. `name` is unique in the cache and the same in all
-   * processes that share the store.
+   * processes that share the store. Another function that is wrapped under a name in use, as after a hot reload, replaces the
+   * first one, which is no longer cached.
    *
    * @example
    * const rates = cache.wrap("rates", fetchRates, { expire: "10m" });
    * await rates("EUR");
    * await rates.purge("EUR");
    */
-  wrap<Args extends unknown[], Result>(
-    name: string,
-    fn: (...args: Args) => Result,
-    options?: FunctionOptions<Args, Awaited<Result>>,
-  ): CachedFunction<Args, Awaited<Result>>;
+  wrap<F extends CallableFunction>(name: string, fn: F, options?: OptionsOf<F>): Cached<F>;
   /**
    * A route that writes, for adapters: `cached.purges(options)` of a framework calls this. Its handler always runs; when it
    * has answered an unsafe method with 2xx or 3xx, its own URL and what the options name are purged before the client has
@@ -202,7 +199,7 @@ export function createCache(options: CacheOptions = {}): Cache {
     },
     tag: (request, ...tags) => tagRequest(request, tags),
     wrap: (name, fn, functionOptions) =>
-      wrapFunction(functions, name, fn, enabled ? functionOptions : { ...functionOptions, when: () => false }),
+      wrapFunction(functions, name, fn, enabled ? functionOptions : { ...functionOptions, enabled: false }),
     ready: (options = {}) => storeReady(store, prefix, options),
     close: async () => {
       await store.close?.();
@@ -287,6 +284,8 @@ function functionEvent(engine: Engine, event: FunctionEvent): CacheEvent {
       const { because, error } = event;
       return { type: "not-stored", subject: subjectOf(event.key), because, ...(error === undefined ? {} : { error }) };
     }
+    case "callback-failed":
+      return { type: "callback-failed", callback: event.callback, subject: subjectOf(event.key), error: event.error };
     case "store-failed":
       return { type: "operation-failed", store: engine.store.name, operation: event.operation, error: event.error };
   }

@@ -171,6 +171,52 @@ export function duplicateFunctionName(name: string): CodedError<TypeError> {
   return coded(new TypeError(`${text} Give one of them another name.`), "ERR_DUPLICATE_FUNCTION_NAME");
 }
 
+/** A callback of an option answered something that is no answer; the function runs as it would without the cache. */
+export function invalidCallbackResult(where: string, expected: string, got: unknown): CodedError<TypeError> {
+  const cure = isThenable(got)
+    ? "It is asked for an answer at once and not awaited: decide by what is known already, or inside the function."
+    : "Return it on every path of the callback.";
+  const text = sentence(where, expected, got, cure);
+  return coded(new TypeError(text), "ERR_INVALID_CALLBACK_RESULT");
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
+}
+
+/** A cached function called itself, and the inner call has the key of the outer one. */
+export function recursiveCall(call: string): CodedError {
+  const message =
+    `${call} calls itself with the same arguments, and would wait for its own result.\n` +
+    "Call the function that was wrapped, or pass other arguments: those that are ignored do not count.";
+  return coded(new Error(message), "ERR_RECURSIVE_CALL");
+}
+
+/** A call of a function that reads `this`, from outside of its objects. */
+export function unknownThis(name: string, method: string): CodedError<TypeError> {
+  const message =
+    `${name}: ${method}() needs the object that the function is called on, and it is not the only one or not known here.\n` +
+    `Say which one: ${method}.call(object, …).`;
+  return coded(new TypeError(message), "ERR_UNKNOWN_THIS");
+}
+
+/** A class whose instances cannot be told from those of another one by its name. */
+export function indistinctClass(subject: string, problem: string): CodedError<TypeError> {
+  const message =
+    `${subject}: \`this\` is an instance of ${problem}, so its results cannot be told from those of another class.\n` +
+    "Give the class a name of its own, or declare the cached method in it.";
+  return coded(new TypeError(message), "ERR_INDISTINCT_CLASS");
+}
+
+/** A result that would come back different. `path` is where the part is: `.users[0]`, empty for the result itself. */
+export function unkeepableResult(path: string, what: string): CodedError<TypeError> & { readonly path: string } {
+  const at = path === "" ? "the result" : `the result at ${path}`;
+  const message =
+    `${at} is ${what}; it is returned and not kept.\n` +
+    "Plain objects, arrays, Date, Map, Set, RegExp, URL, BigInt and binary data come back as they were.";
+  return Object.assign(coded(new TypeError(message), "ERR_UNKEEPABLE_RESULT"), { path });
+}
+
 /** `@Cached` where it cannot work, or without what it needs there. */
 export function invalidDecoration(where: string, problem: string): CodedError<TypeError> {
   return coded(new TypeError(`${where}: ${problem}`), "ERR_INVALID_DECORATION");

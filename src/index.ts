@@ -41,7 +41,15 @@ export { isRenewal } from "./engine/renewals.ts";
 export type { CandidateResponse } from "./engine/route.ts";
 export type { CodedError } from "./errors.ts";
 export type { CacheEvents, DiagnosticsMessage } from "./events.ts";
-export type { AnyClass, CachedFunction, FunctionOptions } from "./functions/contract.ts";
+export type {
+  AnyClass,
+  AnyFunction,
+  ArgumentsOf,
+  Cached,
+  CachedFunction,
+  FunctionHandle,
+  FunctionOptions,
+} from "./functions/contract.ts";
 export type { CacheOptions } from "./options.ts";
 export type { PurgeOptions, PurgeSelection, PurgesOptions } from "./purge.ts";
 export type { ReadyOptions } from "./ready.ts";

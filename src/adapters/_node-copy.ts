@@ -11,6 +11,11 @@ import { asError } from "../errors.ts";
 /** Where a request goes in: the server, or the framework's own entry where there is none. */
 export type Entry = (request: IncomingMessage, response: ServerResponse) => void;
 
+interface Pair {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
 interface RequestServer {
   emit(event: "request", request: IncomingMessage, response: ServerResponse): boolean;
   listenerCount(event: "request"): number;
@@ -25,22 +30,30 @@ const outsideRequests = AsyncLocalStorage.snapshot();
  * @param url path and query as the client sent them
  * @param fallback used where the connection has no server, as with requests that a test injects
  */
-export function sendAgain(original: IncomingMessage, url: string, renewal: Renewal, fallback: Entry): void {
+export function sendAgain(
+  { request: original, response: answered }: Pair,
+  url: string,
+  renewal: Renewal,
+  fallback: Entry | undefined,
+): void {
   const socket = new QuietSocket(original.socket);
-  const request = copyOf(original, url, socket);
+  const server = serverOf(original);
+  // A test that injects requests has classes of its own, which make no copies.
+  const Message = server === undefined ? IncomingMessage : classOf(original, IncomingMessage);
+  const Response = server === undefined ? ServerResponse : classOf(answered, ServerResponse);
+  const request = asSent(new Message(socket as unknown as Socket), original, url);
   shareTags(request, original);
   markRenewal(request, renewal);
-  const response = new ServerResponse(request);
+  const response = new Response(request);
   // A response of its own with a real, if deaf, connection: back-pressure, `finish` and `close` come as always.
   response.assignSocket(socket as unknown as Socket);
   response.once("finish", () => socket.destroy());
   response.once("close", () => {
     if (!renewal.isClaimed) renewal.fill.fail(renewalNotReached(response.statusCode));
   });
-  const server = serverOf(original);
   try {
     outsideRequests(() => {
-      if (server === undefined) fallback(request, response);
+      if (server === undefined) fallback?.(request, response);
       else server.emit("request", request, response);
     });
   } catch (error) {
@@ -48,15 +61,22 @@ export function sendAgain(original: IncomingMessage, url: string, renewal: Renew
   }
 }
 
-function serverOf({ socket }: IncomingMessage): RequestServer | undefined {
+/** The server that brought a request, if one did. */
+export function serverOf({ socket }: IncomingMessage): RequestServer | undefined {
   const { server } = (socket ?? {}) as { server?: Partial<RequestServer> | null };
   if (typeof server?.emit !== "function" || typeof server.listenerCount !== "function") return undefined;
   return server.listenerCount("request") > 0 ? (server as RequestServer) : undefined;
 }
 
-/** The request as it came, without a body: only GET and HEAD are made once more. */
-function copyOf(original: IncomingMessage, url: string, socket: QuietSocket): IncomingMessage {
-  const copy = new IncomingMessage(socket as unknown as Socket);
+/** The application's own class, where its server was given one. */
+function classOf<Class extends typeof IncomingMessage | typeof ServerResponse>(instance: object, base: Class): Class {
+  const { constructor } = instance as { constructor?: unknown };
+  if (typeof constructor !== "function") return base;
+  return (constructor.prototype as unknown) instanceof base ? (constructor as Class) : base;
+}
+
+/** Makes `copy` the request as it came, without a body: only GET and HEAD are made once more. */
+function asSent(copy: IncomingMessage, original: IncomingMessage, url: string): IncomingMessage {
   copy.method = original.method ?? "GET";
   copy.url = url;
   copy.httpVersion = original.httpVersion;

@@ -6,7 +6,7 @@ import { reachRoute } from "../engine/renewals.ts";
 import type { CacheRequest } from "../types.ts";
 import { contentOf } from "./_content.ts";
 import { handlersFields } from "./_handlers-fields.ts";
-import { sendAgain, type Entry } from "./_node-copy.ts";
+import { sendAgain, serverOf, type Entry } from "./_node-copy.ts";
 import { applyFields, writeReply } from "./_node-reply.ts";
 import { ResponseTap, type Destination, type TakeFrameworkEtag } from "./_response-tap.ts";
 
@@ -30,8 +30,8 @@ export interface NodeCall {
    */
   rewriteTarget?(request: IncomingMessage, sent: string, shown: string): void;
   readonly takeFrameworkEtag?: TakeFrameworkEtag;
-  /** Where requests come in, for those that no server has brought. */
-  readonly entry: Entry;
+  /** Where requests come in, for those that no server has brought; `undefined` where they cannot be made again. */
+  readonly entry: Entry | undefined;
 }
 
 /** A cached route that a request came through, and the request as it was there. */
@@ -141,7 +141,7 @@ class NodeExchange implements Exchange {
   get forwardInBackground(): ((fill: Fill) => void) | undefined {
     const { method, socket } = this.#call.request;
     // The content of a QUERY has been read by then.
-    if (method === "QUERY") return undefined;
+    if (method === "QUERY" || !this.#mayComeAgain()) return undefined;
     // Once read they are known for good: the renewal may begin when the client has left.
     void socket?.remoteAddress;
     void socket?.localAddress;
@@ -149,7 +149,7 @@ class NodeExchange implements Exchange {
   }
 
   get forwardAgain(): ((fill: Fill) => void) | undefined {
-    if (this.#call.request.method === "QUERY") return undefined;
+    if (this.#call.request.method === "QUERY" || !this.#mayComeAgain()) return undefined;
     return (fill) => this.#sendAgain(fill, this.#tap ?? "nowhere");
   }
 
@@ -183,12 +183,16 @@ class NodeExchange implements Exchange {
     this.#call.run(fill);
   }
 
+  #mayComeAgain(): boolean {
+    return this.#call.entry !== undefined || serverOf(this.#call.request) !== undefined;
+  }
+
   #sendAgain(fill: Fill, destination: Destination): void {
-    const { request, entry } = this.#call;
+    const { entry } = this.#call;
     destinations.set(fill, destination);
     let skips = 0;
     for (let at = this.#enclosing; at !== undefined; at = at.outer) if (at.route === this.#route) skips += 1;
-    sendAgain(request, this.#target.sent, { fill, route: this.#route, skips, isClaimed: false }, entry);
+    sendAgain(this.#call, this.#target.sent, { fill, route: this.#route, skips, isClaimed: false }, entry);
   }
 }
 

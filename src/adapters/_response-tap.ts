@@ -89,10 +89,7 @@ export class ResponseTap {
     if (response.headersSent) return undefined;
     this.#resetHeaders();
     const leaving = writeAmongOthers(response, reply, lastLook);
-    // The handler does not know and may go on writing.
-    this.#install();
-    // An outer layer that ends the response later has Node write the head then.
-    if (!response.headersSent) this.#restoreMethod("writeHead");
+    this.#goOnListening();
     return leaving;
   }
 
@@ -103,6 +100,13 @@ export class ResponseTap {
     response.end = this.#onEnd;
     response.flushHeaders = this.#onFlushHeaders;
     setHeadEnd(response, this.#onWriteHead);
+  }
+
+  /** The handler does not know that its client has another answer, and may go on writing. */
+  #goOnListening(): void {
+    this.#install();
+    // Node writes the head with the first byte or, where an outer layer ends the response later, then.
+    if (!this.#response.headersSent) this.#restoreMethod("writeHead");
   }
 
   /** Puts back what stood there before. */
@@ -315,7 +319,7 @@ export class ResponseTap {
     applyFields(response, flatFields(head));
     for (const name of head.removed ?? []) response.removeHeader(name);
     this.#finishHead(action);
-    this.#install();
+    this.#goOnListening();
   }
 
   #relay(

@@ -36,7 +36,8 @@ export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> 
           const own = patternsAt(here ?? there, middleware);
           return here === undefined || isSamePlace(here, there) ? own : [...own, ...patternsAt(there)];
         },
-        entry: (copy, quiet) => outermostApp(request)(copy, quiet),
+        // light-my-request makes each response it injects a prototype of the app's: no other one works beside it.
+        entry: "_lightMyRequest" in response ? undefined : (copy, quiet) => outermostApp(request)(copy, quiet),
       });
     };
     return middleware;

@@ -372,7 +372,7 @@ export class ForwardedRequest implements Fill {
     const fields = outcomeFields(this.#plan.engine, this.#outcome(false, detail), upstreamStatus(head));
     const notModified = this.#notModified(head, fields);
     if (notModified === undefined) return { answered: false, fields };
-    this.#answer(notModified);
+    void this.#answer(notModified);
     return ANSWERED;
   }
 

@@ -1,40 +1,67 @@
 import type { AnyClass } from "./contract.ts";
+import { CallbackFault, noAnswer, resultOf, yesOrNo } from "./callback.ts";
 import { unstableValue, writeText, type SeenClasses, type UnstablePart } from "./canonical-text.ts";
+import type { ClassMarks } from "./method.ts";
 
 /** What decides the key of a call. */
 export interface CallKeyRules {
   readonly prefix: string;
   readonly name: string;
+  /** Starts the messages about options: `wrap("rates", …)`. */
+  readonly where: string;
   readonly ignoreArgTypes: readonly AnyClass[];
   readonly ignoredPositions: ReadonlySet<number>;
-  readonly ignores: ((value: unknown, index: number) => boolean) | undefined;
-  readonly key: ((...args: never[]) => unknown) | undefined;
+  readonly ignores: ((this: unknown, value: unknown, index: number) => unknown) | undefined;
+  readonly key: ((this: unknown, ...args: unknown[]) => unknown) | undefined;
+  /** Before this position, an argument of `undefined` at the end counts as not passed. */
+  readonly firstCountedPosition: number;
+  readonly classMarks: ClassMarks | undefined;
   readonly seenClasses: SeenClasses;
 }
 
 /**
  * The key of a call: `myapi-cache Users.getUser(7)`.
  *
- * Ignored arguments leave no trace in it. An argument that was left out is not an argument that is `undefined`.
+ * Ignored arguments leave no trace in it, neither do arguments of `undefined` at the end, as far as the function declares
+ * parameters for them.
  *
  * @throws TypeError `ERR_UNSTABLE_ARGUMENT` for an argument without a canonical text
+ * @throws CallbackFault for what a callback of the options threw or answered wrongly
  */
-export function callKey(rules: CallKeyRules, args: readonly unknown[]): string {
-  const start = `${rules.prefix} ${rules.name}(`;
-  if (rules.key !== undefined) return `${start}${ownKeyText(rules, args)})`;
+export function callKey(rules: CallKeyRules, self: unknown, args: unknown[]): string {
+  const mark = rules.classMarks?.of(self) ?? "";
+  const start = `${rules.prefix} ${rules.name}${mark}(`;
+  if (rules.key !== undefined) return `${start}${ownKeyText(rules, self, args)})`;
   let texts = "";
-  let separator = "";
-  for (let index = 0; index < args.length; index++) {
-    if (isIgnored(rules, args[index], index)) continue;
-    texts += separator + argumentText(rules, args[index], index);
-    separator = ",";
+  let isFirst = true;
+  const end = endOfArguments(rules, self, args);
+  for (let index = 0; index < end; index++) {
+    if (isIgnored(rules, self, args[index], index)) continue;
+    const text = argumentText(rules, args[index], index);
+    texts += isFirst ? text : `,${text}`;
+    isFirst = false;
   }
   return `${start}${texts})`;
 }
 
-function isIgnored(rules: CallKeyRules, value: unknown, index: number): boolean {
+/** Where the arguments end that count: behind the last one that is neither ignored nor as good as not passed. */
+function endOfArguments(rules: CallKeyRules, self: unknown, args: unknown[]): number {
+  let end = args.length;
+  for (let index = args.length - 1; index >= 0; index--) {
+    if (isIgnored(rules, self, args[index], index)) continue;
+    if (args[index] !== undefined || index >= rules.firstCountedPosition) break;
+    end = index;
+  }
+  return end;
+}
+
+function isIgnored(rules: CallKeyRules, self: unknown, value: unknown, index: number): boolean {
   if (rules.ignoredPositions.has(index)) return true;
-  if (rules.ignores?.(value, index) === true) return true;
+  const { ignores, where } = rules;
+  if (ignores !== undefined) {
+    const answer = resultOf("ignoreArgs", () => yesOrNo(`${where}: ignoreArgs`, ignores.call(self, value, index)));
+    if (answer) return true;
+  }
   if (value === null || (typeof value !== "object" && typeof value !== "function")) return false;
   return rules.ignoreArgTypes.some((type) => value instanceof type);
 }
@@ -47,8 +74,12 @@ function argumentText(rules: CallKeyRules, value: unknown, index: number): strin
   }
 }
 
-function ownKeyText(rules: CallKeyRules, args: readonly unknown[]): string {
-  const key = (rules.key as (...args: readonly unknown[]) => unknown)(...args);
+function ownKeyText(rules: CallKeyRules, self: unknown, args: unknown[]): string {
+  const key = resultOf("key", () => rules.key?.apply(self, args));
+  // With `undefined` all calls would share one result: most often a return is missing.
+  if (key === undefined || key instanceof Promise) {
+    throw new CallbackFault("key", noAnswer(`${rules.where}: key`, "a value", key));
+  }
   try {
     return writeText(key, rules.seenClasses);
   } catch (error) {

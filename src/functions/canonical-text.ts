@@ -8,6 +8,7 @@
  */
 import type { CodedError } from "../errors.ts";
 import { unstableArgument } from "../errors.ts";
+import { builtInInstance, classNameOf, isBuiltInPrototype, isObjectPrototype, isPlainObject } from "./built-ins.ts";
 
 /** The deepest nesting a key may have. */
 const MAX_DEPTH = 100;
@@ -24,8 +25,8 @@ export type SeenClasses = Map<string, WeakRef<object>>;
 /**
  * The canonical text of a value: equal texts mean equal values, in this process and in any other.
  *
- * Takes plain data, `Date`, `Map`, `Set`, binary data and instances of classes with a `toJSON()` or `toString()` of their
- * own. Key order of objects, insertion order of Maps and Sets, and the sign of 0 make no difference.
+ * Takes plain data, `Date`, `Map`, `Set`, `URL`, binary data and instances of classes with a `toJSON()` or `toString()` of
+ * their own. An instance of a subclass of these, or with properties of its own, needs such a method too. Key order of objects, insertion order of Maps and Sets, and the sign of 0 make no difference.
  *
  * @param where starts the error message
  * @throws TypeError `ERR_UNSTABLE_ARGUMENT` for what has no such text: functions, symbols, promises, other class
@@ -120,31 +121,56 @@ function nested(value: object, walk: Walk): string {
 }
 
 function objectText(value: object, walk: Walk): string {
-  if (Array.isArray(value) && isDirectInstance(value, "Array")) return arrayText(value, walk);
-  if (isPlain(value)) return plainText(value, walk);
-  const bytes = bytesOf(value);
-  if (bytes !== undefined) return spent(`${tagOf(value)}("${base64(bytes, walk)}")`, walk);
-  switch (tagOf(value)) {
+  if (isPlainObject(value)) return plainText(value, walk);
+  // What an object says of itself comes first: it may know more than its built-in class does.
+  const toJSON = statedMethod(value, "toJSON");
+  const toString = toJSON === undefined ? statedMethod(value, "toString") : undefined;
+  if (toJSON !== undefined || toString !== undefined) return statedText(value, toJSON, toString, walk);
+  if (Array.isArray(value)) spend(value.length, walk);
+  const builtIn = builtInInstance(value);
+  if (builtIn === undefined) return otherText(value, walk);
+  const { className, extra } = builtIn;
+  if (extra === undefined) return builtInText(value, className, walk);
+  throw refusal(`${withArticle(className)} with a property ${extra}`, walk);
+}
+
+/** The text of an instance of a built-in class without properties of its own. */
+function builtInText(value: object, className: string, walk: Walk): string {
+  switch (className) {
+    case "Array":
+      return arrayText(value as readonly unknown[], walk);
     case "Date":
-      if (isDirectInstance(value, "Date")) return dateText(value as Date, walk);
-      break;
+      return dateText(value as Date, walk);
     case "Map":
-      if (isDirectInstance(value, "Map")) return mapText(value as ReadonlyMap<unknown, unknown>, walk);
-      break;
+      return mapText(value as ReadonlyMap<unknown, unknown>, walk);
     case "Set":
-      if (isDirectInstance(value, "Set")) return setText(value as ReadonlySet<unknown>, walk);
-      break;
-    case "Promise":
-      throw refusal("a Promise, which has no stable text form; await it first", walk);
+      return setText(value as ReadonlySet<unknown>, walk);
+    case "RegExp":
+      return regExpText(value as RegExp, walk);
+    case "ArrayBuffer":
+      return bytesText(className, new Uint8Array(value as ArrayBuffer), walk);
+    case "Number":
+    case "String":
+    case "Boolean":
+    case "BigInt":
+    case "URL":
+    case "URLSearchParams":
+      return `${className}(${spent(JSON.stringify(textOfBuiltIn(value)), walk)})`;
   }
-  return instanceText(value, walk);
+  const { buffer, byteOffset, byteLength } = value as ArrayBufferView;
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  return bytesText(className === "Buffer" ? "Uint8Array" : className, bytes, walk);
+}
+
+function textOfBuiltIn(value: object & { toString(): string }): string {
+  return value.toString();
+}
+
+function bytesText(className: string, bytes: Uint8Array, walk: Walk): string {
+  return spent(`${className}("${base64(bytes, walk)}")`, walk);
 }
 
 function arrayText(array: readonly unknown[], walk: Walk): string {
-  const lastKey = Object.keys(array).at(-1);
-  // Integer keys come first, so a named property of the array, if any, is last.
-  if (lastKey !== undefined && !/^\d+$/.test(lastKey)) throw refusal(`an array with a property ${lastKey}`, walk);
-  spend(array.length, walk);
   const texts: string[] = [];
   for (let index = 0; index < array.length; index++) {
     // A hole is not undefined: forEach, map and spread tell them apart.
@@ -189,21 +215,63 @@ function setText(set: ReadonlySet<unknown>, walk: Walk): string {
   return `Set{${texts.sort().join(",")}}`;
 }
 
-function instanceText(value: object, walk: Walk): string {
-  const constructor: unknown = (Object.getPrototypeOf(value) as { constructor?: unknown }).constructor;
-  const className = typeof constructor === "function" ? constructor.name : "";
-  if (typeof constructor !== "function" || !KEY_NAME.test(className)) {
-    throw refusal(`an instance of a class whose name (${JSON.stringify(className)}) cannot stand in a key`, walk);
-  }
-  const toJSON = ownMethod(value, "toJSON");
-  const toString = toJSON === undefined ? ownMethod(value, "toString") : undefined;
-  if (toJSON === undefined && toString === undefined) throw withoutStableForm(className, walk);
-  rememberClass(className, constructor, walk);
+/** A global or sticky one goes on where its last match ended. */
+function regExpText({ source, flags, lastIndex }: RegExp, walk: Walk): string {
+  if (typeof lastIndex !== "number") throw refusal("a RegExp whose lastIndex is no number", walk);
+  const text = spent(JSON.stringify(`/${source}/${flags}`), walk);
+  return lastIndex === 0 ? `RegExp(${text})` : `RegExp(${text},${lastIndex})`;
+}
+
+type TextMethod = (this: object, key?: string) => unknown;
+
+/** The text of an instance that says itself what it stands for. */
+function statedText(
+  value: object,
+  toJSON: TextMethod | undefined,
+  toString: TextMethod | undefined,
+  walk: Walk,
+): string {
+  const className = rememberedClass(value, walk);
   if (toJSON !== undefined) return `${className}(${within(".toJSON()", toJSON.call(value, ""), walk)})`;
   const text = toString?.call(value);
   // "[object Session]" says nothing about the instance.
   if (typeof text !== "string" || /^\[object .*\]$/.test(text)) throw withoutStableForm(className, walk);
   return `${className}(${spent(JSON.stringify(text), walk)})`;
+}
+
+/** The text of what the runtime made and has a text for, `Temporal` and `Intl.Locale`. */
+function otherText(value: object, walk: Walk): string {
+  if (tagOf(value) === "Promise") throw refusal("a Promise, which has no stable text form; await it first", walk);
+  const prototype = Object.getPrototypeOf(value) as object;
+  const className = nameOfClass(value, walk);
+  if (!isBuiltInPrototype(prototype) || LOSSY_BUILT_INS.has(className) || Reflect.ownKeys(value).length > 0) {
+    throw withoutStableForm(className, walk);
+  }
+  const method = builtInMethod(prototype, "toJSON") ?? builtInMethod(prototype, "toString");
+  const text = method?.call(value);
+  if (typeof text !== "string" || /^\[object .*\]$/.test(text)) throw withoutStableForm(className, walk);
+  return `${className}(${spent(JSON.stringify(text), walk)})`;
+}
+
+function builtInMethod(prototype: object, name: "toJSON" | "toString"): TextMethod | undefined {
+  const method: unknown = Object.getOwnPropertyDescriptor(prototype, name)?.value;
+  return typeof method === "function" ? (method as TextMethod) : undefined;
+}
+
+/** `[["a", "b"]]` and `["a,b"]` have the same `toString()`, so have two symbols, and an error's leaves out its fields. */
+const LOSSY_BUILT_INS: ReadonlySet<string> = new Set(["Array", "Error", "Symbol"]);
+
+function nameOfClass(value: object, walk: Walk): string {
+  const className = classNameOf(value);
+  if (KEY_NAME.test(className)) return className;
+  throw refusal(`an instance of a class whose name (${JSON.stringify(className)}) cannot stand in a key`, walk);
+}
+
+function rememberedClass(value: object, walk: Walk): string {
+  const className = nameOfClass(value, walk);
+  const { constructor } = Object.getPrototypeOf(value) as { constructor: object };
+  rememberClass(className, constructor, walk);
+  return className;
 }
 
 function rememberClass(className: string, constructor: object, walk: Walk): void {
@@ -215,73 +283,21 @@ function rememberClass(className: string, constructor: object, walk: Walk): void
   walk.seenClasses.set(className, new WeakRef(constructor));
 }
 
-type TextMethod = (this: object, key?: string) => unknown;
-
-/** The method a class below `Object` declares, unless it is a built-in one that leaves out what the instance holds. */
-function ownMethod(value: object, name: "toJSON" | "toString"): TextMethod | undefined {
+/** The method that an object or a class of the program declares. A built-in one knows nothing of what a subclass adds. */
+function statedMethod(value: object, name: "toJSON" | "toString"): TextMethod | undefined {
   let owner: object | null = value;
   while (owner !== null && !isObjectPrototype(owner)) {
-    if (Object.hasOwn(owner, name)) {
+    if (Object.hasOwn(owner, name) && (owner === value || !isBuiltInPrototype(owner))) {
       const method = (value as Record<string, unknown>)[name];
-      if (typeof method !== "function" || isLossyBuiltIn(owner, method)) return undefined;
-      return method as TextMethod;
+      return typeof method === "function" ? (method as TextMethod) : undefined;
     }
     owner = Object.getPrototypeOf(owner) as object | null;
   }
   return undefined;
 }
 
-const LOSSY_BUILT_INS: ReadonlySet<unknown> = new Set(["Array", "Error", "Symbol"]);
-
-/** `[["a", "b"]]` and `["a,b"]` have the same `toString()`, so have two symbols, and an error's leaves out its fields. */
-function isLossyBuiltIn(owner: object, method: object): boolean {
-  if (!LOSSY_BUILT_INS.has((owner as { constructor?: { name?: unknown } }).constructor?.name)) return false;
-  return Function.prototype.toString.call(method).includes("[native code]");
-}
-
-function isPlain(value: object): boolean {
-  const prototype = Object.getPrototypeOf(value) as object | null;
-  return prototype === null || isObjectPrototype(prototype);
-}
-
-/** True for `Object.prototype` of this realm or another: test runners and `node:vm` make objects of other realms. */
-function isObjectPrototype(value: object): boolean {
-  if (value === Object.prototype) return true;
-  return Object.getPrototypeOf(value) === null && Object.hasOwn(value, "isPrototypeOf");
-}
-
-/** True for an instance of the built-in class itself: a subclass may hold more than the built-in text shows. */
-function isDirectInstance(value: object, className: "Array" | "Date" | "Map" | "Set"): boolean {
-  const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null;
-  if (prototype === null || !isPlain(prototype)) return false;
-  return prototype.constructor?.name === className && (className === "Array" || hasSlot(value, className));
-}
-
-/** A class may call itself `Map`; only a real one has the internal slot. */
-function hasSlot(value: object, className: "Date" | "Map" | "Set"): boolean {
-  try {
-    if (className === "Date") Date.prototype.getTime.call(value);
-    if (className === "Map") Map.prototype.has.call(value, undefined);
-    if (className === "Set") Set.prototype.has.call(value, undefined);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** `Uint8Array` for a Buffer, too: its `Symbol.toStringTag` is inherited. */
 function tagOf(value: object): string {
   return Object.prototype.toString.call(value).slice(8, -1);
-}
-
-function bytesOf(value: object): Uint8Array | undefined {
-  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  if (tagOf(value) !== "ArrayBuffer") return undefined;
-  try {
-    return new Uint8Array(value as ArrayBuffer);
-  } catch {
-    return undefined;
-  }
 }
 
 function base64(bytes: Uint8Array, walk: Walk): string {
@@ -300,7 +316,8 @@ function within(step: string, value: unknown, walk: Walk): string {
   return text;
 }
 
-function memberPath(key: string): string {
+/** How JavaScript reads a member: `.name`, `["two words"]`. */
+export function memberPath(key: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 

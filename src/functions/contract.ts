@@ -33,6 +33,14 @@ export type FunctionEvent =
       readonly because: NotStoredReason;
       readonly error?: Error;
     }
+  /** A callback of the options threw, or answered what is no answer: the call is served without the cache. */
+  | {
+      readonly type: "callback-failed";
+      readonly callback: string;
+      readonly key: string;
+      readonly name: string;
+      readonly error: Error;
+    }
   | {
       readonly type: "store-failed";
       readonly operation: "get" | "put" | "purge";
@@ -45,13 +53,15 @@ export type FunctionEvent =
  *
  * - `threw`: the function threw or rejected
  * - `not-serializable`: the result has a part that would not come back as it was
- * - `store-when`: `storeWhen` said no, or threw
+ * - `store-when`: `storeWhen` said no, threw, or answered neither true nor false
  * - `tags`: the `tags` function threw or gave something else than texts
  * - `purged`: the call was purged while it ran
  * - `superseded`: a call that began later has stored its result already
  * - `store-unavailable`: the store keeps nothing at the moment
- * - `store-failed`: the store had trouble with it
- * - `arguments-changed`: an argument was changed between the call and the run of the function
+ * - `store-failed`: the store had trouble with it, or it is too large for the store
+ * - `arguments-changed`: an argument was changed between the call and the end of the function
+ * - `class`: the class of `this` cannot be told from another one by its name
+ * - `replaced`: another function was wrapped under this name later
  */
 export type NotStoredReason =
   | "threw"
@@ -62,53 +72,133 @@ export type NotStoredReason =
   | "superseded"
   | "store-unavailable"
   | "store-failed"
-  | "arguments-changed";
+  | "arguments-changed"
+  | "class"
+  | "replaced";
 
 /**
- * How the results of one function are cached.
+ * How the results of one function are cached. Callbacks are called with the `this` of the call.
  *
  * @example
  * cache.wrap("rates", fetchRates, { expire: "10m", tags: (currency) => [`rates:${currency}`] })
  */
-export interface FunctionOptions<Args extends readonly unknown[], Result> {
-  /** Freshness lifetime of a result. Default: one year. */
+// Callbacks of functions that do not declare their `this` may read what they know of it.
+// oxlint-disable-next-line typescript/no-explicit-any
+export interface FunctionOptions<Args extends readonly unknown[], Result, This = any> {
+  /** Freshness lifetime of a result. Default: one year. `0`: not cached. */
   readonly expire?: Duration;
+  /** `false`: not cached, as with `expire: 0`, for tests and development. The function runs for each call. Default true. */
+  readonly enabled?: boolean;
   /** For this long after that, a stale result is returned at once and renewed in the background. */
   readonly staleWhileRevalidate?: Duration;
   /** For this long after that, a stale result is returned where the function throws or exceeds the deadline. */
   readonly staleIfError?: Duration;
   /** Tags to purge a result by: `cache.purge({ tag })`. A function of the arguments is called before the cached function runs. */
-  readonly tags?: readonly string[] | ((...args: Args) => readonly string[]);
-  /** Arguments left out of the key: positions counted from 0, or a test of each argument. */
-  readonly ignoreArgs?: readonly number[] | ((value: unknown, index: number) => boolean);
-  /** Classes whose instances are left out of the key, besides the cache's own. Looks at the arguments, not inside them. */
+  readonly tags?: readonly string[] | ((this: This, ...args: Args) => readonly string[]);
+  /** Arguments that are not in the key: positions counted from 0, or a test of each argument. */
+  readonly ignoreArgs?: readonly number[] | ((this: This, value: unknown, index: number) => boolean);
+  /** Classes whose instances are not in the key, besides the cache's own. Looks at the arguments, not inside them. */
   readonly ignoreArgTypes?: readonly AnyClass[];
-  /** The key of a call instead of its arguments. Two calls with equal keys share one result. */
-  readonly key?: (...args: Args) => unknown;
-  /** `false`: this call takes no part, its result is neither looked up nor stored. */
-  readonly when?: (...args: Args) => boolean;
-  /** `false`: this result is not stored, nor given to callers who waited for it. */
-  readonly storeWhen?: (result: Result) => boolean;
+  /**
+   * The key of a call instead of its arguments. Two calls with equal keys share one result. `undefined` and promises are
+   * refused.
+   *
+   * @example key(id) { return [this.tenant, id]; } // not an arrow function, which has no `this` of the call
+   */
+  readonly key?: (this: This, ...args: Args) => unknown;
+  /**
+   * `false`: this call takes no part, its result is neither looked up nor stored. Anything but true and false counts as
+   * `false` and is a `callback-failed` event; so is a promise.
+   */
+  readonly when?: (this: This, ...args: Args) => boolean;
+  /** `false`, and anything else but `true`: this result is not stored, nor given to callers who waited for it. */
+  readonly storeWhen?: (this: This, result: Result) => boolean;
 }
 
-/** A function whose results are cached. It always returns a promise, and each caller gets a copy of its own. */
-export interface CachedFunction<Args extends unknown[], Result> {
-  (...args: Args): Promise<Result>;
+/** What can be done about the results of a cached function. */
+export interface FunctionHandle<Args extends readonly unknown[], Result> {
   /**
    * Purges the stored result of the call with these arguments, in every process that shares the store. A run that began
-   * before does not put its result back.
+   * before does not put its result back. Covers the calls on objects of all classes; a `key` that reads `this` is given the
+   * object of `purge.call(object, …)` or, without one, the only object that the function was called on.
    *
    * @throws `ERR_PURGE_NOT_ACKNOWLEDGED` when the store did not acknowledge it: until it does, others may still be given
    * the old result
    */
-  purge(...args: Args): Promise<void>;
+  purge(this: unknown, ...args: Args): Promise<void>;
   /**
-   * Runs the function now, purges the old result in every process that shares the store, stores the new one and returns it.
-   * What the function throws is thrown, and the old result stays. Where the store does not acknowledge the purge, the new
-   * result is returned and not stored.
+   * Purges all stored results of the function, in every process that shares the store. Costs the same however many there are.
+   *
+   * @throws `ERR_PURGE_NOT_ACKNOWLEDGED` as `purge()`
    */
-  refresh(...args: Args): Promise<Result>;
+  purgeAll(this: unknown): Promise<void>;
+  /**
+   * Runs the function now, purges the old result in every process that shares the store, stores the new one if it may be
+   * stored, and returns it. Once it has resolved, no process is given the old result. What the function throws is thrown,
+   * and the old result stays. Where `when` says no, it only runs the function.
+   *
+   * The function runs with the `this` of `refresh.call(object, …)` or, without one, of the only object that it was called on.
+   *
+   * @throws `ERR_PURGE_NOT_ACKNOWLEDGED` when the store did not acknowledge the purge. The new result is the error's
+   * `result`, and is not stored.
+   * @throws `ERR_UNKNOWN_THIS` when the function reads `this` and was called on several objects
+   */
+  refresh(this: unknown, ...args: Args): Promise<Result>;
   /** The key of the call with these arguments, readable: `myapi-cache Users.getUser(7)`. */
-  keyOf(...args: Args): string;
+  keyOf(this: unknown, ...args: Args): string;
   readonly cacheName: string;
 }
+
+/** A function whose results are cached. It always returns a promise, and each caller gets a copy of its own. */
+export interface CachedFunction<Args extends readonly unknown[], Result, This = unknown> extends FunctionHandle<
+  Args,
+  Result
+> {
+  (this: This, ...args: Args): Promise<Result>;
+}
+
+/** What `wrap()` returns for a function: its own signature where that gives a promise already, type parameters and overloads included. */
+export type Cached<F extends CallableFunction> =
+  GivesPromise<ResultOf<F>> extends true
+    ? F &
+        Omit<FunctionHandle<ArgumentsOf<F>, Awaited<ResultOf<F>>>, "refresh"> & {
+          readonly refresh: OmitThisParameter<F>;
+        }
+    : CachedFunction<ArgumentsOf<F>, Awaited<ResultOf<F>>, ThisParameterType<F>>;
+
+/** The options of `wrap()` for a function. Of several overloads, callbacks have the parameters of the last. */
+export type OptionsOf<F extends CallableFunction> = FunctionOptions<
+  LastArgumentsOf<F>,
+  Awaited<ResultOf<F>>,
+  ThisParameterType<F>
+>;
+
+/** A function whose parameters are not known. */
+export type AnyFunction = (this: unknown, ...args: never[]) => unknown;
+
+// What parameters are inferred from must take any.
+// oxlint-disable typescript/no-explicit-any
+/** The arguments of a function, of the last four of its overloads. */
+export type ArgumentsOf<F> = F extends {
+  (this: any, ...args: infer A1 extends readonly any[]): unknown;
+  (this: any, ...args: infer A2 extends readonly any[]): unknown;
+  (this: any, ...args: infer A3 extends readonly any[]): unknown;
+  (this: any, ...args: infer A4 extends readonly any[]): unknown;
+}
+  ? A1 | A2 | A3 | A4
+  : never;
+
+type LastArgumentsOf<F> = F extends (this: any, ...args: infer A extends readonly any[]) => unknown ? A : never;
+
+/** What a function returns. */
+export type ResultOf<F> = F extends (this: any, ...args: any) => infer Result ? Result : never;
+// oxlint-enable typescript/no-explicit-any
+
+/** True for `Promise<X>`; a subclass of `Promise` is not what the cache gives, nor is a type that may be none. */
+type GivesPromise<Result> = 0 extends 1 & Result
+  ? false
+  : [Result] extends [Promise<unknown>]
+    ? [Promise<Awaited<Result>>] extends [Result]
+      ? true
+      : false
+    : false;

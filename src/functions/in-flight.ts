@@ -148,7 +148,17 @@ export class InFlight {
   /** Bars every run that has begun from storing, and every caller from now on from joining them. */
   purge(key: string): void {
     const state = this.#states.get(key);
-    if (state === undefined) return;
+    if (state !== undefined) this.#purge(state);
+  }
+
+  /** As `purge()`, for all keys that `isPurged` says yes to. */
+  purgeWhere(isPurged: (key: string) => boolean): void {
+    for (const [key, state] of this.#states) {
+      if (isPurged(key)) this.#purge(state);
+    }
+  }
+
+  #purge(state: KeyState): void {
     state.purgedUpTo = this.#runs;
     state.flight = undefined;
     state.renewal = undefined;

@@ -2,23 +2,38 @@ import { ONE_YEAR_SECONDS } from "../duration.ts";
 import { describeValue, invalidOption, unknownOption } from "../errors.ts";
 import { KEY_NAME } from "./canonical-text.ts";
 import type { CallKeyRules } from "./call-key.ts";
-import type { AnyClass, FunctionCacheContext, FunctionOptions } from "./contract.ts";
+import { noAnswer, resultOf, yesOrNo } from "./callback.ts";
+import type { AnyClass, AnyFunction, FunctionCacheContext, FunctionOptions } from "./contract.ts";
+import { ClassMarks, methodIdentity, type MethodIdentity } from "./method.ts";
+import { firstCountedPosition, readsThis } from "./source-text.ts";
 import { MAX_TAG_LENGTH, MAX_TAGS } from "../tags.ts";
 import { invalidFunction, invalidFunctionName } from "../errors.ts";
 
+/** The options of a function whose parameters are not known here. */
+export type AnyOptions = FunctionOptions<unknown[], unknown, unknown>;
+
 /** The resolved options of one function: every default filled in, every value checked and copied. */
-export interface FunctionRules<Args extends readonly unknown[], Result> {
+export interface FunctionRules {
+  /** True for `expire: 0` and `enabled: false`. */
+  readonly isOff: boolean;
   readonly freshnessLifetimeSeconds: number;
   readonly staleWhileRevalidateSeconds: number;
   readonly staleIfErrorSeconds: number;
-  readonly tags: (...args: Args) => readonly string[];
-  readonly when: ((...args: Args) => boolean) | undefined;
-  readonly storeWhen: ((result: Result) => boolean) | undefined;
+  /** @throws what the callback throws, and for what are no tags */
+  readonly tags: (self: unknown, args: unknown[]) => readonly string[];
+  /** @throws CallbackFault */
+  readonly takesPart: (self: unknown, args: unknown[]) => boolean;
+  /** @throws what the callback throws, and for what is neither true nor false */
+  readonly wantsStored: (self: unknown, result: unknown) => boolean;
   readonly keyRules: CallKeyRules;
+  /** True for a `key` that reads `this`. */
+  readonly keyReadsThis: boolean;
+  readonly method: MethodIdentity | undefined;
 }
 
 const OPTION_NAMES: readonly string[] = [
   "expire",
+  "enabled",
   "staleWhileRevalidate",
   "staleIfError",
   "tags",
@@ -30,32 +45,45 @@ const OPTION_NAMES: readonly string[] = [
 ] satisfies (keyof FunctionOptions<[], unknown>)[];
 
 /** Checks and copies the options of a function, so that nothing done to them later changes what is cached. */
-export function resolveFunctionOptions<Args extends readonly unknown[], Result>(
+export function resolveFunctionOptions(
   context: FunctionCacheContext,
   name: string,
   fn: unknown,
-  options: FunctionOptions<Args, Result>,
-): FunctionRules<Args, Result> {
+  options: AnyOptions,
+): FunctionRules {
   checkName(name);
   const where = `wrap(${JSON.stringify(name)}, …)`;
   checkFunction(fn, where);
   checkNames(options, where);
+  const { expire, enabled } = options;
+  if (enabled !== undefined && typeof enabled !== "boolean") {
+    throw invalidOption(`${where}: enabled`, "true or false", enabled, "False turns the cache off for this function.");
+  }
+  const isOff = enabled === false || expire === 0;
+  const method = methodIdentity(options);
+  const key = optionalFunction(options.key, `${where}: key`);
   return {
-    freshnessLifetimeSeconds: seconds(context, options.expire, `${where}: expire`, ONE_YEAR_SECONDS),
+    isOff,
+    freshnessLifetimeSeconds: expire === 0 ? 0 : seconds(context, expire, `${where}: expire`, ONE_YEAR_SECONDS),
     staleWhileRevalidateSeconds: seconds(context, options.staleWhileRevalidate, `${where}: staleWhileRevalidate`, 0),
     staleIfErrorSeconds: seconds(context, options.staleIfError, `${where}: staleIfError`, 0),
     tags: tagsFunction(options.tags, where),
-    when: optionalFunction(options.when, `${where}: when`),
-    storeWhen: optionalFunction(options.storeWhen, `${where}: storeWhen`),
+    takesPart: whenFunction(options.when, `${where}: when`),
+    wantsStored: storeWhenFunction(options.storeWhen, `${where}: storeWhen`),
+    keyReadsThis: key !== undefined && readsThis(key),
+    method,
     keyRules: {
       prefix: context.prefix,
       name,
+      where,
       ignoreArgTypes: classes(
         [...context.ignoreArgTypes, ...(options.ignoreArgTypes ?? [])],
         `${where}: ignoreArgTypes`,
       ),
       ...ignoredArgs(options.ignoreArgs, `${where}: ignoreArgs`),
-      key: optionalFunction(options.key, `${where}: key`),
+      key,
+      firstCountedPosition: firstCountedPosition(fn as AnyFunction),
+      classMarks: method === undefined ? undefined : new ClassMarks(method, name),
       seenClasses: new Map(),
     },
   };
@@ -92,13 +120,28 @@ function seconds(context: FunctionCacheContext, value: unknown, where: string, f
   return value === undefined ? fallback : context.durationSeconds(value, where);
 }
 
-function tagsFunction<Args extends readonly unknown[]>(
-  tags: FunctionOptions<Args, unknown>["tags"],
-  where: string,
-): (...args: Args) => readonly string[] {
-  if (typeof tags === "function") return (...args) => checkedTags(tags(...args), `${where}: the result of tags()`);
+function tagsFunction(tags: AnyOptions["tags"], where: string): FunctionRules["tags"] {
+  if (typeof tags === "function") {
+    return (self, args) => {
+      const given: unknown = tags.apply(self, args);
+      if (given instanceof Promise) throw noAnswer(`${where}: tags`, "an array of texts", given);
+      return checkedTags(given, `${where}: the result of tags()`);
+    };
+  }
   const fixed = Object.freeze(checkedTags(tags ?? [], `${where}: tags`));
   return () => fixed;
+}
+
+function whenFunction(option: AnyOptions["when"], where: string): FunctionRules["takesPart"] {
+  const when = optionalFunction(option, where);
+  if (when === undefined) return () => true;
+  return (self, args) => resultOf("when", () => yesOrNo(where, when.apply(self, args)));
+}
+
+function storeWhenFunction(option: AnyOptions["storeWhen"], where: string): FunctionRules["wantsStored"] {
+  const storeWhen = optionalFunction(option, where);
+  if (storeWhen === undefined) return () => true;
+  return (self, result) => yesOrNo(where, storeWhen.call(self, result));
 }
 
 function optionalFunction<F>(value: F | undefined, where: string): F | undefined {
@@ -124,7 +167,7 @@ function isClass(type: AnyClass): boolean {
 }
 
 function ignoredArgs(
-  ignored: FunctionOptions<never, unknown>["ignoreArgs"],
+  ignored: AnyOptions["ignoreArgs"],
   where: string,
 ): Pick<CallKeyRules, "ignoredPositions" | "ignores"> {
   if (ignored === undefined) return { ignoredPositions: new Set(), ignores: undefined };

@@ -1,5 +1,8 @@
-import { parse, stringify } from "devalue";
+import { DevalueError, parse, stringify } from "devalue";
+import { describeValue, unkeepableResult } from "../errors.ts";
 import type { StoreEntry } from "../types.ts";
+import { builtInInstance, classNameOf, isPlainObject } from "./built-ins.ts";
+import { memberPath } from "./canonical-text.ts";
 
 /** A result in the form the store keeps: text that carries types, so a Date comes back a Date. */
 export interface EncodedValue {
@@ -39,13 +42,74 @@ export interface StoredValue extends ValueTimes {
 }
 
 /**
- * Encodes a result, or throws an error that says which part cannot be kept.
+ * Encodes a result.
  *
  * Only what comes back the same is taken: plain objects, arrays, Date, Map, Set, RegExp, URL, BigInt, binary data,
  * Temporal, cyclic references. A class instance would come back without its class, so it is refused.
+ *
+ * @throws TypeError `ERR_UNKEEPABLE_RESULT` that names the part by path and class
  */
 export function encodeValue(value: unknown): EncodedValue {
-  return { text: stringify(value, REDUCERS, { operations: ENCODING }), live: liveValue(value) };
+  try {
+    return { text: stringify(value, REDUCERS, { operations: ENCODING }), live: liveValue(value) };
+  } catch (error) {
+    throw unkeepable(value, error);
+  }
+}
+
+/** Thrown for a part of a result that would come back different. */
+class DifferentPart {
+  readonly part: object;
+  readonly what: string;
+
+  constructor(part: object, what: string) {
+    this.part = part;
+    this.what = what;
+  }
+}
+
+function unkeepable(result: unknown, thrown: unknown): Error {
+  if (thrown instanceof DifferentPart) return unkeepableResult(pathTo(result, thrown.part), thrown.what);
+  if (thrown instanceof DevalueError) return unkeepableResult(thrown.path, whatOf(thrown));
+  if (thrown instanceof RangeError) return unkeepableResult("", "nested too deep");
+  return unkeepableResult("", `something that cannot be read: ${String(thrown)}`);
+}
+
+function whatOf({ value, message }: DevalueError): string {
+  if (typeof value === "function") return describeValue(value);
+  if (typeof value === "symbol") return "a symbol";
+  if (typeof value === "object" && value !== null && Object.hasOwn(value, "__proto__")) {
+    return "an object with a property __proto__, which would be lost";
+  }
+  return message.includes("thenable") ? "a promise" : `what cannot be written: ${message}`;
+}
+
+/** Where a part is inside a result: `.users[0]`. Called only once it is known that nothing is kept. */
+function pathTo(result: unknown, part: object): string {
+  const seen = new Set<unknown>();
+  const open: [value: unknown, path: string][] = [[result, ""]];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [value, path] = next;
+    if (value === part) return path;
+    if (typeof value !== "object" || value === null || seen.has(value)) continue;
+    seen.add(value);
+    open.push(...membersOf(value).map(([step, member]): [unknown, string] => [member, path + step]));
+  }
+  return "";
+}
+
+function membersOf(value: object): readonly (readonly [step: string, member: unknown])[] {
+  if (ArrayBuffer.isView(value)) return [];
+  if (value instanceof Map) {
+    return [...value].flatMap(([key, member]): [string, unknown][] => [
+      [".keys()", key],
+      [`.get(${typeof key === "string" ? JSON.stringify(key) : "…"})`, member],
+    ]);
+  }
+  if (value instanceof Set) return Array.from(value, (member) => [".values()", member] as const);
+  const entries = Object.entries(value);
+  if (Array.isArray(value)) return entries.map(([index, member]) => [`[${index}]`, member] as const);
+  return entries.map(([key, member]) => [memberPath(key), member] as const);
 }
 
 /** A fresh copy of an encoded value. */
@@ -109,12 +173,14 @@ function readTimes({ meta }: StoreEntry): ValueTimes | undefined {
   return times as ValueTimes;
 }
 
-/** Long strings are not kept twice. */
+/** Long strings and large BigInts are not kept twice. */
 const MAX_LIVE_CHARS = 256;
+const MAX_LIVE_BITS = 1024;
 
 function liveValue(value: unknown): LiveValue | undefined {
   if (typeof value === "string") return value.length <= MAX_LIVE_CHARS ? new LiveValue(value) : undefined;
   if (typeof value === "object" && value !== null) return undefined;
+  if (typeof value === "bigint" && BigInt.asIntN(MAX_LIVE_BITS, value) !== value) return undefined;
   return typeof value === "function" || typeof value === "symbol" ? undefined : new LiveValue(value);
 }
 
@@ -123,7 +189,7 @@ function decodeText(text: string): unknown {
 }
 
 const REDUCERS = {
-  Buffer: (value: unknown): unknown => isBuffer(value) && Uint8Array.from(value),
+  Buffer: (value: unknown): unknown => isBuffer(value) && builtInTag(value) === "Buffer" && Uint8Array.from(value),
 };
 
 const REVIVERS = {
@@ -139,9 +205,8 @@ function isBuffer(value: unknown): value is Uint8Array {
 
 const ENCODING = {
   tagOf(value: object): string {
-    const tag = Object.prototype.toString.call(value).slice(8, -1);
-    if (tag !== "Object") refuseWhatWouldBeLost(value, tag);
-    return tag;
+    if (isPlainObject(value)) return plainTag(value);
+    return builtInTag(value) ?? temporalTag(value);
   },
   // Only the bytes in view: the buffer behind may be large, and hold what was never returned.
   viewInfo(view: ArrayBufferView & { readonly length?: number }): ViewInfo {
@@ -165,17 +230,42 @@ interface ViewInfo {
   readonly bufferByteLength: number;
 }
 
-/** A subclass of a built-in class, and properties put on an array or a Map, would silently be gone on a hit. */
-function refuseWhatWouldBeLost(value: object, tag: string): void {
-  const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null;
-  const className = prototype?.constructor?.name;
-  // Temporal's tags are `Temporal.PlainDate`, its class names `PlainDate`.
-  if (className !== tag && `Temporal.${String(className)}` !== tag) {
-    throw new TypeError(`an instance of ${String(className)} would come back as a plain ${tag}`);
+/** What is hidden from Object.keys() is not written. */
+function plainTag(value: object): string {
+  const written = Object.keys(value);
+  const all = Reflect.ownKeys(value);
+  if (written.length === all.length) return "Object";
+  const lost = all.find((key) => typeof key === "symbol" || !written.includes(key));
+  throw new DifferentPart(value, `an object with a property ${String(lost)}, which would be lost`);
+}
+
+/** The tag of an instance of a built-in class that is no more than that; undefined for an instance of another class. */
+function builtInTag(value: object): string | undefined {
+  const builtIn = builtInInstance(value);
+  if (builtIn === undefined) return undefined;
+  const { className, extra } = builtIn;
+  if (extra !== undefined) {
+    throw new DifferentPart(value, `an instance of ${className} with a property ${extra}, which would be lost`);
   }
-  if (ArrayBuffer.isView(value) || tag === "String") return;
-  const lastKey = Object.keys(value).at(-1);
-  // Integer keys come first, so a named property, if any, is last.
-  if (lastKey === undefined || (tag === "Array" && /^\d+$/.test(lastKey))) return;
-  throw new TypeError(`its property ${lastKey} would not come back`);
+  if (className === "RegExp" && (value as RegExp).lastIndex !== 0) {
+    throw new DifferentPart(value, "a RegExp in the middle of its matches, which would begin anew");
+  }
+  return className;
+}
+
+function temporalTag(value: object): string {
+  const className = classNameOf(value);
+  const temporal = (globalThis as { Temporal?: Readonly<Record<string, unknown>> }).Temporal?.[className];
+  const tag = Object.prototype.toString.call(value).slice(8, -1);
+  if (
+    typeof temporal === "function" &&
+    tag === `Temporal.${className}` &&
+    Object.getPrototypeOf(value) === temporal.prototype &&
+    Reflect.ownKeys(value).length === 0
+  ) {
+    return tag;
+  }
+  if (tag === "Promise") throw new DifferentPart(value, "a promise");
+  const ofClass = className === "" ? "a class without a name" : className;
+  throw new DifferentPart(value, `an instance of ${ofClass}, which would come back without its class`);
 }

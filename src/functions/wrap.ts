@@ -1,75 +1,81 @@
-import { asError, duplicateFunctionName } from "../errors.ts";
+import { asError, duplicateFunctionName, recursiveCall, unknownThis } from "../errors.ts";
 import { performance } from "../real-time.ts";
 import { tagName } from "../tags.ts";
-import type { PurgeReceipt, PurgeVerdict, StoreEntry } from "../types.ts";
+import type { PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../types.ts";
 import { callKey } from "./call-key.ts";
-import type {
-  CachedFunction,
-  FunctionCacheContext,
-  FunctionEvent,
-  FunctionOptions,
-  NotStoredReason,
-} from "./contract.ts";
+import { CallbackFault } from "./callback.ts";
+import type { Cached, FunctionCacheContext, FunctionEvent, NotStoredReason, OptionsOf } from "./contract.ts";
+import { Receivers } from "./method.ts";
+import { callName, functionName, methodCallName, methodName } from "./names.ts";
+import { isInside, runAs } from "./own-runs.ts";
+import { registerFunction } from "./registry.ts";
+import { readsThis } from "./source-text.ts";
 import { InFlight, type Flight, type FlightEnd, type Run } from "./in-flight.ts";
-import { resolveFunctionOptions, type FunctionRules } from "./options.ts";
+import { resolveFunctionOptions, type AnyOptions, type FunctionRules } from "./options.ts";
 import { decodeValue, encodeValue, readValue, valueEntry, type EncodedValue, type StoredValue } from "./value-codec.ts";
 
 /**
  * Caches the results of a function by its arguments.
  *
  * Calls with equal arguments that overlap run the function once. What it throws goes to all of them and is not kept.
- * `this` is passed on, but is not in the key: what an instance holds must not change the result.
+ * `this` is passed on, but is not in the key: what an instance holds must not change the result, or `key` must name it.
  *
- * @param name starts every key of the function; unique within `context`
- * @throws TypeError `ERR_DUPLICATE_FUNCTION_NAME` when `context` has a function of that name already
+ * @param name starts every key of the function; a function that had it before in `context` is no longer cached
+ * @throws TypeError `ERR_DUPLICATE_FUNCTION_NAME` when the same function is wrapped under `name` again
  * @example
  * const rates = wrapFunction(context, "rates", fetchRates, { expire: "10m" });
  * await rates("EUR");
  * await rates.purge("EUR");
  */
-export function wrapFunction<Args extends unknown[], Result>(
+export function wrapFunction<F extends CallableFunction>(
   context: FunctionCacheContext,
   name: string,
-  fn: (...args: Args) => Result,
-  options: FunctionOptions<Args, Awaited<Result>> = {},
-): CachedFunction<Args, Awaited<Result>> {
-  const rules = resolveFunctionOptions(context, name, fn, options);
-  registerName(context, name);
-  const calls = new FunctionCalls(context, name, fn, rules);
-  function cached(this: unknown, ...args: Args): Promise<Awaited<Result>> {
-    return calls.call(this, args) as Promise<Awaited<Result>>;
+  fn: F,
+  options: OptionsOf<F> = {},
+): Cached<F> {
+  const rules = resolveFunctionOptions(context, name, fn, options as unknown as AnyOptions);
+  const calls = new FunctionCalls(context, name, fn as unknown as CalledFunction, rules);
+  if (rules.method?.isProvisional !== true) {
+    const replaces = registerFunction(context, name, { fn, retire: () => calls.retire() });
+    if (replaces) calls.forget();
+  }
+  function cached(this: unknown, ...args: unknown[]): Promise<unknown> {
+    return calls.call(this, args);
   }
   // Frameworks read both: Express tells an error handler by its length.
   Object.defineProperty(cached, "name", { value: fn.name, configurable: true });
   Object.defineProperty(cached, "length", { value: fn.length, configurable: true });
+  /** `rates.purge("EUR")` is called on the function, and names no object. */
+  const named = (self: unknown): unknown => (self === cached ? undefined : self);
   return Object.assign(cached, {
-    purge(...args: Args): Promise<void> {
-      const purged = calls.purge(args);
-      // Awaited, a failure throws. Not awaited, it is in the events, and must not end the process.
-      purged.catch(() => {});
-      return purged;
+    purge(this: unknown, ...args: unknown[]): Promise<void> {
+      return unawaited(calls.purge(named(this), args));
     },
-    refresh: (...args: Args) => calls.refresh(args) as Promise<Awaited<Result>>,
-    keyOf: (...args: Args) => callKey(rules.keyRules, args),
+    purgeAll: () => unawaited(calls.purgeAll()),
+    refresh(this: unknown, ...args: unknown[]): Promise<unknown> {
+      return unawaited(calls.refresh(named(this), args));
+    },
+    keyOf(this: unknown, ...args: unknown[]): string {
+      return calls.keyOf(named(this), args);
+    },
     cacheName: name,
-  });
+  }) as unknown as Cached<F>;
 }
 
 /** Furthest a result may come from the future and still be new: clocks of machines that share a store differ. */
 const CLOCK_TOLERANCE_MS = 2000;
 
-const namesInUse = new WeakMap<FunctionCacheContext, Set<string>>();
-
-function registerName(context: FunctionCacheContext, name: string): void {
-  const names = namesInUse.get(context) ?? new Set();
-  if (names.has(name)) throw duplicateFunctionName(name);
-  names.add(name);
-  namesInUse.set(context, names);
+/** Awaited, a failure throws. Not awaited, it is in the events, and must not end the process. */
+function unawaited<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
 }
 
-interface Call<Args> {
+type CalledFunction = (this: unknown, ...args: unknown[]) => unknown;
+
+interface Call {
   readonly self: unknown;
-  readonly args: Args;
+  readonly args: unknown[];
   readonly key: string;
   /** When it was made, on the clock of `performance.now()`: a purge acknowledged before that must hold for its result. */
   readonly sinceMs: number;
@@ -83,92 +89,208 @@ interface Filled {
   readonly entry?: StoreEntry;
 }
 
-class FunctionCalls<Args extends unknown[], Result> {
+class FunctionCalls {
   readonly #context: FunctionCacheContext;
   readonly #name: string;
-  readonly #fn: (...args: Args) => Result;
-  readonly #rules: FunctionRules<Args, Awaited<Result>>;
+  readonly #fn: CalledFunction;
+  readonly #rules: FunctionRules;
   readonly #inFlight: InFlight;
+  readonly #receivers: Receivers | undefined;
+  #isRetired = false;
+  /** What another function of this name has stored is being purged. */
+  #forgetting: Promise<void> | undefined;
 
-  constructor(
-    context: FunctionCacheContext,
-    name: string,
-    fn: (...args: Args) => Result,
-    rules: FunctionRules<Args, Awaited<Result>>,
-  ) {
+  constructor(context: FunctionCacheContext, name: string, fn: CalledFunction, rules: FunctionRules) {
     this.#context = context;
     this.#name = name;
     this.#fn = fn;
     this.#rules = rules;
     this.#inFlight = new InFlight(context.fillDeadlineMs);
+    if (rules.keyReadsThis || readsThis(fn)) this.#receivers = new Receivers();
   }
 
   /** Not an async function, so that a hit on a store that answers at once costs one promise. */
-  call(self: unknown, args: Args): Promise<unknown> {
+  call(self: unknown, args: unknown[]): Promise<unknown> {
+    this.#receivers?.note(self);
+    if (this.#forgetting !== undefined) return this.#forgetting.then(() => this.call(self, args));
     try {
-      if (this.#rules.when?.(...args) === false) return Promise.resolve(this.#fn.apply(self, args));
-      const call = { self, args, key: callKey(this.#rules.keyRules, args), sinceMs: performance.now() };
-      return this.#answer(call);
+      const call = this.#callOf(self, args);
+      return call === undefined ? this.#plainCall(self, args) : this.#answer(call);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  async purge(args: Args): Promise<void> {
-    const key = callKey(this.#rules.keyRules, args);
-    this.#inFlight.purge(key);
-    await this.#purgeKey(key);
+  /** The function without the cache. */
+  #plainCall(self: unknown, args: unknown[]): Promise<unknown> {
+    try {
+      return Promise.resolve(this.#fn.apply(self, args));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
-  async #purgeKey(key: string): Promise<PurgeReceipt> {
+  /** A call that takes part, or `undefined` for one that does not; the events say why where that is a mistake. */
+  #callOf(self: unknown, args: unknown[]): Call | undefined {
+    if (this.#rules.isOff) return undefined;
+    const anyCall = `${this.#context.prefix} ${this.#name}(…)`;
+    try {
+      if (!this.#rules.takesPart(self, args)) return undefined;
+      const key = callKey(this.#rules.keyRules, self, args);
+      if (!this.#isRetired) return { self, args, key, sinceMs: performance.now() };
+      this.#reportNotStored({ key }, "replaced", duplicateFunctionName(this.#name));
+    } catch (error) {
+      if (error instanceof CallbackFault) {
+        const { callback, error: cause } = error;
+        this.#report({ type: "callback-failed", callback, key: anyCall, name: this.#name, error: cause });
+      } else if (isIndistinctClass(error)) this.#reportNotStored({ key: anyCall }, "class", error);
+      else throw error;
+    }
+    return undefined;
+  }
+
+  /** Another function has this name now: the two must not share their results. */
+  retire(): void {
+    this.#isRetired = true;
+    this.#inFlight.purgeWhere(() => true);
+  }
+
+  /** Purges what another function of this name has stored, before anything is looked up. */
+  forget(): void {
+    const forgotten = this.#purgeTargets([{ kind: "name", text: functionName(this.#name) }], `${this.#name}(…)`);
+    // One that is not acknowledged is reported, and holds in this process.
+    this.#forgetting = forgotten.then(
+      () => (this.#forgetting = undefined),
+      () => (this.#forgetting = undefined),
+    );
+  }
+
+  keyOf(self: unknown, args: unknown[]): string {
+    try {
+      return callKey(this.#rules.keyRules, this.#receiver(self, "keyOf", this.#rules.keyReadsThis), args);
+    } catch (error) {
+      throw error instanceof CallbackFault ? error.error : error;
+    }
+  }
+
+  async purge(self: unknown, args: unknown[]): Promise<void> {
+    const { method } = this.#rules;
+    const key = this.#keyToPurge(self, args);
+    if (method === undefined) return void (await this.#purgeKey(key));
+    // The same call on objects of subclasses has keys of its own.
+    const call = callName(this.#name, key);
+    this.#inFlight.purgeWhere((other) => callName(this.#name, other) === call);
+    const name = method.isProvisional ? methodCallName(method.purgedAs ?? "", key) : call;
+    await this.#purgeTargets(
+      [
+        { kind: "key", text: key },
+        { kind: "name", text: name },
+      ],
+      key,
+    );
+  }
+
+  async purgeAll(): Promise<void> {
+    const { method } = this.#rules;
+    const name = method?.isProvisional === true ? methodName(method.purgedAs ?? "") : functionName(this.#name);
+    this.#inFlight.purgeWhere(() => true);
+    await this.#purgeTargets([{ kind: "name", text: name }], `${this.#name}(…)`);
+  }
+
+  #keyToPurge(self: unknown, args: unknown[]): string {
+    const { keyRules, keyReadsThis } = this.#rules;
+    const receiver = this.#receiver(self, "purge", keyReadsThis);
+    try {
+      return callKey({ ...keyRules, classMarks: undefined }, receiver, args);
+    } catch (error) {
+      throw error instanceof CallbackFault ? error.error : error;
+    }
+  }
+
+  /** The object a call is about: the named one or, without one, the only one there is. */
+  #receiver(self: unknown, method: string, isNeeded: boolean): unknown {
+    if (self !== undefined || this.#receivers === undefined) return self;
+    const { only } = this.#receivers;
+    if (only === undefined && isNeeded) throw unknownThis(this.#name, method);
+    return only;
+  }
+
+  #purgeKey(key: string): Promise<PurgeReceipt> {
+    this.#inFlight.purge(key);
+    return this.#purgeTargets([{ kind: "key", text: key }], key);
+  }
+
+  async #purgeTargets(targets: readonly PurgeTarget[], key: string): Promise<PurgeReceipt> {
     const { prefix, purges } = this.#context;
     try {
-      return await purges.purge(prefix, [{ kind: "key", text: key }], { soft: false });
+      return await purges.purge(prefix, targets, { soft: false });
     } catch (error) {
       this.#report({ type: "store-failed", operation: "purge", key, error: asError(error) });
       throw error;
     }
   }
 
-  /** Those who call meanwhile get the old result. */
-  async refresh(args: Args): Promise<unknown> {
-    const call = { self: undefined, args, key: callKey(this.#rules.keyRules, args), sinceMs: performance.now() };
+  /** Callers who come meanwhile get the old result. */
+  async refresh(self: unknown, args: unknown[]): Promise<unknown> {
+    if (this.#forgetting !== undefined) await this.#forgetting;
+    const { keyReadsThis } = this.#rules;
+    const receiver = this.#receiver(self, "refresh", keyReadsThis || (this.#receivers?.isUnknown ?? false));
+    const call = this.#callOf(receiver, args);
+    if (call === undefined) return this.#plainCall(receiver, args);
+    this.#refuseRecursion(call);
     const run = this.#inFlight.begin(call.key);
     try {
       const { value, entry } = await this.#result(call);
-      if (entry !== undefined) await this.#replace(call, run, entry);
+      await this.#replace(call, value, entry);
       return value;
     } finally {
       this.#inFlight.end(run);
     }
   }
 
-  #answer(call: Call<Args>): Promise<unknown> {
+  #answer(call: Call): Promise<unknown> {
     const state = this.#inFlight.state(call.key);
-    if (state?.flight !== undefined) return this.#wait(call, state.flight);
+    if (state?.flight !== undefined) {
+      this.#refuseRecursion(call);
+      return this.#wait(call, state.flight);
+    }
     const entry = this.#onItsWay(call, state?.beingStored) ?? this.#read(call.key);
     if (entry instanceof Promise) return this.#lookUp(call, entry);
     const stored = readValue(entry);
     if (this.#reuses(call, stored)) return Promise.resolve(stored.value);
+    this.#refuseRecursion(call);
     return this.#fill(call, this.#inFlight.takeOff(call.key), stored);
   }
 
+  /** A call from inside a run of the same call would wait for that run, which waits for it. */
+  #refuseRecursion({ key }: Call): void {
+    if (isInside(this, key)) throw recursiveCall(key.slice(key.indexOf(" ") + 1));
+  }
+
   /** The first of several overlapping calls asks the store for all of them. */
-  async #lookUp(call: Call<Args>, entry: Promise<StoreEntry | undefined>): Promise<unknown> {
+  async #lookUp(call: Call, entry: Promise<StoreEntry | undefined>): Promise<unknown> {
     const flight = this.#inFlight.takeOff(call.key);
     // A store that has not answered at the deadline is one that has nothing.
     const stored = readValue(await Promise.race([entry, flight.ended.then(() => undefined)]));
-    if (!this.#reuses(call, stored)) return this.#fill(call, flight, stored);
-    flight.end({ type: "value", copy: stored.copy, entry: stored.entry });
-    return stored.value;
+    if (this.#reuses(call, stored)) {
+      flight.end({ type: "value", copy: stored.copy, entry: stored.entry });
+      return stored.value;
+    }
+    try {
+      this.#refuseRecursion(call);
+    } catch (error) {
+      flight.end({ type: "alone" });
+      throw error;
+    }
+    return this.#fill(call, flight, stored);
   }
 
-  #fill(call: Call<Args>, flight: Flight, stored: StoredValue | undefined): Promise<unknown> {
+  #fill(call: Call, flight: Flight, stored: StoredValue | undefined): Promise<unknown> {
     if (stored !== undefined && this.#mayStandIn(stored)) return this.#fillOrStandIn(call, flight, stored);
     return this.#fillOrFail(call, flight);
   }
 
-  async #fillOrFail(call: Call<Args>, flight: Flight): Promise<unknown> {
+  async #fillOrFail(call: Call, flight: Flight): Promise<unknown> {
     try {
       return landed(flight, await this.#runOnce(call));
     } catch (error) {
@@ -178,7 +300,7 @@ class FunctionCalls<Args extends unknown[], Result> {
   }
 
   /** Runs the function; where that fails or takes too long, the stale value is returned. */
-  async #fillOrStandIn(call: Call<Args>, flight: Flight, stale: StoredValue): Promise<unknown> {
+  async #fillOrStandIn(call: Call, flight: Flight, stale: StoredValue): Promise<unknown> {
     const standIn: FlightEnd = { type: "value", copy: stale.copy, entry: stale.entry };
     flight.atDeadline = standIn;
     try {
@@ -196,7 +318,7 @@ class FunctionCalls<Args extends unknown[], Result> {
   }
 
   /** The result of another call's flight, in a copy of this caller's own. */
-  async #wait(call: Call<Args>, flight: Flight): Promise<unknown> {
+  async #wait(call: Call, flight: Flight): Promise<unknown> {
     const end = await flight.ended;
     if (end.type === "failed") throw end.error;
     if (end.type === "value") {
@@ -208,7 +330,7 @@ class FunctionCalls<Args extends unknown[], Result> {
     return (await this.#runOnce(call)).value;
   }
 
-  async #renewInBackground(call: Call<Args>): Promise<void> {
+  async #renewInBackground(call: Call): Promise<void> {
     const renewal = this.#inFlight.beginRenewal(call.key);
     if (renewal === undefined) return;
     try {
@@ -220,7 +342,7 @@ class FunctionCalls<Args extends unknown[], Result> {
     }
   }
 
-  async #runOnce(call: Call<Args>): Promise<Filled> {
+  async #runOnce(call: Call): Promise<Filled> {
     const run = this.#inFlight.begin(call.key);
     try {
       return await this.#run(call, run);
@@ -230,25 +352,25 @@ class FunctionCalls<Args extends unknown[], Result> {
   }
 
   /** Calls the function, and stores its result if that may be kept. */
-  async #run(call: Call<Args>, run: Run): Promise<Filled> {
+  async #run(call: Call, run: Run): Promise<Filled> {
     const filled = await this.#result(call);
     if (filled.entry !== undefined) this.#store(call, run, filled.entry);
     return filled;
   }
 
   /** Calls the function, and makes of its result what may be stored. */
-  async #result(call: Call<Args>): Promise<Filled> {
+  async #result(call: Call): Promise<Filled> {
     // While the store was asked the caller may have changed an object it passed: the result would belong to another key.
-    const isUnchanged = this.#hasKeyStill(call);
-    const tags = isUnchanged ? this.#tags(call) : undefined;
+    const wasUnchanged = this.#hasKeyStill(call);
+    const tags = wasUnchanged ? this.#tags(call) : undefined;
     const requestedAtMs = this.#context.now();
     const generation = this.#context.purges.generation(this.#context.prefix);
     const value = await this.#value(call);
-    if (!isUnchanged) this.#reportNotStored(call, "arguments-changed");
-    if (!isUnchanged || !this.#isWanted(call, value)) return { value, encoded: undefined };
-    const encoded = this.#encode(call, value);
-    if (encoded === undefined || tags === undefined) return { value, encoded };
-    const entry = this.#entry(encoded, requestedAtMs, tags, generation);
+    if (!this.#mayKeep(call, value, wasUnchanged) || tags === undefined) return { value, encoded: undefined };
+    const names = [...tags.map(tagName), ...this.#names(call)];
+    const kept = this.#encode(call, value, (encoded) => this.#entry(encoded, requestedAtMs, names, generation));
+    if (kept === undefined) return { value, encoded: undefined };
+    const { encoded, entry } = kept;
     const verdict = this.#verdict(call, entry);
     if (verdict === "valid") return { value, encoded, entry };
     // Those who called after the purge must not get it either.
@@ -257,35 +379,43 @@ class FunctionCalls<Args extends unknown[], Result> {
     return { value, encoded: undefined };
   }
 
-  async #value(call: Call<Args>): Promise<Awaited<Result>> {
+  async #value(call: Call): Promise<unknown> {
     try {
-      return await this.#fn.apply(call.self, call.args);
+      return await runAs(this, call.key, () => this.#fn.apply(call.self, call.args));
     } catch (error) {
       this.#reportNotStored(call, "threw", error);
       throw error;
     }
   }
 
-  #hasKeyStill(call: Call<Args>): boolean {
+  /** False, and an event, for a result that belongs to other arguments, to another function, or is not wanted. */
+  #mayKeep(call: Call, value: unknown, wasUnchanged: boolean): boolean {
+    if (this.#isRetired) this.#reportNotStored(call, "replaced");
+    else if (!wasUnchanged || !this.#hasKeyStill(call)) this.#reportNotStored(call, "arguments-changed");
+    else return this.#isWanted(call, value);
+    return false;
+  }
+
+  #hasKeyStill(call: Call): boolean {
     try {
-      return callKey(this.#rules.keyRules, call.args) === call.key;
+      return callKey(this.#rules.keyRules, call.self, call.args) === call.key;
     } catch {
       return false;
     }
   }
 
-  #tags(call: Call<Args>): readonly string[] | undefined {
+  #tags(call: Call): readonly string[] | undefined {
     try {
-      return this.#rules.tags(...call.args);
+      return this.#rules.tags(call.self, call.args);
     } catch (error) {
       this.#reportNotStored(call, "tags", error);
       return undefined;
     }
   }
 
-  #isWanted(call: Call<Args>, value: Awaited<Result>): boolean {
+  #isWanted(call: Call, value: unknown): boolean {
     try {
-      if (this.#rules.storeWhen?.(value) !== false) return true;
+      if (this.#rules.wantsStored(call.self, value)) return true;
       this.#reportNotStored(call, "store-when");
     } catch (error) {
       this.#reportNotStored(call, "store-when", error);
@@ -293,16 +423,32 @@ class FunctionCalls<Args extends unknown[], Result> {
     return false;
   }
 
-  #encode(call: Call<Args>, value: unknown): EncodedValue | undefined {
+  #encode(
+    call: Call,
+    value: unknown,
+    entryOf: (encoded: EncodedValue) => StoreEntry,
+  ): { readonly encoded: EncodedValue; readonly entry: StoreEntry } | undefined {
     try {
-      return encodeValue(value);
+      const encoded = encodeValue(value);
+      return { encoded, entry: entryOf(encoded) };
     } catch (error) {
       this.#reportNotStored(call, "not-serializable", error);
       return undefined;
     }
   }
 
-  #entry(encoded: EncodedValue, requestedAtMs: number, tags: readonly string[], generation: string): StoreEntry {
+  /** What the entry can be purged by besides its tags and its key. */
+  #names({ key }: Call): readonly string[] {
+    const names = [functionName(this.#name)];
+    const { method } = this.#rules;
+    if (method === undefined) return names;
+    if (!key.startsWith(`${this.#context.prefix} ${this.#name}(`)) names.push(callName(this.#name, key));
+    const { purgedAs } = method;
+    if (purgedAs !== undefined) names.push(methodName(purgedAs), methodCallName(purgedAs, key));
+    return names;
+  }
+
+  #entry(encoded: EncodedValue, requestedAtMs: number, names: readonly string[], generation: string): StoreEntry {
     const { freshnessLifetimeSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = this.#rules;
     const times = {
       requestedAtMs,
@@ -311,43 +457,55 @@ class FunctionCalls<Args extends unknown[], Result> {
       staleWhileRevalidateSeconds,
       staleIfErrorSeconds,
     };
-    return valueEntry(encoded, times, tags.map(tagName), generation);
+    return valueEntry(encoded, times, names, generation);
   }
 
-  #verdict({ key }: Call<Args>, entry: StoreEntry): PurgeVerdict {
+  #verdict({ key }: Call, entry: StoreEntry): PurgeVerdict {
     const { prefix, purges } = this.#context;
     return purges.judge(prefix, key, entry);
   }
 
-  #knowsPurgesBefore({ sinceMs }: Call<Args>): boolean {
+  #knowsPurgesBefore({ sinceMs }: Call): boolean {
     const { prefix, purges } = this.#context;
     return purges.verifiedAtMs(prefix) >= sinceMs;
   }
 
   /** An entry that was handed to the store and may not be there yet; the store itself is asked where it could be purged. */
-  #onItsWay(call: Call<Args>, entry: StoreEntry | undefined): StoreEntry | undefined {
+  #onItsWay(call: Call, entry: StoreEntry | undefined): StoreEntry | undefined {
     if (entry === undefined || !this.#knowsPurgesBefore(call)) return undefined;
     return this.#verdict(call, entry) === "valid" ? entry : undefined;
   }
 
-  /** Stores a result in place of the old one, which other processes may have in memory. */
-  async #replace(call: Call<Args>, run: Run, entry: StoreEntry): Promise<void> {
+  /** Purges the old result, which other processes may have in memory, and stores the new one in its place if it may be. */
+  async #replace(call: Call, value: unknown, entry: StoreEntry | undefined): Promise<void> {
     const { prefix, purges } = this.#context;
     const known = purges.generation(prefix);
     // The generation it gets is to hide no purge that came while the function ran.
-    if (this.#verdict(call, entry) !== "valid") return this.#reportNotStored(call, "purged");
+    const isCurrent = entry !== undefined && this.#verdict(call, entry) === "valid";
+    if (entry !== undefined && !isCurrent) this.#reportNotStored(call, "purged");
+    const { before, after } = await this.#purgeFor(value, call.key);
+    if (!isCurrent) return;
+    // With a purge in between that was not known, the result may be from before that.
+    if (before !== known) return this.#reportNotStored(call, "purged");
+    // Runs that began before the purge are barred, and this result is not one of theirs.
+    const run = this.#inFlight.begin(call.key);
+    this.#store(call, run, { ...entry, generation: after });
+    this.#inFlight.end(run);
+  }
+
+  /** Purges a call whose new result is `value`; a failure carries it, so that it is not lost. */
+  async #purgeFor(value: unknown, key: string): Promise<PurgeReceipt> {
     try {
-      const { before, after } = await this.#purgeKey(call.key);
-      // With a purge in between that was not known, the result may be from before that.
-      if (before === known) this.#store(call, run, { ...entry, generation: after });
-      else this.#reportNotStored(call, "purged");
-    } catch {
-      // Reported; the purge is tried again.
+      return await this.#purgeKey(key);
+    } catch (error) {
+      const failure = asError(error);
+      Object.defineProperty(failure, "result", { value, configurable: true });
+      throw failure;
     }
   }
 
   /** Hands a result to the store, without waiting for it. */
-  #store(call: Call<Args>, run: Run, entry: StoreEntry): void {
+  #store(call: Call, run: Run, entry: StoreEntry): void {
     const outdated = this.#inFlight.outdated(run);
     if (outdated !== undefined) return this.#reportNotStored(call, outdated);
     if (this.#context.store.isAvailable?.() === false) return this.#reportNotStored(call, "store-unavailable");
@@ -358,7 +516,7 @@ class FunctionCalls<Args extends unknown[], Result> {
     const write = this.#guard("put", key, () => {
       const written = this.#context.store.put(key, entry, retainMs);
       const tell = (isKept: void | boolean): void =>
-        isKept === false ? this.#reportNotStored(call, "store-failed") : this.#report(stored);
+        isKept === false ? this.#reportNotKept(call, entry) : this.#report(stored);
       return written instanceof Promise ? written.then(tell) : tell(written);
     });
     this.#inFlight.storing(run, entry, write instanceof Promise ? write : undefined);
@@ -386,7 +544,7 @@ class FunctionCalls<Args extends unknown[], Result> {
   }
 
   /** True where the stored value may be returned without waiting. A stale one is renewed in the background. */
-  #reuses(call: Call<Args>, stored: StoredValue | undefined): stored is StoredValue {
+  #reuses(call: Call, stored: StoredValue | undefined): stored is StoredValue {
     if (stored === undefined) return false;
     const ageMs = this.#ageMs(stored);
     const freshMs = freshForMs(stored);
@@ -406,13 +564,17 @@ class FunctionCalls<Args extends unknown[], Result> {
     return ageMs < -CLOCK_TOLERANCE_MS ? Infinity : Math.max(0, ageMs);
   }
 
-  #reportFound(call: Call<Args>, found: StoredValue, ageMs: number): void {
+  #reportFound(call: Call, found: StoredValue, ageMs: number): void {
     const ttlSeconds = Math.floor(freshForMs(found) / 1_000) - Math.floor(ageMs / 1_000);
     this.#report({ type: "found", key: call.key, name: this.#name, ttlSeconds });
   }
 
-  #reportNotStored(call: Call<Args>, because: NotStoredReason, thrown?: unknown): void {
-    const event = { type: "not-stored", key: call.key, name: this.#name, because } as const;
+  #reportNotKept(call: Call, entry: StoreEntry): void {
+    this.#reportNotStored(call, this.#verdict(call, entry) === "purged" ? "purged" : "store-failed");
+  }
+
+  #reportNotStored({ key }: Pick<Call, "key">, because: NotStoredReason, thrown?: unknown): void {
+    const event = { type: "not-stored", key, name: this.#name, because } as const;
     this.#report(thrown === undefined ? event : { ...event, error: asError(thrown) });
   }
 
@@ -428,7 +590,12 @@ function freshForMs({ freshnessLifetimeSeconds, outdatedAtMs, receivedAtMs }: St
 }
 
 /** Ends a flight with the result of its run. What may not be kept is not shared either. */
-function landed(flight: Flight, { value, encoded }: Filled): unknown {
-  flight.end(encoded === undefined ? { type: "alone" } : { type: "value", copy: () => decodeValue(encoded) });
+function landed(flight: Flight, { value, encoded, entry }: Filled): unknown {
+  if (encoded === undefined || entry === undefined) flight.end({ type: "alone" });
+  else flight.end({ type: "value", copy: () => decodeValue(encoded), entry });
   return value;
+}
+
+function isIndistinctClass(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === "ERR_INDISTINCT_CLASS";
 }

@@ -36,7 +36,8 @@ function textBytes(text: string): number {
 
 function valueBytes(value: unknown, seen: Set<object>, depth: number): number {
   if (typeof value === "string") return textBytes(value);
-  if (typeof value === "number" || typeof value === "bigint") return NUMBER_BYTES;
+  if (typeof value === "number") return NUMBER_BYTES;
+  if (typeof value === "bigint") return NUMBER_BYTES + Math.ceil(value.toString(16).length / 2);
   if (typeof value !== "object" || value === null || seen.has(value) || depth > MAX_DEPTH) return 0;
   seen.add(value);
   if (ArrayBuffer.isView(value)) return BUFFER_BYTES + value.byteLength;

@@ -23,7 +23,8 @@ export interface MemoryStoreOptions {
 /** A store in memory answers at once: no method of it returns a promise. */
 export interface MemoryStore extends CacheStore {
   get(key: string): StoreEntry | undefined;
-  put(key: string, entry: StoreEntry, retainMs: number): void;
+  /** False when the entry is not kept: it is larger than `maxBytes`, or purged. */
+  put(key: string, entry: StoreEntry, retainMs: number): false | undefined;
   delete(key: string): void;
   readonly purges: InProcessLog;
   /** Forgets everything, once each cache that opened the store has closed it. */
@@ -94,13 +95,14 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     put(key, entry, retainMs) {
       if (!isRetention(retainMs)) {
         kept.delete(key);
-        return;
+        return false;
       }
       // What is there may be newer than the purge.
-      if (purges.hasPurges && purges.judge(prefixOf(key), key, entry) === "purged") return;
+      if (purges.hasPurges && purges.judge(prefixOf(key), key, entry) === "purged") return false;
       const body = compactBytes(entry.body);
       const compact = body === entry.body ? entry : { ...entry, body };
       kept.set(key, { entry: compact, retainMs, expiresAtMs: now() + retainMs }, { size: sizeBytes(key, compact) });
+      return kept.peek(key)?.entry === compact ? undefined : false;
     },
     delete(key) {
       kept.delete(key);

@@ -11,9 +11,12 @@ import { startWorld } from "./contract/world.ts";
 
 it("express-ws behind cached(): each connection to one URL is opened", async () => {
   const world = await startWorld(memoryKind, {}, async (cache) => {
-    const { app } = expressWs(express() as unknown as Parameters<typeof expressWs>[0]);
+    const { app } = expressWs(express());
     app.use(expressCache(cache)("1m"));
-    app.ws("/echo", (socket) => void socket.on("message", (text) => socket.send(`echo ${String(text)}`)));
+    app.ws(
+      "/echo",
+      (socket) => void socket.on("message", (text) => socket.send(`echo ${(text as Buffer).toString()}`)),
+    );
     const server = app.listen(0, "127.0.0.1");
     await new Promise((resolve) => server.once("listening", resolve));
     const { port } = server.address() as { port: number };

@@ -5,7 +5,6 @@ import {
   type CachedMethodDecorator,
   type CachedMethodOptions,
 } from "../../src/decorators.ts";
-import { settled } from "../functions/harness.ts";
 import { wrappingCache } from "./wrapping-cache.ts";
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
@@ -151,7 +150,8 @@ describe("the name of a decorated method", () => {
       return method.apply(this, args);
     };
     expect(await new Admins().getUser(7)).toBe(7);
-    expect(keys()).toEqual(["test Users.getUser(7)"]);
+    expect(await new Users().getUser(7)).toBe(7);
+    expect(keys()).toEqual(["test Users.getUser[Admins](7)", "test Users.getUser(7)"]);
   });
 
   it("is asked for where it is in doubt which class declares the method", async () => {
@@ -225,10 +225,117 @@ describe("metadata of other decorators", () => {
 });
 
 describe("cachedMethod", () => {
-  it("refuses a method without @Cached, or one whose class was never made", async () => {
-    const { method } = standard(factory()(), async () => 1, { name: "getUser" });
+  it("refuses a method without @Cached", () => {
     expect(() => cachedMethod(async () => 1)).toThrow(invalid("expected a method with @Cached"));
-    expect(() => cachedMethod(method as () => Promise<unknown>)).toThrow(invalid("expected a method with @Cached"));
-    await settled();
+  });
+
+  it("tells what it cannot do before the first instance", async () => {
+    const { method } = standard(factory()(), async () => 1, { name: "getUser" });
+    const cached = cachedMethod(method as (id: number) => Promise<unknown>);
+    const unknown = invalid("cachedMethod(getUser): its class is not known before its first instance");
+    expect(() => cached.keyOf(7)).toThrow(unknown);
+    expect(() => cached.cacheName).toThrow(unknown);
+    await expect(cached.refresh(7)).rejects.toThrow(unknown);
+    await cached.purge(7);
+  });
+});
+
+describe("@Cached on an inherited method", () => {
+  class Base {
+    readonly table: string;
+    constructor(table: string) {
+      this.table = table;
+    }
+    async find(id: number): Promise<string> {
+      return `${this.table} ${id}`;
+    }
+    static async count(): Promise<string> {
+      return this.name;
+    }
+  }
+
+  function decoratedBase(cache: Parameters<typeof cachedMethods>[0], options: CachedMethodOptions = {}): typeof Base {
+    class Repository extends Base {}
+    for (const [target, key] of [
+      [Repository.prototype, "find"],
+      [Repository, "count"],
+    ] as const) {
+      const method = (target as unknown as Record<string, unknown>)[key];
+      Object.defineProperty(target, key, { value: method, configurable: true });
+      legacy(
+        cachedMethods(cache)(options.name === undefined ? options : { ...options, name: `${options.name}.${key}` }),
+        target,
+        key,
+      );
+    }
+    return Repository;
+  }
+
+  it.each([{ options: {} }, { options: { name: "base" } }, { options: { key: (id: number) => id } }])(
+    "does not mix the subclasses ($options)",
+    async ({ options }) => {
+      const Repository = decoratedBase(wrappingCache().cache, options);
+      class Users extends Repository {}
+      class Orders extends Repository {}
+      for (let call = 0; call < 2; call++) {
+        expect(await new Users("user").find(1)).toBe("user 1");
+        expect(await new Orders("order").find(1)).toBe("order 1");
+        expect(await new Repository("any").find(1)).toBe("any 1");
+        expect(await Users.count()).toBe("Users");
+        expect(await Orders.count()).toBe("Orders");
+      }
+    },
+  );
+
+  it("gives `this` to key, so that instances of different tenants can be told apart", async () => {
+    const Repository = decoratedBase(wrappingCache().cache, {
+      key(id: number) {
+        return [this.table, id];
+      },
+    });
+    expect(await new Repository("a").find(1)).toBe("a 1");
+    expect(await new Repository("b").find(1)).toBe("b 1");
+  });
+
+  it("is purged for the instances of all classes", async () => {
+    const { cache, keys, store } = wrappingCache();
+    const Repository = decoratedBase(cache);
+    class Users extends Repository {}
+    await new Users("user").find(1);
+    await new Repository("any").find(1);
+    await new Repository("any").find(2);
+    const [ofUsers, ofBase, other] = keys();
+    // oxlint-disable-next-line typescript/unbound-method
+    await cachedMethod(new Users("user").find).purge(1);
+    expect(store.get(ofUsers ?? "")).toBeUndefined();
+    expect(store.get(ofBase ?? "")).toBeUndefined();
+    expect(store.get(other ?? "")).toBeDefined();
+  });
+
+  it("is not cached for classes that cannot be told apart by their names, and says so", async () => {
+    const { cache, events } = wrappingCache();
+    const Repository = decoratedBase(cache);
+    const named = (): typeof Base => class Mixed extends Repository {};
+    const nameless = (): typeof Base => class extends Repository {};
+    const classes = [named(), named(), nameless()];
+    for (const [index, each] of classes.entries()) expect(await new each(`t${index}`).find(1)).toBe(`t${index} 1`);
+    const refused = events.filter((event) => event.type === "not-stored");
+    expect(refused).toEqual([
+      expect.objectContaining({ because: "class", error: expect.objectContaining({ code: "ERR_INDISTINCT_CLASS" }) }),
+      expect.objectContaining({ because: "class", error: expect.objectContaining({ code: "ERR_INDISTINCT_CLASS" }) }),
+    ]);
+  });
+
+  it("is refreshed on the object that is named, or on the only one there is", async () => {
+    const Repository = decoratedBase(wrappingCache().cache);
+    const [one, two] = [new Repository("one"), new Repository("two")];
+    // oxlint-disable-next-line typescript/unbound-method
+    const cached = cachedMethod(Repository.prototype.find);
+    await one.find(1);
+    expect(await cached.refresh(1)).toBe("one 1");
+    await two.find(2);
+    await expect(cached.refresh(1)).rejects.toMatchObject({ code: "ERR_UNKNOWN_THIS" });
+    expect(await cached.refresh.call(two, 1)).toBe("two 1");
+    expect(await one.find(1)).toBe("two 1");
   });
 });

@@ -8,6 +8,7 @@ import { harness, type HarnessOptions } from "./harness.ts";
 class Session {
   readonly connection = Symbol("open");
 }
+const MANY: readonly number[] = [1];
 class AdminSession extends Session {}
 
 function keyOf(
@@ -60,6 +61,79 @@ describe("key of a call", () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe("arguments of undefined at the end", () => {
+  const unit = {
+    of(id: number, lang = "en"): string {
+      return `${id} ${lang}`;
+    },
+  };
+  const every = (...all: unknown[]): number => all.length;
+  const key = (fn: (...args: never[]) => unknown, ...args: unknown[]): string =>
+    (wrapFunction(harness().context, "find", fn).keyOf as (...all: unknown[]) => string)(...args);
+
+  it.each<[string, (...args: never[]) => unknown]>([
+    ["an optional parameter", (_id: number, _lang?: string) => 1],
+    ["a default", (_id: number, _lang = "en") => 1],
+    ["a default that has brackets and dots", (_id: number, _lang = ["(", ")", "...", { a: [...MANY] }]) => 1],
+    ["destructuring", (_id: number, { lang }: { lang?: string } = {}) => lang],
+    ["a method", (unit as { of: (...args: never[]) => unknown }).of],
+    [
+      "a function",
+      // A comment (with brackets...
+      function find(_id: number /* the id, ...or not */, _lang?: string) {
+        return [...MANY, 1];
+      },
+    ],
+    ["no parameter at all for it", async (_id: number) => 1],
+  ])("count as not passed: %s", (_, fn) => {
+    expect(key(fn, 1, undefined)).toBe("test find(1)");
+    expect(key(fn, 1)).toBe("test find(1)");
+    expect(key(fn, undefined)).toBe(key(fn));
+    expect(key(fn, undefined, "de")).toBe('test find(undefined,"de")');
+    expect(key(fn, 1, null)).toBe("test find(1,null)");
+  });
+
+  it.each<[string, (...args: never[]) => unknown]>([
+    ["a rest parameter", (_id: number, ...rest: unknown[]) => rest.length],
+    ["a rest parameter behind a default", (_id: number, _lang = ")", ...rest: unknown[]) => rest.length],
+    ["a rest of a pattern", (_id: number, ...[lang]: string[]) => lang],
+    [
+      "arguments",
+      function (_id: number) {
+        return arguments.length;
+      },
+    ],
+    ["a bound function", every.bind(undefined, 1)],
+    ["a default that cannot be read", (_id: number, _pattern = /[(]/, ...rest: unknown[]) => rest.length],
+  ])("count where the function can tell: %s", (_, fn) => {
+    expect(key(fn, 1, undefined, undefined)).not.toBe(key(fn, 1, undefined));
+  });
+
+  it("before the rest parameter count as not passed", () => {
+    const fn = (_id?: number, ...rest: unknown[]): number => rest.length;
+    expect(key(fn, undefined)).toBe(key(fn));
+    expect(key(fn, undefined, undefined)).not.toBe(key(fn));
+  });
+
+  it("are purged with the shorter call, and the other way round", async () => {
+    const { context } = harness();
+    let runs = 0;
+    const find = wrapFunction(context, "find", (_id: number, _lang?: string) => ++runs);
+    expect([await find(1), await find(1, undefined)]).toEqual([1, 1]);
+    await find.purge(1);
+    expect(await find(1, undefined)).toBe(2);
+    await find.purge(1, undefined);
+    expect(await find(1)).toBe(3);
+  });
+
+  it("count as not passed before an ignored argument", () => {
+    const find = wrapFunction(harness().context, "find", (_id: number, _lang?: string, _db?: object) => 1, {
+      ignoreArgs: [2],
+    });
+    expect(find.keyOf(1, undefined, new Session())).toBe(find.keyOf(1));
   });
 });
 

@@ -208,6 +208,133 @@ describe("values without a canonical text", () => {
   }
 });
 
+describe("instances of subclasses of built-in classes", () => {
+  const ViewOfBytes = DataView as new (bytes: ArrayBuffer) => DataView;
+  const subclasses: Readonly<Record<string, (extra: string) => object>> = {
+    Number: (extra) => Object.assign(new (class Money extends Number {})(5), { extra }),
+    String: (extra) => Object.assign(new (class Label extends String {})("a"), { extra }),
+    Boolean: (extra) => Object.assign(new (class Flag extends Boolean {})(true), { extra }),
+    Date: (extra) => Object.assign(new (class Zoned extends Date {})(0), { extra }),
+    URL: (extra) => Object.assign(new (class Link extends URL {})("http://a/"), { extra }),
+    URLSearchParams: (extra) => Object.assign(new (class Query extends URLSearchParams {})("a=1"), { extra }),
+    RegExp: (extra) => Object.assign(new (class Rule extends RegExp {})("a"), { extra }),
+    Map: (extra) => Object.assign(new (class Registry extends Map {})(), { extra }),
+    Set: (extra) => Object.assign(new (class Group extends Set {})(), { extra }),
+    Array: (extra) => Object.assign(new (class List extends Array {})(), { extra }),
+    Error: (extra) => Object.assign(new (class Failure extends Error {})("a"), { extra }),
+    ArrayBuffer: (extra) => Object.assign(new (class Block extends ArrayBuffer {})(1), { extra }),
+    Uint8Array: (extra) => Object.assign(new (class Bytes extends Uint8Array {})(1), { extra }),
+    Buffer: (extra) => Object.setPrototypeOf(Object.assign(Buffer.from("a"), { extra }), SubBuffer.prototype) as object,
+    BigInt64Array: (extra) => Object.assign(new (class Longs extends BigInt64Array {})(1), { extra }),
+    DataView: (extra) => Object.assign(new (class View extends ViewOfBytes {})(new ArrayBuffer(1)), { extra }),
+    Promise: (extra) => Object.assign(new (class Task extends Promise<void> {})(() => {}), { extra }),
+  };
+  class SubBuffer extends Uint8Array {
+    static {
+      Object.setPrototypeOf(SubBuffer.prototype, Buffer.prototype as object);
+    }
+  }
+  const refused = (value: unknown): void => {
+    expect(() => canonicalText(value)).toThrow(expect.objectContaining({ code: "ERR_UNSTABLE_ARGUMENT" }) as Error);
+  };
+
+  it.each(Object.keys(subclasses))("are refused, because the text of %s does not show what they hold", (name) => {
+    refused(subclasses[name]?.("x"));
+    refused({ deep: [subclasses[name]?.("x")] });
+  });
+
+  it.each(Object.keys(subclasses).filter((name) => name !== "Promise"))(
+    "are taken by their own toJSON() or toString(): %s",
+    (name) => {
+      const [one, two] = ["one", "two"].map((extra) => subclasses[name]?.(extra) as object & { extra: string });
+      for (const value of [one, two]) {
+        Object.defineProperty(Object.getPrototypeOf(value) as object, "toString", {
+          configurable: true,
+          value(this: { extra: string }): string {
+            return this.extra;
+          },
+        });
+      }
+      expect(canonicalText(one)).toMatch(/^\w+\("one"\)$/);
+      expect(canonicalText(two)).toMatch(/^\w+\("two"\)$/);
+      for (const value of [one, two]) {
+        Object.defineProperty(Object.getPrototypeOf(value) as object, "toJSON", {
+          configurable: true,
+          value(this: { extra: string }): unknown {
+            return [this.extra];
+          },
+        });
+      }
+      expect(canonicalText(one)).toMatch(/^\w+\(\["one"\]\)$/);
+      expect(canonicalText(one)).not.toBe(canonicalText(two));
+    },
+  );
+
+  it("are refused without fields of their own too: what they hold may be private", () => {
+    class Secret extends Date {
+      readonly #zone: string;
+      constructor(zone: string) {
+        super(0);
+        this.#zone = zone;
+      }
+      zone(): string {
+        return this.#zone;
+      }
+    }
+    refused(new Secret("UTC"));
+  });
+});
+
+describe("instances of built-in classes with properties of their own", () => {
+  it.each<[string, () => object]>([
+    ["Date", () => new Date(0)],
+    ["Map", () => new Map()],
+    ["Set", () => new Set()],
+    ["RegExp", () => /a/],
+    ["URL", () => new URL("http://a/")],
+    ["URLSearchParams", () => new URLSearchParams()],
+    ["Number", () => Object(1) as object],
+    ["String", () => Object("a") as object],
+    ["Boolean", () => Object(true) as object],
+    ["BigInt", () => Object(1n) as object],
+    ["Array", () => [1]],
+    ["ArrayBuffer", () => new ArrayBuffer(1)],
+    ["Uint8Array", () => new Uint8Array(1)],
+    ["Buffer", () => Buffer.from("a")],
+    ["DataView", () => new DataView(new ArrayBuffer(1))],
+  ])("are refused, or taken by their own toJSON(): %s", (className, make) => {
+    for (const extra of ["zone", Symbol("zone")]) {
+      const hidden = Object.defineProperty(make(), extra, { value: 1, enumerable: false });
+      for (const value of [Object.assign(make(), { [extra]: 1 }), hidden]) {
+        expect(() => canonicalText(value)).toThrow(`${className} with a property ${String(extra)}`);
+      }
+    }
+    const said = Object.assign(make(), { zone: 1, toJSON: () => ["said"] });
+    expect(canonicalText(said)).toBe(`${className}(["said"])`);
+    expect(() => canonicalText(make())).not.toThrow();
+  });
+
+  it("tells regular expressions apart by where they go on", () => {
+    const begun = /a/g;
+    begun.exec("aa");
+    expect(canonicalText(begun)).toBe('RegExp("/a/g",1)');
+    expect(canonicalText(/a/g)).toBe('RegExp("/a/g")');
+  });
+
+  it("are known in another realm", () => {
+    const foreign = (code: string): unknown => runInContext(code, createContext({}));
+    expect(canonicalText(foreign("[new Uint8Array([1]), /a/g, new Number(1)]"))).toBe(
+      '[Uint8Array("AQ=="),RegExp("/a/g"),Number("1")]',
+    );
+    const refusedForeign = [
+      "new (class Zoned extends Date {})(0)",
+      "new (class Date2 extends Date { static name = 'Date' })(0)",
+      "Object.assign(new Date(0), { zone: 1 })",
+    ];
+    for (const code of refusedForeign) expect(() => canonicalText(foreign(code))).toThrow(TypeError);
+  });
+});
+
 describe("injectivity", () => {
   // Few and awkward parts, so that two random values are often nearly the same.
   const text = fc

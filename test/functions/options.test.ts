@@ -41,6 +41,7 @@ describe("options of a function", () => {
     },
     { options: { key: "id" }, code: "ERR_INVALID_OPTION", message: "key: expected a function" },
     { options: { when: true }, code: "ERR_INVALID_OPTION", message: "when: expected a function" },
+    { options: { enabled: "no" }, code: "ERR_INVALID_OPTION", message: "enabled: expected true or false" },
     { options: { storeWhen: 1 }, code: "ERR_INVALID_OPTION", message: "storeWhen: expected a function" },
   ])("$options is refused when the function is wrapped", ({ options, code, message }) => {
     expect(wrapWith(options)).toThrow(
@@ -60,14 +61,14 @@ describe("name of a function", () => {
     );
   });
 
-  it("is unique within a cache, also for functions of the same text", () => {
-    const make = (): (() => number) => () => 1;
+  it("is refused for the same function again", () => {
     const { context } = harness();
-    wrapFunction(context, "find", make());
-    expect(() => wrapFunction(context, "find", make())).toThrow(
+    const find = (): number => 1;
+    wrapFunction(context, "find", find);
+    expect(() => wrapFunction(context, "find", find)).toThrow(
       expect.objectContaining({ code: "ERR_DUPLICATE_FUNCTION_NAME" }) as Error,
     );
-    expect(wrapFunction(harness().context, "find", make()).cacheName).toBe("find");
+    expect(wrapFunction(harness().context, "find", find).cacheName).toBe("find");
   });
 
   it("is not taken by a function that was refused", () => {

@@ -76,3 +76,16 @@ it("a store that keeps nothing at the moment is told as such", async () => {
   await wrapFunction(context, "find", () => 1)();
   expect(trace()).toEqual(["not-stored: store-unavailable"]);
 });
+
+describe("a result that the store does not keep", () => {
+  it.each([
+    { what: "a long text", result: "x".repeat(100_000) },
+    { what: "a large BigInt", result: 2n ** 800_000n },
+  ])("is not reported as stored: $what", async ({ result }) => {
+    const { context, trace } = harness({ store: (now) => memoryStore({ now, maxBytes: 50_000 }) });
+    const find = wrapFunction(context, "find", () => result);
+    await find();
+    await find();
+    expect(trace()).toEqual(["not-stored: store-failed", "not-stored: store-failed"]);
+  });
+});

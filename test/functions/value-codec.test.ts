@@ -111,8 +111,53 @@ describe("values that would not come back", () => {
     expect(() => encodeValue(value)).toThrow(Error);
   });
 
-  it("says which part it is", () => {
-    expect(() => encodeValue({ users: [new User()] })).toThrow(expect.objectContaining({ path: ".users[0]" }) as Error);
+  const begun = /a/g;
+  begun.exec("aa");
+  class Decimal {
+    readonly digits = "1";
+    static get [Symbol.toStringTag](): string {
+      return "Date";
+    }
+  }
+
+  const nameless = (Base: new () => object): object => new (class extends Base {})();
+
+  it.each<[string, unknown, string, string]>([
+    ["a class in a list", { users: [new User()] }, ".users[0]", "an instance of User, which would come back without"],
+    ["a class in a Map", new Map([["a b", new User()]]), '.get("a b")', "an instance of User"],
+    ["a class in a Set", { all: new Set([new User()]) }, ".all.values()", "an instance of User"],
+    ["a class for a key", new Map([[new User(), 1]]), ".keys()", "an instance of User"],
+    ["a class that poses as another", { at: new Decimal() }, ".at", "an instance of Decimal"],
+    ["a subclass", { at: new (class Zoned extends Date {})(0) }, ".at", "an instance of Zoned"],
+    ["a class without a name", { at: nameless(User) }, ".at", "an instance of a class without a name"],
+    ["an Error", { failure: new RangeError("a") }, ".failure", "an instance of RangeError"],
+    ["a function", { call: () => 1 }, ".call", "the function call"],
+    ["a promise", { later: Promise.resolve(1) }, ".later", "a promise"],
+    ["a symbol", { sign: Symbol("a") }, ".sign", "a symbol"],
+    ["a property that is hidden", Object.defineProperty({}, "id", { value: 1 }), "", "with a property id"],
+    ["a symbol for a key", { a: { [Symbol("tenant")]: 1 } }, ".a", "with a property Symbol(tenant)"],
+    ["a Date with a property", { at: Object.assign(new Date(), { zone: 1 }) }, ".at", "Date with a property zone"],
+    ["a Set with a symbol", Object.assign(new Set(), { [Symbol("a")]: 1 }), "", "Set with a property Symbol(a)"],
+    ["a Buffer with a property", Object.assign(Buffer.from("a"), { name: "a" }), "", "Buffer with a property name"],
+    ["a list with a hidden property", Object.defineProperty([1], "raw", { value: 1 }), "", "Array with a property raw"],
+    ["a URL with a property", Object.assign(new URL("http://a/"), { tenant: 1 }), "", "URL with a property tenant"],
+    ["a RegExp that has begun", { pattern: begun }, ".pattern", "a RegExp in the middle of its matches"],
+    ["what is nested too deep", deep, "", "nested too deep"],
+    ["a key __proto__", { a: Object.fromEntries([["__proto__", 1]]) }, ".a", "a property __proto__"],
+  ])("names path and class: %s", (_, value, path, what) => {
+    expect(() => encodeValue(value)).toThrow(
+      expect.objectContaining({
+        code: "ERR_UNKEEPABLE_RESULT",
+        path,
+        message: expect.stringContaining(what) as string,
+      }) as Error,
+    );
+  });
+
+  it("does not run into a cycle on the way to the part", () => {
+    const cyclic: Record<string, unknown> = { user: new User() };
+    cyclic["self"] = cyclic;
+    expect(() => encodeValue({ cyclic })).toThrow("the result at .cyclic.user is an instance of User");
   });
 });
 
@@ -164,7 +209,10 @@ describe("reading from a store", () => {
 
   it("keeps a primitive at hand, and nothing that can be changed or is large", () => {
     expect(valueEntry(encodeValue(7), times, [], "").live).toBeInstanceOf(LiveValue);
-    expect(valueEntry(encodeValue("x".repeat(300)), times, [], "").live).toBeUndefined();
+    expect(valueEntry(encodeValue(2n ** 1000n), times, [], "").live).toBeInstanceOf(LiveValue);
+    for (const large of ["x".repeat(300), 2n ** 5000n]) {
+      expect(valueEntry(encodeValue(large), times, [], "").live).toBeUndefined();
+    }
     expect(good.live).toBeUndefined();
   });
 });

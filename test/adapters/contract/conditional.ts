@@ -246,6 +246,26 @@ export function conditional(setup: Setup): void {
     expect([hit.text, hitOrMiss(hit)]).toEqual(["run 3", "Hit"]);
   });
 
+  it("a validation that fails is followed by a full request, whose response may stream and be private", async () => {
+    let run = 0;
+    const { get, advance } = await setup.serve(
+      (seen): Given => {
+        run += 1;
+        const headers = { ETag: `"${run}"` };
+        if (seen.header("if-none-match") !== undefined) return { status: 304, empty: true, headers };
+        return run === 1 ? { text: "first", headers } : { stream: pieces, headers: { "Cache-Control": "private" } };
+      },
+      { expire: 10 },
+    );
+    await get("/");
+    advance(11);
+
+    const second = await get("/");
+    expect([second.status, second.text, second.headers["cache-control"]]).toEqual([200, "in pieces", "private"]);
+    expect(cacheStatusOf(second)).toBe("reprise; fwd=stale; fwd-status=200; detail=private");
+    expect((await get("/")).text).toBe("in pieces");
+  });
+
   it.each(["must-revalidate", "proxy-revalidate", "no-cache"])(
     "a response with %s is never served after a validation that failed",
     async (directive) => {

@@ -1,0 +1,180 @@
+/** Renewals on `node:http`: the same request once more, through everything that is around the handler. */
+
+import { createServer, IncomingMessage, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+import express from "express";
+import inject from "light-my-request";
+import { expect, it, onTestFinished } from "vitest";
+
+import { expressCache } from "../../src/adapters/express.ts";
+import { nodeCache } from "../../src/adapters/node.ts";
+import { createCache, isRenewal, type Cache } from "../../src/index.ts";
+import { send } from "./contract/http-client.ts";
+import { until } from "./contract/world.ts";
+
+type Dispatch = Parameters<typeof inject>[0];
+
+const STALE = { expire: 10, staleWhileRevalidate: 60 } as const;
+
+class OwnRequest extends IncomingMessage {
+  get shout(): string {
+    return String(this.url).toUpperCase();
+  }
+}
+
+class OwnResponse extends ServerResponse<OwnRequest> {
+  say(text: string): void {
+    this.end(text);
+  }
+}
+
+it("a server with classes of its own gets renewals of those classes", async () => {
+  const { cache, advance, errors } = clocked();
+  let run = 0;
+  const cached = nodeCache(cache)(STALE, (request, response) => {
+    (response as unknown as OwnResponse).say(`${(request as OwnRequest).shout} ${++run}`);
+  });
+  const server = createServer({ IncomingMessage: OwnRequest, ServerResponse: OwnResponse }, (request, response) => {
+    void cached(request, response);
+  });
+  const url = await listening(server);
+
+  expect((await send(`${url}/a`)).text).toBe("/A 1");
+  advance(15);
+  expect((await send(`${url}/a`)).text).toBe("/A 1");
+  await until(() => run === 2);
+  expect((await send(`${url}/a`)).text).toBe("/A 2");
+  expect(errors).toEqual([]);
+});
+
+it("the renewal comes through what is around the cached handler, with the request as the client sent it", async () => {
+  const { cache, advance } = clocked();
+  const seen: unknown[] = [];
+  const cached = nodeCache(cache)({ ...STALE, query: ["a"] }, (request, response) => {
+    seen.push([request.url, request.headers["x-added"], request.headers["x-sent"], request.headers.cookie]);
+    response.end("a");
+  });
+  const server = createServer((request, response) => {
+    // Middleware that moves a field, and would not find it again on a copy of what it left.
+    request.headers["x-added"] = request.headers["x-sent"] === undefined ? "lost" : "moved";
+    delete request.headers["x-sent"];
+    void cached(request, response);
+  });
+  const url = await listening(server);
+  const ask = () => send(`${url}/?b=1&a=2`, { headers: { "X-Sent": "1" } });
+
+  await ask();
+  advance(15);
+  await ask();
+  await until(() => seen.length === 2);
+
+  expect(seen[1]).toEqual(seen[0]);
+  expect(seen[0]).toEqual(["/?a=2", "moved", undefined, undefined]);
+});
+
+it("a handler that throws in a renewal is told, and ends nothing", async () => {
+  for (const fails of [
+    () => {
+      throw new Error("thrown");
+    },
+    async () => {
+      throw new Error("rejected");
+    },
+  ]) {
+    const { cache, advance, errors } = clocked();
+    let run = 0;
+    const cached = nodeCache(cache)(STALE, (_request, response) => {
+      run += 1;
+      if (run > 1) return fails();
+      response.end("v1");
+      return undefined;
+    });
+    const url = await listening(createServer((request, response) => void cached(request, response)));
+    await send(url);
+    advance(15);
+
+    expect((await send(url)).text).toBe("v1");
+    await until(() => errors.length > 0);
+    expect(errors).toEqual([run === 2 && fails.constructor.name === "AsyncFunction" ? "rejected" : "thrown"]);
+    expect((await send(url)).text).toBe("v1");
+  }
+});
+
+it("a handler into which a test injects requests is renewed", async () => {
+  const { cache, advance } = clocked();
+  let run = 0;
+  const handler = nodeCache(cache)(STALE, (_request, response) => void response.end(`v${++run}`));
+  const ask = async () => (await inject(handler as Dispatch, { url: "/" })).payload;
+
+  expect(await ask()).toBe("v1");
+  advance(15);
+  expect(await ask()).toBe("v1");
+  await until(() => run === 2);
+  expect(await ask()).toBe("v2");
+});
+
+it("an app that is called without a server is renewed through the outermost app", async () => {
+  const { cache, advance } = clocked();
+  let run = 0;
+  let renewals = 0;
+  const app = express();
+  app.use((request, _response, next) => {
+    if (isRenewal(request)) renewals += 1;
+    next();
+  });
+  const inner = express();
+  inner.get("/a", expressCache(cache)(STALE), (_request, response) => void response.send(`v${++run}`));
+  app.use("/in", inner);
+  // The connection of a request that did not come from a server has none.
+  const url = await listening(
+    createServer((request, response) => {
+      Object.defineProperty(request.socket, "server", { value: null });
+      app(request, response);
+    }),
+  );
+
+  expect((await send(`${url}/in/a`)).text).toBe("v1");
+  advance(15);
+  expect((await send(`${url}/in/a`)).text).toBe("v1");
+  await until(() => run === 2);
+  expect((await send(`${url}/in/a`)).text).toBe("v2");
+  expect(renewals).toBe(1);
+});
+
+// Last: light-my-request makes what it injects the prototype of every later response.
+it("an Express app into which a test injects requests: one reader waits for the renewal", async () => {
+  const { cache, advance } = clocked();
+  let run = 0;
+  const app = express();
+  app.get("/", expressCache(cache)(STALE), (_request, response) => void response.send(`v${++run}`));
+  const ask = async () => (await inject(app as unknown as Dispatch, { url: "/" })).payload;
+
+  expect(await ask()).toBe("v1");
+  advance(15);
+  expect(await ask()).toBe("v2");
+});
+
+function clocked(): { cache: Cache; advance: (seconds: number) => void; errors: string[] } {
+  let nowMs = Date.UTC(2026, 2, 1);
+  const cache = createCache({ now: () => nowMs });
+  const errors: string[] = [];
+  cache.events.on("revalidation-failed", ({ error }) => errors.push(error.message));
+  return {
+    cache,
+    errors,
+    advance: (seconds) => {
+      nowMs += seconds * 1000;
+    },
+  };
+}
+
+async function listening(server: ReturnType<typeof createServer>): Promise<string> {
+  server.listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
