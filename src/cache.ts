@@ -1,12 +1,13 @@
-import { createHash } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { durationSeconds } from "./duration.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import type { CacheEvent } from "./engine/events.ts";
 import type { Exchange } from "./engine/exchange.ts";
+import type { WarningSink } from "./engine/first-warnings.ts";
 import { explain, type ExplainOptions, type Explanation } from "./engine/explain.ts";
 import type { WriteRules } from "./engine/invalidate.ts";
 import { tagRequest } from "./engine/request-tags.ts";
-import { respond, respondToWrite } from "./engine/respond.ts";
+import { respond, respondToWrite, respondWithoutKey } from "./engine/respond.ts";
 import type { RouteRules } from "./engine/route.ts";
 import { asError } from "./errors.ts";
 import { EventHub, type CacheEvents } from "./events.ts";
@@ -26,7 +27,7 @@ import {
 } from "./purge.ts";
 import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
 import { withPurgeLog } from "./stores/_in-process-log.ts";
-import type { CacheRequest, PurgeTarget } from "./types.ts";
+import type { CacheRequest, Logger, PurgeTarget } from "./types.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */
 export interface Cache {
@@ -100,6 +101,12 @@ export interface Route {
   readonly queryContentBytes: number;
   /** Answers one request through `exchange`. */
   respond(request: CacheRequest, exchange: Exchange): void;
+  /** Lets the handler answer a request that has no key, because of its `Host` or its target, and says so. */
+  respondWithoutKey(
+    request: Pick<CacheRequest, "method" | "path">,
+    exchange: Exchange,
+    detail: "host" | "target",
+  ): void;
   /**
    * What would be done with a request and, if `head` is given, with that response to it, each with its rule. The handler
    * does not run and nothing is stored; the store is asked.
@@ -133,6 +140,7 @@ export function createCache(options: CacheOptions = {}): Cache {
     purges,
     random: Math.random,
     contentHash,
+    warningSink: warningSink(logger),
     // Read at each use: while nobody listens there is nothing to call.
     report: () => events.report,
   });
@@ -142,15 +150,16 @@ export function createCache(options: CacheOptions = {}): Cache {
     if (!isClosed) events.report?.(event);
   });
   const functions = functionContext(engine, resolved, events);
+  const hashOfId = identityHash(resolved.identityKey);
   const byRoute = <Request>(routeOptions: RouteOptions<Request>): RouteRules =>
-    resolveRouteOptions(routeOptions, resolved, "route", shortHash);
+    resolveRouteOptions(routeOptions, resolved, "route", hashOfId);
   const plainRules = byRoute({});
   return {
     prefix,
     events,
     route: (routeOptions = {}) => routeOf(engine, authority, byRoute(routeOptions)),
     routeByHeaders: (routeOptions = {}) =>
-      routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "fields", shortHash)),
+      routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "fields", hashOfId)),
     routeOfWrites: (options) => {
       const writes = resolveWrites(options);
       const rules = options.query === undefined ? plainRules : byRoute({ query: options.query });
@@ -181,6 +190,7 @@ function routeOf(engine: Engine, authority: string | undefined, rules: RouteRule
     authority,
     queryContentBytes: rules.queryContentBytes,
     respond: (request, exchange) => respond(engine, rules, request, exchange),
+    respondWithoutKey: (request, exchange, detail) => respondWithoutKey(engine, rules, request, exchange, detail),
     explain: (request, options) => explain(engine, rules, request, options),
   };
 }
@@ -250,6 +260,23 @@ function contentHash(context: string, bytes: Uint8Array): string {
   return createHash("sha256").update(context).update("\0").update(bytes).digest("base64url").slice(0, 27);
 }
 
-function shortHash(text: string): string {
-  return createHash("sha256").update(text).digest("base64url").slice(0, 27);
+/** Makes an id unreadable before it enters a key. Without a secret, who knows an id can recognise it. */
+function identityHash(key: string | Uint8Array | undefined): (id: string) => string {
+  if (key === undefined) return (id) => createHash("sha256").update(id).digest("base64url").slice(0, 27);
+  return (id) => createHmac("sha256", key).update(id).digest("base64url").slice(0, 27);
+}
+
+function warningSink(logger: Logger | undefined): WarningSink {
+  return {
+    // Not every runtime has a process. Where there is none, no one is at work on the program.
+    isDevelopment: () => globalThis.process?.env !== undefined && process.env["NODE_ENV"] !== "production",
+    warn(message) {
+      try {
+        if (logger !== undefined) logger.warn(message);
+        else globalThis.process?.emitWarning?.(message, "RepriseWarning");
+      } catch {
+        // A logger is a guest on the request's path.
+      }
+    },
+  };
 }

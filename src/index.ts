@@ -27,12 +27,13 @@ export type {
   ResponseExplanation,
   Rule,
 } from "./engine/explain.ts";
-export { SESSION_COOKIES } from "./engine/bypass.ts";
+export { HARMLESS_COOKIES } from "./engine/harmless-cookies.ts";
+export { LOGIN_FIELDS } from "./engine/login-fields.ts";
 export type { CandidateResponse } from "./engine/route.ts";
 export type { CodedError } from "./errors.ts";
 export type { CacheEvents, DiagnosticsMessage } from "./events.ts";
 export type { AnyClass, CachedFunction, FunctionOptions } from "./functions/contract.ts";
-export type { CacheOptions } from "./options.ts";
+export type { CacheOptions, IdentityOptions } from "./options.ts";
 export type { PurgeOptions, PurgeSelection, PurgesOptions } from "./purge.ts";
 export type { RouteOptions } from "./route-options.ts";
 export { memoryStore } from "./stores/memory.ts";

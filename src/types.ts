@@ -24,6 +24,8 @@ export interface CacheRequest {
   readonly fields: Fields;
   /** The whole content of a QUERY whose responses are cached (RFC 10008). */
   readonly content?: Uint8Array;
+  /** True when the client showed a certificate to the server that the request came to. */
+  readonly clientCertificate?: boolean;
 }
 
 /** Status and fields of a response, before any of its body. */

@@ -4,7 +4,7 @@ import { Duplex } from "node:stream";
 import type { Fill } from "../engine/exchange.ts";
 import { shareTags } from "../engine/request-tags.ts";
 import { asError } from "../errors.ts";
-import { handlersFields } from "./_handlers-fields.ts";
+import { handlersFields, hideParsedCookies } from "./_handlers-fields.ts";
 import { ResponseTap, type CleanHead } from "./_response-tap.ts";
 
 type Run = (request: IncomingMessage, response: ServerResponse, fill: Fill) => void;
@@ -20,6 +20,7 @@ export function runInBackground(
   const request = copyOf(original);
   shareTags(request, original);
   request.headers = handlersFields(original.headers, fill, authority);
+  hideParsedCookies(request, fill);
   const response = new ServerResponse(request);
   const sink = new Sink();
   // A response of its own with a real, if deaf, connection: back-pressure, `finish` and `close` come as always.

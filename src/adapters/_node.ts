@@ -5,8 +5,9 @@ import type { Exchange, Fill, Reply } from "../engine/exchange.ts";
 import type { CacheRequest } from "../types.ts";
 import { runInBackground } from "./_background.ts";
 import { contentOf } from "./_content.ts";
-import { handlersFields } from "./_handlers-fields.ts";
-import { applyFields, writeReply } from "./_node-reply.ts";
+import { handlersFields, hideParsedCookies } from "./_handlers-fields.ts";
+import { hasClientCertificate } from "./_client-certificate.ts";
+import { applyFieldsAhead, writeReply } from "./_node-reply.ts";
 import { ResponseTap, type CleanHead } from "./_response-tap.ts";
 
 /** What a framework on `node:http` has to tell about one request. */
@@ -32,9 +33,11 @@ export type Rerun = (request: IncomingMessage, response: ServerResponse, fill: F
 
 /** Answers one `node:http` request through a route of the cache. */
 export function respondOnNode(route: Route, call: NodeCall): void {
-  const request = cacheRequest(call, route.authority);
-  if (request === undefined) return call.run(undefined);
   const exchange = new NodeExchange(call, route.authority);
+  const request = cacheRequest(call, route.authority);
+  if (typeof request === "string") {
+    return route.respondWithoutKey({ method: call.request.method ?? "", path: call.url }, exchange, request);
+  }
   if (request.method !== "QUERY" || route.queryContentBytes === 0) return route.respond(request, exchange);
   void contentOf(call.request, route.queryContentBytes).then((content) =>
     route.respond(content === undefined ? request : { ...request, content }, exchange),
@@ -44,8 +47,8 @@ export function respondOnNode(route: Route, call: NodeCall): void {
 let lastHost: string | undefined;
 let lastAuthority: string | undefined;
 
-/** `undefined` for a request whose target or host has no one reading: it passes by. */
-function cacheRequest({ request, url }: NodeCall, authority: string | undefined): CacheRequest | undefined {
+/** What has no one reading, for a request of which that is so: it passes by. */
+function cacheRequest({ request, url }: NodeCall, authority: string | undefined): CacheRequest | "host" | "target" {
   const { method, headers } = request;
   const host = headers.host;
   if (authority === undefined && host !== lastHost) {
@@ -53,9 +56,11 @@ function cacheRequest({ request, url }: NodeCall, authority: string | undefined)
     lastAuthority = host !== undefined && /^[\w.:[\]-]+$/.test(host) ? host.toLowerCase() : undefined;
   }
   const known = authority ?? lastAuthority;
-  if (known === undefined || method === undefined || url.charCodeAt(0) !== SLASH) return undefined;
-  const scheme = (request.socket as Partial<TLSSocket>).encrypted === true ? "https" : "http";
-  return { method, scheme, authority: known, path: url, fields: headers };
+  if (method === undefined || url.charCodeAt(0) !== SLASH) return "target";
+  if (known === undefined) return "host";
+  const isSecure = (request.socket as Partial<TLSSocket>).encrypted === true;
+  const seen = { method, scheme: isSecure ? "https" : "http", authority: known, path: url, fields: headers };
+  return isSecure && hasClientCertificate(request.socket) ? { ...seen, clientCertificate: true } : seen;
 }
 
 const SLASH = 0x2f;
@@ -95,13 +100,14 @@ class NodeExchange implements Exchange {
   }
 
   pass(fields: readonly string[]): void {
-    if (fields.length > 0) applyFields(this.#call.response, fields);
+    if (fields.length > 0) applyFieldsAhead(this.#call.response, fields);
     this.#call.run(undefined);
   }
 
   forward(fill: Fill): void {
     const { request, response, cleanHead } = this.#call;
     request.headers = handlersFields(request.headers, fill, this.#authority);
+    hideParsedCookies(request, fill);
     this.#showTarget(request, fill.origin.path);
     this.#tap = new ResponseTap(response, fill, cleanHead);
     this.#call.run(fill);

@@ -1,6 +1,8 @@
 import type { Route } from "../cache.ts";
 import type { Exchange, Fill, Reply } from "../engine/exchange.ts";
 import { asError } from "../errors.ts";
+import { showsClientCertificate } from "./_client-certificate.ts";
+import { mergedVary } from "./_merged-vary.ts";
 import type { CacheRequest, Fields } from "../types.ts";
 
 /** What a framework on `Request` and `Response` has to tell about one request. */
@@ -10,6 +12,8 @@ export interface WebCall {
   readonly native: unknown;
   /** The pattern of the route, where the framework has one. */
   readonly pattern?: string | undefined;
+  /** What the server gives beside the request. */
+  readonly env?: unknown;
   /** Lets the handler answer this request. */
   run(request: Request): Response | Promise<Response>;
   /** Runs the handler once more, with nobody waiting for its response. Left out where the framework cannot do that. */
@@ -18,9 +22,13 @@ export interface WebCall {
 
 /** Answers one `Request` through a route of the cache; at once where the store and the handler do. */
 export function respondOnWeb(route: Route, call: WebCall): Response | Promise<Response> {
-  const request = cacheRequest(call.request, route.authority);
-  if (request === undefined) return call.run(call.request);
   const exchange = new WebExchange(call, route.authority);
+  const request = cacheRequest(call, route.authority);
+  if (request === undefined) {
+    const { method, url } = call.request;
+    route.respondWithoutKey({ method, path: url }, exchange, "target");
+    return exchange.answer();
+  }
   if (request.method !== "QUERY" || route.queryContentBytes === 0) route.respond(request, exchange);
   else void respondToQuery(route, request, call.request, exchange);
   return exchange.answer();
@@ -33,7 +41,7 @@ async function respondToQuery(route: Route, request: CacheRequest, sent: Request
   route.respond(content === undefined ? request : { ...request, content }, exchange);
 }
 
-function cacheRequest(request: Request, authority: string | undefined): CacheRequest | undefined {
+function cacheRequest({ request, env }: WebCall, authority: string | undefined): CacheRequest | undefined {
   const { url } = request;
   const colon = url.indexOf("://");
   const slash = url.indexOf("/", colon + 3);
@@ -42,13 +50,14 @@ function cacheRequest(request: Request, authority: string | undefined): CacheReq
   const fields = Object.create(null) as Record<string, string>;
   // Entries come in lower case, and joined where a name was repeated.
   for (const [name, value] of request.headers) fields[name] = value;
-  return {
+  const seen: CacheRequest = {
     method: request.method,
     scheme: url.slice(0, colon),
     authority: authority ?? url.slice(colon + 3, slash),
     path: hash === -1 ? url.slice(slash) : url.slice(slash, hash),
     fields,
   };
+  return showsClientCertificate(request, env) ? { ...seen, clientCertificate: true } : seen;
 }
 
 class WebExchange implements Exchange {
@@ -307,8 +316,14 @@ function responseOf(reply: Reply, headOnly: boolean): Response {
 }
 
 function withFields(response: Response, fields: readonly string[]): Response {
+  // Another protocol begins, and such a response cannot be copied.
+  if (response.status < 200) return response;
   // A response that was fetched has headers nobody may change.
   const changed = new Response(response.body, response);
-  for (let at = 0; at + 1 < fields.length; at += 2) changed.headers.set(fields[at] ?? "", fields[at + 1] ?? "");
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const name = fields[at] ?? "";
+    const value = fields[at + 1] ?? "";
+    changed.headers.set(name, name === "vary" ? mergedVary(changed.headers.get("vary"), value) : value);
+  }
   return changed;
 }

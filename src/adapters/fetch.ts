@@ -34,7 +34,7 @@ export function fetchCache(cache: Cache): Cached<Request, [handler: FetchHandler
         shareTags(given, request);
         return handler(given, ...(rest as never[]));
       };
-      return respondOnWeb(route, { request, native: request, run, rerun: run });
+      return respondOnWeb(route, { request, native: request, env: rest[0], run, rerun: run });
     };
   });
 }

@@ -21,6 +21,7 @@ export function honoCache(cache: Cache): Cached<Context, [], MiddlewareHandler> 
       const response = await respondOnWeb(route, {
         request: context.req.raw,
         native: context,
+        env: context.env as unknown,
         get pattern() {
           // Its successor, of hono/route, is not in the oldest version we support.
           // oxlint-disable-next-line typescript/no-deprecated

@@ -9,6 +9,7 @@ import { ForwardedRequest } from "./forward.ts";
 import { leadNow, leadOrFollow, type Led, type Wanted } from "./lead.ts";
 import { purgeUri } from "./names.ts";
 import type { Selected } from "./select.ts";
+import { isRefusalFor } from "./refusals.ts";
 import { storedReply } from "./serve.ts";
 import { releaseLease } from "./store-guard.ts";
 import type { LiveResponse } from "./stored-entry.ts";
@@ -132,6 +133,7 @@ function lead(turn: Turn, need: Need, flight: Flight, led: Led): void {
         return again(turn);
       }
       if (selected.live === undefined || !isShareable(selected.live, nowMs)) break;
+      if (isRefusalFor(engine, turn.request, selected.live)) break;
       flight.settle({ type: "stored", live: selected.live });
       return share(turn, need, selected.live, {}, nowMs);
     }
@@ -219,6 +221,7 @@ function goOn(turn: Turn, need: Need, flight: Flight, end: FlightEnd): void {
       if (!matchesVary(end.live.stored.varyFields, turn.request.fields, turn.engine.languages)) return again(turn);
       // One of those who wait asks again, for all of them: that is after they all came.
       if (!isKnownUnpurged(turn, flight)) return again(turn);
+      if (isRefusalFor(turn.engine, turn.request, end.live)) return alone(turn, need, nowMs);
       return share(turn, need, end.live, { originStatus: end.live.stored.status }, nowMs);
     case "aborted":
       return again(turn);

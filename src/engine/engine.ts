@@ -3,6 +3,8 @@ import type { NoVarySearch } from "../rfc9111/no-vary-search.ts";
 import type { CacheStore, PurgeLog } from "../types.ts";
 import type { Flight } from "./collapse.ts";
 import type { CacheEvent } from "./events.ts";
+import { FirstWarnings, type WarningSink } from "./first-warnings.ts";
+import type { IdentityRules } from "./identity.ts";
 import type { LookUps, VarySpec } from "./select.ts";
 
 /** What one cache owns while it runs. Everything that is remembered is bounded. */
@@ -30,8 +32,10 @@ export interface Engine {
   readonly maxVariants: number;
   /** The application's languages, by which `Accept-Language` is read; `undefined` compares it as it is. */
   readonly languages: readonly string[] | undefined;
-  /** Session cookies and fields that name a user; see `bypass.ts`. */
+  /** What tells of a user. */
   readonly identity: IdentityRules;
+  /** Mistakes that only show at request time. */
+  readonly warnings: FirstWarnings;
   /** True once a route may store `Set-Cookie`; until then nothing in the store has a right to one. */
   takesSetCookie: boolean;
   /** Set while somebody listens; events are not even built otherwise. */
@@ -48,11 +52,6 @@ export interface Engine {
   readonly varySpecs: LRUCache<string, VarySpec>;
 }
 
-export interface IdentityRules {
-  readonly authorization: boolean;
-  readonly cookies: ReadonlySet<string>;
-}
-
 export const HIT_FOR_MISS_MS = 10_000;
 const REMEMBERED_KEYS = 10_000;
 /** Keys can be as long as a head of a request. */
@@ -61,8 +60,17 @@ const REMEMBERED_CHARACTERS: number = 8 * 1024 * 1024;
 /** What the shell around the engine provides. */
 export interface EngineParts extends Omit<
   Engine,
-  "report" | "knowsAllPurges" | "takesSetCookie" | "flights" | "lookUps" | "hitForMiss" | "searchRules" | "varySpecs"
+  | "report"
+  | "knowsAllPurges"
+  | "takesSetCookie"
+  | "flights"
+  | "lookUps"
+  | "hitForMiss"
+  | "searchRules"
+  | "varySpecs"
+  | "warnings"
 > {
+  readonly warningSink: WarningSink;
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
   /** Default false. */
@@ -85,6 +93,7 @@ export function createEngine(parts: EngineParts): Engine {
     maxVariants: parts.maxVariants,
     languages: parts.languages,
     identity: parts.identity,
+    warnings: new FirstWarnings(parts.warningSink),
     takesSetCookie: parts.takesSetCookie ?? false,
     get report() {
       return parts.report();

@@ -10,10 +10,11 @@ import type { Flight, FlightEnd } from "./collapse.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "./engine.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest, Reply } from "./exchange.ts";
 import { learnSearch, primaryKeyOf } from "./key.ts";
-import { purgeUri } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
 import { declaredLength, describesStored, isEndless, upstreamStatus } from "./response-head.ts";
-import { advertisedFields, outcomeFields, storedReply } from "./serve.ts";
+import { identityVaryFields, streamedDownstreamFields } from "./downstream.ts";
+import { isTagged, purgeUri } from "./names.ts";
+import { outcomeFields, storedReply } from "./serve.ts";
 import { releaseLease } from "./store-guard.ts";
 import { apartEntry, liveResponse, type LiveResponse } from "./stored-entry.ts";
 import { reportFault } from "./turn.ts";
@@ -26,7 +27,6 @@ import {
   storedResponse,
   storeResponse,
   subjectOf,
-  withDeclaredVary,
   type Kept,
 } from "./write.ts";
 
@@ -256,11 +256,10 @@ export class ForwardedRequest implements Fill {
 
   #pass(head: ResponseHead, detail: string | undefined): HeadAction {
     this.#head = head;
-    if (this.#plan.exchange === undefined) return ANSWERED;
-    return {
-      answered: false,
-      fields: outcomeFields(this.#plan.engine, this.#outcome(false, detail), upstreamStatus(head)),
-    };
+    const { engine, route, exchange } = this.#plan;
+    if (exchange === undefined) return ANSWERED;
+    const fields = outcomeFields(engine, this.#outcome(false, detail), upstreamStatus(head));
+    return { answered: false, fields: [...fields, ...identityVaryFields(engine, route, head.fields)] };
   }
 
   /** The response goes to its client and nowhere else. */
@@ -286,12 +285,9 @@ export class ForwardedRequest implements Fill {
     // Said ahead of the body: it may still be cut off.
     const notKept = engine.store.isAvailable?.() === false ? "store-unavailable" : undefined;
     const fields = outcomeFields(engine, this.#outcome(notKept === undefined, notKept), upstreamStatus(head));
-    const lifetimeSeconds = route.lifetimeSeconds.get(head.status);
-    if (route.storing.lifetimeFrom === "route" && lifetimeSeconds !== undefined) {
-      fields.push(...advertisedFields(route, head.fields, lifetimeSeconds, this.#receivedAtMs));
-    }
-    const vary = withDeclaredVary(route.vary, head.fields);
-    if (vary !== undefined) fields.push("vary", vary);
+    fields.push(
+      ...streamedDownstreamFields(engine, route, head, this.#receivedAtMs, isTagged(this.#plan, head.fields)),
+    );
     return { answered: false, fields };
   }
 

@@ -1,11 +1,10 @@
 import { cacheStatus } from "../rfc9111/cache-status.ts";
-import { responseDirectives } from "../rfc9111/directives.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
-import { formatHttpDate } from "../rfc9111/http-date.ts";
 import { evaluatePreconditions, notModifiedFields } from "../rfc9111/preconditions.ts";
 import { partialReply } from "../rfc9111/partial-content.ts";
 import { rangeReply } from "../rfc9111/ranges.ts";
 import type { CacheRequest, Fields, Outcome, StoredResponse } from "../types.ts";
+import { identityVaryFields, storedDownstreamFields } from "./downstream.ts";
 import type { Engine } from "./engine.ts";
 import type { Reply } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
@@ -78,12 +77,13 @@ export function storedReply(serving: Serving, request: CacheRequest): Reply {
 /** The part of a stored response that a `Range` asks for (RFC 9110 §14), or `undefined` for the whole. */
 function partReply(serving: Serving, request: CacheRequest): Reply | undefined {
   if (request.fields["range"] === undefined || request.method !== "GET") return undefined;
-  const { engine, stored, nowMs, outcome } = serving;
+  const { engine, route, stored, nowMs, outcome } = serving;
   const part = rangeReply(request.fields, stored, nowMs, newBoundary());
   if (part === undefined) return undefined;
   if (part.status !== 416) return replyWith(part, computedFields(serving));
   // A refusal is about this request; nothing of it is fresh for anybody.
-  return replyWith(part, outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status")));
+  const computed = outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status"));
+  return replyWith(part, [...computed, ...identityVaryFields(engine, route, stored.fields)]);
 }
 
 /** The answer from a stored 206 (RFC 9111 §3.3), or `undefined` when it does not hold all that is asked for. */
@@ -120,46 +120,19 @@ function replyWith(
 function computedFields({ engine, route, stored, freshness, nowMs, outcome }: Serving): string[] {
   const computed = outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status"));
   if (stored.lifetimeFrom === "fields") computed.push("age", String(freshness.ageSeconds));
-  else computed.push(...advertisedFields(route, stored.fields, freshness.ttlSeconds, nowMs));
+  computed.push(...storedDownstreamFields(engine, route, stored, freshness.ttlSeconds, nowMs));
   return computed;
 }
 
 /** What the cache did, for people and for tools: `Cache-Status` (RFC 9211) and the hit/miss field. */
 export function outcomeFields(engine: Engine, outcome: Outcome, upstream?: string): string[] {
-  const member = cacheStatus(CACHE_NAME, outcome);
-  const status = upstream === undefined ? member : `${upstream}, ${member}`;
-  return ["cache-status", status, engine.responseHeader, outcome.hit ? "Hit" : "Miss"];
+  return [...statusFields(outcome, upstream), engine.responseHeader, outcome.hit ? "Hit" : "Miss"];
 }
 
-/**
- * What downstream caches are told of a route's lifetime. The handler's own `Cache-Control` lifetime stays as it is;
- * otherwise the remaining lifetime is advertised, and no `Age` with it: we answer as the origin.
- */
-export function advertisedFields(route: RouteRules, fields: Fields, ttlSeconds: number, nowMs: number): string[] {
-  const remaining = Math.max(0, ttlSeconds);
-  const advertised: string[] = [];
-  if (route.cdnSeconds !== undefined && fieldValue(fields, "cdn-cache-control") === undefined) {
-    advertised.push("cdn-cache-control", `max-age=${Math.min(remaining, route.cdnSeconds)}`);
-  }
-  const own = fieldValue(fields, "cache-control");
-  if (own !== undefined) {
-    const directives = responseDirectives(fields);
-    if (
-      directives.maxAgeSeconds !== undefined ||
-      directives.sMaxageSeconds !== undefined ||
-      directives.noCache !== false
-    ) {
-      return advertised;
-    }
-  }
-  const members: string[] = own === undefined || own.trim() === "" ? [] : [own];
-  if (typeof route.audience === "function") members.push("private");
-  if (route.browser === "no-cache") return [...advertised, "cache-control", [...members, "no-cache"].join(", ")];
-  const seconds = route.browser === undefined ? remaining : Math.min(remaining, route.browser);
-  members.push(`max-age=${seconds}`);
-  advertised.push("cache-control", members.join(", "));
-  if (fieldValue(fields, "expires") === undefined) advertised.push("expires", formatHttpDate(nowMs + seconds * 1000));
-  return advertised;
+/** `Cache-Status` alone. */
+export function statusFields(outcome: Outcome, upstream?: string): string[] {
+  const member = cacheStatus(CACHE_NAME, outcome);
+  return ["cache-status", upstream === undefined ? member : `${upstream}, ${member}`];
 }
 
 /** Stored fields and computed ones in one flat list; a computed field takes the place of a stored one. */

@@ -19,6 +19,8 @@ export interface StoringRules {
   readonly statuses: ReadonlySet<number>;
   /** True when the route declared who shares its responses, so a request with `Authorization` may be stored. */
   readonly sharedByDeclaration: boolean;
+  /** True for a request with a login that counts as `Authorization` does. Default: only that field does. */
+  readonly carriesLogin?: (request: CacheRequest) => boolean;
   /** Lower-case names of request fields that are in the key already. */
   readonly keyedFields: ReadonlySet<string>;
   /** True allows a lifetime guessed from `Last-Modified` (RFC 9111 §4.2.2). */
@@ -97,9 +99,8 @@ export function whyNotStored(
     if (leavesOriginUnkeyed(fields, varies, rules.keyedFields)) return "origin-unkeyed";
   }
 
-  if (hasField(request.fields, "authorization") && !rules.sharedByDeclaration && !permitsAuthorization(directives)) {
-    return "authorization"; // §3.5
-  }
+  const isDeclared = rules.sharedByDeclaration || permitsAuthorization(directives);
+  if (!isDeclared && isAuthorized(request, rules)) return "authorization"; // §3.5
   if (rules.lifetimeFrom === "fields" && !hasLifetime(head, directives, rules)) return "no-lifetime"; // §3
   return undefined;
 }
@@ -152,6 +153,11 @@ function leavesOriginUnkeyed(fields: Fields, varies: readonly string[], keyedFie
   const allowed = fieldValue(fields, "access-control-allow-origin");
   if (allowed === undefined || allowed === "*") return false;
   return !varies.includes("origin") && !keyedFields.has("origin");
+}
+
+function isAuthorized(request: CacheRequest, { keyedFields, carriesLogin }: StoringRules): boolean {
+  if (hasField(request.fields, "authorization") && !keyedFields.has("authorization")) return true;
+  return carriesLogin?.(request) === true;
 }
 
 function permitsAuthorization(directives: ResponseDirectives): boolean {

@@ -101,7 +101,7 @@ describe.each([
   it("passes by other routes for a request with a session cookie", async () => {
     await get("/countries");
     const response = await get("/countries", "session=alice");
-    expect(response.fields.get("cache-status")).toBe("reprise; fwd=bypass; detail=session-cookie");
+    expect(response.fields.get("cache-status")).toBe("reprise; fwd=bypass; detail=cookie");
   });
 
   it("remembers for 30 seconds that a city does not exist", async () => {
