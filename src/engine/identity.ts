@@ -100,6 +100,22 @@ export function sharersOf(engine: Engine, route: RouteRules, request: CacheReque
   return { bypass: "audience" };
 }
 
+/**
+ * The identity for whose sake the response of a request may not be given to others: the request would take no part, were it a
+ * GET. Calls the developer's `audience`.
+ */
+export function unsharedIdentity(
+  engine: Engine,
+  route: RouteRules,
+  request: CacheRequest,
+  native: unknown,
+): Identity | undefined {
+  const { audience } = route;
+  if (audience === "public") return undefined;
+  const identity = identityOf(request, engine.identity, audience === undefined ? route : NONE_SHARED);
+  return identity === undefined || (audience !== undefined && audience(native) !== undefined) ? undefined : identity;
+}
+
 function warnOfCookie(engine: Engine, route: RouteRules, request: CacheRequest, name: string): void {
   engine.warnings.inDevelopment(route, `cookie ${name}`, () => {
     const cookie = name === "" ? "a cookie without a name" : `the cookie ${shown(name)}`;

@@ -1,6 +1,11 @@
 import type { Fields } from "../types.ts";
 import { fieldLines, hasField, isFieldName, isWhitespace, listMembers, unquoted } from "./fields.ts";
-import { isWellFormedDirective, restrictionsIn, type Restriction } from "./malformed-directives.ts";
+import {
+  askedRestrictionsIn,
+  isWellFormedDirective,
+  restrictionsIn,
+  type Restriction,
+} from "./malformed-directives.ts";
 
 /** Largest number of seconds a cache must be able to represent; more counts as this (RFC 9111 §1.2.2). @internal */
 export const MAX_DELTA_SECONDS = 2_147_483_648;
@@ -228,10 +233,10 @@ const NUMERIC: ReadonlySet<string> = new Set(["max-age", "min-fresh", "max-stale
 
 /** What a member of a request's `Cache-Control` asks for that no directive of the grammar asks for. */
 function malformedRestrictions(member: string, equals: number): readonly Restriction[] {
-  if (equals === -1 || !isWellFormedDirective(member)) return restrictionsIn(member);
+  if (equals === -1 || !isWellFormedDirective(member)) return askedRestrictionsIn(member);
   const name = directiveName(member, equals);
   const isBrokenNumber = NUMERIC.has(name) && directiveSeconds(member, equals) === undefined;
-  return restrictionsIn(isBrokenNumber || name === "only-if-cached" ? member : name);
+  return askedRestrictionsIn(isBrokenNumber || name === "only-if-cached" ? member : name);
 }
 
 /**

@@ -31,6 +31,18 @@ export function restrictionsIn(text: string): readonly Restriction[] {
 }
 
 /**
+ * The restrictions that a request asks for in `text`. `nocache` is a name of its own here: a request that is not understood
+ * gives nothing away.
+ * @internal
+ */
+export function askedRestrictionsIn(text: string): readonly Restriction[] {
+  return restrictionsIn(JOINED.test(text) ? text.replace(EACH_JOINED, "x") : text);
+}
+
+const JOINED = /no(?:cache|store)/i;
+const EACH_JOINED = /no(?:cache|store)/gi;
+
+/**
  * True for `name`, `name=token` and `name="text"` (RFC 9111 §5.2) where the name is letters, digits, `-` and `_`: other
  * characters of a token, such as `'`, more likely divide or quote than name.
  * @internal

@@ -205,7 +205,12 @@ describe("a malformed Cache-Control fails safe", () => {
     }
   });
 
-  it.each(["no_store", "no store", "nostore", "no--store", "No_Store", 'no-"store"', "no\u00adstore", "no_store=1"])(
+  it("nostore is no-store in a response", () => {
+    expect(responseDirectives({ "cache-control": "max-age=60, nostore" }).noStore).toBe(true);
+    expect(asksToBypass({ "cache-control": "nostore, nocache" })).toBe(false);
+  });
+
+  it.each(["no_store", "no store", "no--store", "No_Store", 'no-"store"', "no\u00adstore", "no_store=1"])(
     "%s is no-store, in requests and responses",
     (value) => {
       expect(responseDirectives({ "cache-control": `max-age=60, ${value}` }).noStore).toBe(true);
