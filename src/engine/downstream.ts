@@ -32,7 +32,7 @@ export function storedDownstreamFields(
  * Unless the route has a lifetime for browsers, they are told `no-cache` where the response is for one user, or has tags it
  * can be purged by: a purge does not reach a browser.
  */
-export function advertisedFields(
+function advertisedFields(
   route: RouteRules,
   fields: Fields,
   ttlSeconds: number,

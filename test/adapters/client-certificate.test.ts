@@ -57,7 +57,7 @@ const ADAPTERS: readonly { readonly name: string; readonly make: () => NodeHandl
   },
   {
     name: "fetch",
-    make: () => getRequestListener(fetchCache(createCache())("5m", () => new Response("page")) as never),
+    make: () => getRequestListener(fetchCache(createCache())("5m", () => new Response("page"))),
   },
 ];
 

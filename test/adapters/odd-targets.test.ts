@@ -42,7 +42,7 @@ const ODD = [
 const NODE_ADAPTERS: readonly { readonly name: string; readonly make: (cache: Cache) => RequestListener }[] = [
   {
     name: "node:http",
-    make: (cache) => nodeCache(cache)("5m", (_request, response) => void response.end("page")) as RequestListener,
+    make: (cache) => nodeCache(cache)("5m", (_request, response) => void response.end("page")),
   },
   {
     name: "Express 5",
@@ -52,7 +52,7 @@ const NODE_ADAPTERS: readonly { readonly name: string; readonly make: (cache: Ca
     name: "Express 4",
     make: (cache) => {
       const handler = (_request: unknown, response: { send(text: string): void }): void => response.send("page");
-      return express4().use(expressCache(cache)("5m") as never, handler as never) as unknown as RequestListener;
+      return express4().use(expressCache(cache)("5m") as never, handler as never);
     },
   },
 ];
