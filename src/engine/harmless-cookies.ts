@@ -1,5 +1,7 @@
 /** Which cookies tell nothing of a user, and how a `Cookie` field is read for those that do. */
 
+import { rememberedTest } from "./remembered-names.ts";
+
 /**
  * Names of cookies that carry no login and that no handler renders by: analytics, consent banners, protection against bots,
  * load balancing. Compared with their case, and not if they have the prefix `__Host-` or `__Secure-`. A `*` stands for any
@@ -172,8 +174,6 @@ const LOGIN_WORDS = /sess|sid|auth|token|login|logged|user|member|account|jwt|re
 
 /** Longer names are not looked for in the list. */
 const MAX_NAME_LENGTH = 256;
-/** Names come from strangers, so only so many answers are remembered. */
-const REMEMBERED_NAMES = 1_000;
 
 interface Pattern {
   readonly start: string;
@@ -198,21 +198,12 @@ export function harmlessCookies(declared: readonly (string | RegExp)[]): (name: 
     if (typeof own === "string") names.add(own);
     else expressions.push(own);
   }
-  const isHarmless = (name: string): boolean =>
-    names.has(name) ||
-    patterns.some((pattern) => fits(pattern, name)) ||
-    expressions.some((expression) => expression.test(name));
-  let known = new Map<string, boolean>();
-  return (name) => {
+  return rememberedTest((name) => {
     // A cookie without a name is what servers read in different ways.
     if (name === "" || name.length > MAX_NAME_LENGTH) return false;
-    const before = known.get(name);
-    if (before !== undefined) return before;
-    const answer = isHarmless(name);
-    if (known.size >= REMEMBERED_NAMES) known = new Map();
-    known.set(name, answer);
-    return answer;
-  };
+    if (names.has(name) || patterns.some((pattern) => fits(pattern, name))) return true;
+    return expressions.some((expression) => expression.test(name));
+  });
 }
 
 function fits({ start, end }: Pattern, name: string): boolean {

@@ -1,5 +1,7 @@
 /** Request fields that stand for a login. */
 
+import { rememberedTest } from "./remembered-names.ts";
+
 /**
  * Names of request fields that say who a request is from, or what it may see, as servers, gateways and proxies use them.
  * Each counts like `Authorization`. A `*` at the end stands for any text; `_` is as good as `-`.
@@ -116,7 +118,7 @@ export const LOGIN_FIELDS: Readonly<Record<string, readonly string[]>> = {
 export function loginFields(more: readonly string[], without: readonly string[]): (name: string) => boolean {
   const counts = nameTest([...Object.values(LOGIN_FIELDS).flat(), ...more]);
   const isExempt = without.length === 0 ? undefined : nameTest(without);
-  return (name) => counts(name) && isExempt?.(name) !== true;
+  return rememberedTest((name) => counts(name) && isExempt?.(name) !== true);
 }
 
 function nameTest(names: readonly string[]): (name: string) => boolean {
