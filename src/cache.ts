@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { createHash } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { durationSeconds } from "./duration.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import type { CacheEvent } from "./engine/events.ts";
@@ -8,7 +8,7 @@ import { explain, type ExplainOptions, type Explanation } from "./engine/explain
 import type { WriteRules } from "./engine/invalidate.ts";
 import { routeName } from "./engine/names.ts";
 import { tagRequest } from "./engine/request-tags.ts";
-import { respond, respondToWrite } from "./engine/respond.ts";
+import { respond, respondToWrite, respondWithoutKey } from "./engine/respond.ts";
 import type { RouteRules } from "./engine/route.ts";
 import { asError } from "./errors.ts";
 import { EventHub, type CacheEvents } from "./events.ts";
@@ -118,6 +118,12 @@ export interface Route {
   readonly queryContentBytes: number;
   /** Answers one request through `exchange`. */
   respond(request: CacheRequest, exchange: Exchange): void;
+  /** Lets the handler answer a request that has no key, because of its `Host` or its target, and says so. */
+  respondWithoutKey(
+    request: Pick<CacheRequest, "method" | "path">,
+    exchange: Exchange,
+    detail: "host" | "target",
+  ): void;
   /**
    * What would be done with a request and, if `head` is given, with that response to it, each with its rule. The handler
    * does not run and nothing is stored; the store is asked.
@@ -165,15 +171,16 @@ export function createCache(options: CacheOptions = {}): Cache {
     if (!isClosed) events.report?.(event);
   }, resolved.now);
   const functions = functionContext(engine, resolved, events);
+  const hashOfId = identityHash(resolved.identityKey);
   const byRoute = <Request>(routeOptions: RouteOptions<Request>): RouteRules =>
-    resolveRouteOptions(routeOptions, resolved, "route", shortHash);
+    resolveRouteOptions(routeOptions, resolved, "route", hashOfId);
   const plainRules = byRoute({});
   return {
     prefix,
     events,
     route: (routeOptions = {}) => routeOf(engine, authority, byRoute(routeOptions)),
     routeByHeaders: (routeOptions = {}) =>
-      routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "fields", shortHash)),
+      routeOf(engine, authority, resolveRouteOptions(routeOptions, resolved, "fields", hashOfId)),
     routeOfWrites: (options = {}) => {
       const resolvedWrites = resolveWrites(options);
       const writes: WriteRules = {
@@ -228,6 +235,7 @@ function routeOf(engine: Engine, authority: string | undefined, rules: RouteRule
     authority,
     queryContentBytes: rules.queryContentBytes,
     respond: (request, exchange) => respond(engine, rules, request, exchange),
+    respondWithoutKey: (request, exchange, detail) => respondWithoutKey(engine, rules, request, exchange, detail),
     explain: (request, options) => explain(engine, rules, request, options),
   };
 }
@@ -311,6 +319,8 @@ function contentHash(context: string, bytes: Uint8Array): string {
   return createHash("sha256").update(context).update("\0").update(bytes).digest("base64url").slice(0, 27);
 }
 
-function shortHash(text: string): string {
-  return createHash("sha256").update(text).digest("base64url").slice(0, 27);
+/** Makes an id unreadable before it enters a key. Without a secret, who knows an id can recognise it. */
+function identityHash(key: string | Uint8Array | undefined): (id: string) => string {
+  if (key === undefined) return (id) => createHash("sha256").update(id).digest("base64url").slice(0, 27);
+  return (id) => createHmac("sha256", key).update(id).digest("base64url").slice(0, 27);
 }

@@ -120,8 +120,8 @@ export function purgeNotAcknowledged(prefix: string, targets: number, reason: st
 }
 
 /** A secret that anybody can guess, or none at all. It is never printed. */
-export function invalidIntegrityKey(got: string): CodedError<RangeError> {
-  const message = `redisStore({ integrityKey }): expected a text or a Uint8Array of at least 16 bytes, got ${got}.\nMake one with \`openssl rand -base64 32\` and give it to all processes.`;
+export function invalidSecret(where: string, got: string): CodedError<RangeError> {
+  const message = `${where}: expected a text or a Uint8Array of at least 16 bytes, got ${got}.\nMake one with \`openssl rand -base64 32\` and give it to all processes.`;
   return coded(new RangeError(message), "ERR_INVALID_OPTION");
 }
 

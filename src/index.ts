@@ -36,7 +36,8 @@ export type {
   ResponseExplanation,
   Rule,
 } from "./engine/explain.ts";
-export { SESSION_COOKIES } from "./engine/bypass.ts";
+export { HARMLESS_COOKIES } from "./engine/harmless-cookies.ts";
+export { LOGIN_FIELDS } from "./engine/login-fields.ts";
 export { isRenewal } from "./engine/renewals.ts";
 export type { CandidateResponse } from "./engine/route.ts";
 export type { CodedError } from "./errors.ts";
@@ -50,7 +51,7 @@ export type {
   FunctionHandle,
   FunctionOptions,
 } from "./functions/contract.ts";
-export type { CacheOptions } from "./options.ts";
+export type { CacheOptions, IdentityOptions } from "./options.ts";
 export type { PurgeOptions, PurgeSelection, PurgesOptions } from "./purge.ts";
 export type { ReadyOptions } from "./ready.ts";
 export type { RouteOptions } from "./route-options.ts";

@@ -1,10 +1,18 @@
 import { durationSeconds, type Duration } from "./duration.ts";
-import { SESSION_COOKIES } from "./engine/bypass.ts";
-import type { IdentityRules } from "./engine/engine.ts";
-import { invalidOption } from "./errors.ts";
+import { harmlessCookies } from "./engine/harmless-cookies.ts";
+import type { IdentityRules } from "./engine/identity.ts";
+import { loginFields } from "./engine/login-fields.ts";
+import { invalidOption, invalidSecret } from "./errors.ts";
 import type { AnyClass } from "./functions/contract.ts";
 import { refuseUnknown } from "./known-options.ts";
-import { directiveMode, isTexts, positiveInteger, requireBoolean, requireMethods } from "./option-checks.ts";
+import {
+  directiveMode,
+  fieldNames,
+  isTexts,
+  positiveInteger,
+  requireBoolean,
+  requireMethods,
+} from "./option-checks.ts";
 import { wallClock } from "./real-time.ts";
 import { isFieldName } from "./rfc9111/fields.ts";
 import { memoryStore } from "./stores/memory.ts";
@@ -29,13 +37,16 @@ export interface CacheOptions {
   readonly logger?: Logger;
   /** What `Cache-Control` of a request may do; default for all routes. Default `"bypass"`. */
   readonly requestDirectives?: RequestDirectiveMode;
-  /** What makes a request somebody's own. */
-  readonly identity?: {
-    /** False: `Authorization` does not count. Default true. */
-    readonly authorization?: boolean;
-    /** Names of the cookies that carry a session, instead of the built-in list. */
-    readonly cookies?: readonly string[];
-  };
+  /**
+   * What tells of a user. A request with a cookie, with `Authorization` or another field that stands for a login, or with a
+   * client certificate takes no part, unless its route has an `audience`.
+   */
+  readonly identity?: IdentityOptions;
+  /**
+   * Secret of at least 16 bytes, the same in all processes: the id that `audience` returns enters keys as its HMAC, so that
+   * nobody who reads the store can find out an id by trying. Default: its SHA-256. Given and `undefined` it throws.
+   */
+  readonly identityKey?: string | Uint8Array | undefined;
   /** A larger body is served, not stored. Bytes; default 4 MiB. */
   readonly maxBodyBytes?: number;
   /** Variants (by `Vary`) kept of one resource. Default 64. */
@@ -60,6 +71,26 @@ export interface CacheOptions {
   readonly now?: () => number;
 }
 
+/** What tells of a user, besides and except the lists in `docs/security.md`. */
+export interface IdentityOptions {
+  /** False: `Authorization` does not count. Default true. */
+  readonly authorization?: boolean;
+  /**
+   * Further request fields that stand for a login, with a `*` at the end for any text: `["x-acme-user", "x-sso-*"]`.
+   * Responses name those without a `*` in `Vary`.
+   */
+  readonly fields?: readonly string[];
+  /** Request fields of the list that stand for no login here, in the same form: a gateway adds them to every request, say. */
+  readonly harmlessFields?: readonly string[];
+  /**
+   * Further cookies by which nobody is told apart: names, with their case, or patterns. Handlers whose response is shared
+   * do not see them.
+   *
+   * @example createCache({ identity: { harmlessCookies: ["theme", /^exp_/] } })
+   */
+  readonly harmlessCookies?: readonly (string | RegExp)[];
+}
+
 /** The options of a cache with every default filled in. */
 export interface ResolvedCacheOptions {
   readonly enabled: boolean;
@@ -70,6 +101,7 @@ export interface ResolvedCacheOptions {
   readonly logger: Logger | undefined;
   readonly requestDirectives: RequestDirectiveMode;
   readonly identity: IdentityRules;
+  readonly identityKey: string | Uint8Array | undefined;
   readonly maxBodyBytes: number;
   readonly maxVariants: number;
   readonly fillDeadlineMs: number;
@@ -91,6 +123,7 @@ const CACHE_OPTIONS: Readonly<Record<keyof CacheOptions, true>> = {
   logger: true,
   requestDirectives: true,
   identity: true,
+  identityKey: true,
   maxBodyBytes: true,
   maxVariants: true,
   fillDeadline: true,
@@ -148,7 +181,9 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     ignoreArgTypes: classes(where("ignoreArgTypes"), options.ignoreArgTypes ?? []),
     logger,
     requestDirectives: directiveMode(where("requestDirectives"), options.requestDirectives ?? "bypass"),
-    identity: identityRules(options.identity ?? {}),
+    identity: identityRules(options.identity === undefined ? {} : options.identity),
+    // Given and undefined: a variable that is not set must not turn a secret into none.
+    identityKey: "identityKey" in options ? identityKeyOf(options.identityKey) : undefined,
     maxBodyBytes: positiveInteger(where("maxBodyBytes"), options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES),
     maxVariants: positiveInteger(where("maxVariants"), options.maxVariants ?? DEFAULT_MAX_VARIANTS),
     collapseDeadlineMs: durationSeconds(options.collapseDeadline ?? "5s", where("collapseDeadline")) * 1000,
@@ -160,16 +195,87 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
   };
 }
 
-function identityRules(identity: NonNullable<CacheOptions["identity"]>): IdentityRules {
-  refuseUnknown("createCache({ identity })", identity, { authorization: true, cookies: true });
-  const { authorization = true, cookies = SESSION_COOKIES } = identity;
-  if (!isTexts(cookies)) {
-    throw invalidOption("createCache({ identity: { cookies } })", "names of cookies", cookies, 'For example ["sid"].');
+const IDENTITY_OPTIONS: Readonly<Record<keyof IdentityOptions, true>> = {
+  authorization: true,
+  fields: true,
+  harmlessFields: true,
+  harmlessCookies: true,
+};
+
+function identityRules(identity: IdentityOptions): IdentityRules {
+  const where = (option: string): string => `createCache({ identity: { ${option} } })`;
+  if (typeof identity === "object" && identity !== null && "cookies" in identity) {
+    throw invalidOption(
+      where("cookies"),
+      "no list of session cookies",
+      identity.cookies,
+      'Every cookie counts as an identity. Name those that do not in identity: { harmlessCookies: ["theme"] }.',
+    );
   }
-  if (typeof authorization !== "boolean") {
-    throw invalidOption("createCache({ identity: { authorization } })", "true or false", authorization, "");
+  refuseUnknown("createCache({ identity })", identity, IDENTITY_OPTIONS, '{ harmlessCookies: ["theme"] }');
+  requireBoolean(where("authorization"), identity.authorization, "False: Authorization does not count.");
+  const fields = loginFieldNames(where("fields"), identity.fields ?? []);
+  const harmlessFields = loginFieldNames(where("harmlessFields"), identity.harmlessFields ?? []);
+  const without = identity.authorization === false ? [...harmlessFields, "authorization"] : harmlessFields;
+  return {
+    isLoginField: loginFields(fields, without),
+    isHarmlessCookie: harmlessCookies(declaredCookies(where("harmlessCookies"), identity.harmlessCookies ?? [])),
+    varyNames: ["Cookie", "Authorization", ...fields.filter((name) => !name.endsWith("*") && name !== "authorization")],
+  };
+}
+
+function loginFieldNames(where: string, names: unknown): readonly string[] {
+  const listed = fieldNames(where, names, false);
+  for (const name of listed) {
+    if (name.slice(0, -1).includes("*") || name === "*") {
+      throw invalidOption(where, "names with no * but one at their end", name, 'For example "x-acme-*".');
+    }
+    if (name === "cookie") {
+      throw invalidOption(
+        where,
+        "fields other than Cookie",
+        name,
+        "Its cookies count one by one: see harmlessCookies.",
+      );
+    }
   }
-  return { authorization, cookies: new Set(cookies.map((name) => name.toLowerCase())) };
+  return listed;
+}
+
+/** What may stand in the name of a cookie (RFC 6265 §4.1.1), but for the `*` that most often is meant as a pattern. */
+const COOKIE_NAME = /^[!#$%&'+\-.^`|~\w:@/?<>[\]{}()]+$/;
+
+function declaredCookies(where: string, declared: unknown): readonly (string | RegExp)[] {
+  const expected = "a list of names and patterns of cookies";
+  if (!Array.isArray(declared)) throw invalidOption(where, expected, declared, 'For example ["theme", /^exp_/].');
+  return declared.map((cookie: unknown) => {
+    if (isRegExp(cookie)) return new RegExp(cookie.source, cookie.flags.replace(/[gy]/g, ""));
+    if (typeof cookie === "string" && COOKIE_NAME.test(cookie)) return cookie;
+    const cure =
+      typeof cookie === "string" && cookie.includes("*")
+        ? "A pattern is a RegExp: /^exp_/."
+        : 'A name without its value, as in ["theme"], or a RegExp such as /^exp_/.';
+    throw invalidOption(where, expected, cookie, cure);
+  });
+}
+
+/** Of another realm too. */
+function isRegExp(value: unknown): value is RegExp {
+  return Object.prototype.toString.call(value) === "[object RegExp]";
+}
+
+const MIN_IDENTITY_KEY_BYTES = 16;
+
+/** Never prints the key. */
+function identityKeyOf(key: unknown): string | Uint8Array {
+  const where = "createCache({ identityKey })";
+  if (typeof key !== "string" && !(key instanceof Uint8Array)) {
+    throw invalidSecret(where, key === null || key === undefined ? String(key) : `a value of type ${typeof key}`);
+  }
+  // A copy: bytes that are written to later must not change the keys.
+  const bytes = typeof key === "string" ? new TextEncoder().encode(key) : Uint8Array.from(key);
+  if (bytes.byteLength < MIN_IDENTITY_KEY_BYTES) throw invalidSecret(where, `${bytes.byteLength} bytes`);
+  return bytes;
 }
 
 function languagesOf(where: string, languages: unknown): readonly string[] | undefined {

@@ -1,4 +1,5 @@
 import { durationSeconds, isNoTime, ONE_YEAR_SECONDS, type Duration } from "./duration.ts";
+import { carriesLogin } from "./engine/identity.ts";
 import type { CandidateResponse, RouteRules } from "./engine/route.ts";
 import { invalidOption } from "./errors.ts";
 import { canonicalText } from "./functions/canonical-text.ts";
@@ -20,7 +21,7 @@ import { PROFILE_NAMES, profileRules, type ProfileName, type ProfileRules } from
 import type { QueryRule } from "./rfc9111/cache-key.ts";
 import { parseNoVarySearch } from "./rfc9111/no-vary-search.ts";
 import { MAX_TAG_LENGTH, MAX_TAGS } from "./tags.ts";
-import type { RequestDirectiveMode } from "./types.ts";
+import type { CacheRequest, RequestDirectiveMode } from "./types.ts";
 
 /** Options of one route. `Request` is the framework's own request type. */
 export interface RouteOptions<Request = unknown> {
@@ -60,8 +61,10 @@ export interface RouteOptions<Request = unknown> {
    */
   readonly key?: (request: Request) => unknown;
   /**
-   * Who shares a response. Not given: a request with an identity (`Authorization`, a session cookie) bypasses the cache.
-   * `"public"`: the identity makes no difference. A function: the id of the user or group, hashed into the key.
+   * Who shares a response. Not given: a request with an identity (a cookie, `Authorization` or another login) bypasses the
+   * cache. `"public"`: the identity makes no difference, and the handler sees no cookies. A function: the id of the user or
+   * group, hashed into the key; browsers are told `private, no-cache` unless `browser` is given. For a request with an
+   * identity and without an id (`undefined`, `null`, `""`) the cache is bypassed.
    */
   readonly audience?: "public" | ((request: Request) => string | number | bigint | null | undefined);
   /** False: this request takes no part. Anything but true and false is an error, and then it takes no part either. */
@@ -76,11 +79,14 @@ export interface RouteOptions<Request = unknown> {
   readonly statuses?: readonly number[] | Readonly<Record<number, Duration>>;
   /** What `Cache-Control` of a request may do on this route. Default: the cache's. */
   readonly requestDirectives?: RequestDirectiveMode;
-  /** What browsers are told instead of the remaining lifetime: a shorter one, or `"no-cache"` to ask each time. */
+  /**
+   * What browsers are told: at most this lifetime, or `"no-cache"` to ask each time. Default: the remaining lifetime, and
+   * `"no-cache"` where the route has `tags` or an `audience` function.
+   */
   // "no-cache" is a text like any Duration to the compiler, and named for people.
   // oxlint-disable-next-line typescript/no-redundant-type-constituents
   readonly browser?: Duration | "no-cache";
-  /** Lifetime for CDNs, sent as `CDN-Cache-Control` (RFC 9213). */
+  /** Lifetime for CDNs, sent as `CDN-Cache-Control` (RFC 9213). Not with an `audience` function. */
   readonly cdn?: Duration;
   /** A larger body is served, not stored. Bytes; default: the cache's. */
   readonly maxBodyBytes?: number;
@@ -126,7 +132,7 @@ export function resolveRouteOptions<Request>(
   options: RouteOptions<Request>,
   cache: ResolvedCacheOptions,
   lifetimeFrom: "route" | "fields",
-  hash: (text: string) => string,
+  hash: (id: string) => string,
 ): RouteRules {
   const caller = lifetimeFrom === "route" ? "cached" : "cached.byHeaders";
   const where = (option: string): string => `${caller}({ ${option} })`;
@@ -155,6 +161,18 @@ export function resolveRouteOptions<Request>(
       "A function returns the id of the user or group that shares the response.",
     );
   }
+  const vary = fieldNames(where("vary"), options.vary ?? []);
+  // What is in the key may be somebody's own: a CDN that does not look at Vary would share it.
+  const isKeyedByIdentity = vary.some((field) => field === "cookie" || cache.identity.isLoginField(field));
+  const isPersonal = typeof audience === "function" || (isKeyedByIdentity && audience === undefined);
+  if (isPersonal && options.cdn !== undefined) {
+    throw invalidOption(
+      where("cdn"),
+      "no lifetime for CDNs beside an audience function, or an identity in vary",
+      options.cdn,
+      'A CDN would give one user\'s response to others. Leave cdn out, or share the response: audience: "public".',
+    );
+  }
   const { name } = options;
   if (name !== undefined && (typeof name !== "string" || name === "")) {
     throw invalidOption(where("name"), "a text", name, 'For example "users", for cache.purge({ route: "users" }).');
@@ -162,8 +180,7 @@ export function resolveRouteOptions<Request>(
   const profile = profileOf(where("profile"), options.profile, lifetimeFrom);
   const isOff = options.expire !== undefined && isNoTime(options.expire, where("expire"));
   const enabled = cache.enabled && options.enabled !== false && !isOff;
-  const lifetimeSeconds = lifetimes(isOff ? { ...options, expire: ONE_YEAR_SECONDS } : options, where);
-  const vary = fieldNames(where("vary"), options.vary ?? []);
+  const lifetimeSeconds = lifetimes(isOff ? { ...options, expire: ONE_YEAR_SECONDS } : options, where, lifetimeFrom);
   return Object.freeze({
     enabled,
     name,
@@ -183,6 +200,10 @@ export function resolveRouteOptions<Request>(
       allowAnyFinalStatus: profile.allowAnyFinalStatus,
       allowVaryIdentity: profile.allowVaryIdentity,
       allowPartial: profile.allowPartial,
+      // RFC 9111 §3.5 speaks of Authorization alone.
+      ...(profile.allowVaryIdentity
+        ? {}
+        : { carriesLogin: (request: CacheRequest) => carriesLogin(request, cache.identity, vary) }),
     },
     targets:
       options.targetedFields === undefined
@@ -206,6 +227,8 @@ export function resolveRouteOptions<Request>(
       typeof audience === "function"
         ? (native: unknown) => memberOf(atOnce(where("audience"), AN_ID, audience(native as Request)), hash)
         : audience,
+    variesByIdentity: audience === undefined && !isPersonal && !profile.sharesAuthorized,
+    isPersonal,
     when: when === undefined ? undefined : (native: unknown) => yesOrNo(where("when"), when(native as Request)),
     storeWhen:
       storeWhen === undefined
@@ -216,7 +239,11 @@ export function resolveRouteOptions<Request>(
   });
 }
 
-function lifetimes<Request>(options: RouteOptions<Request>, where: (option: string) => string): Map<number, number> {
+function lifetimes<Request>(
+  options: RouteOptions<Request>,
+  where: (option: string) => string,
+  lifetimeFrom: "route" | "fields",
+): Map<number, number> {
   const seconds = options.expire === undefined ? ONE_YEAR_SECONDS : durationSeconds(options.expire, where("expire"));
   const lifetimeSeconds = new Map(DEFAULT_STATUSES.map((status) => [status, seconds]));
   const { statuses } = options;
@@ -241,6 +268,14 @@ function lifetimes<Request>(options: RouteOptions<Request>, where: (option: stri
         `A cache cannot answer with a stored ${status}.`,
       );
     }
+    if (lifetimeFrom === "route" && REFUSALS.has(status)) {
+      throw invalidOption(
+        where("statuses"),
+        "no 401, 403 or 407",
+        status,
+        "It turns one user away, and the next may be let in. With cached.byHeaders() a response can state a lifetime itself.",
+      );
+    }
     lifetimeSeconds.set(
       status,
       expire === undefined ? seconds : durationSeconds(expire, where(`statuses: { ${status} }`)),
@@ -250,6 +285,7 @@ function lifetimes<Request>(options: RouteOptions<Request>, where: (option: stri
 }
 
 const NEVER_STORED: ReadonlySet<number> = new Set([204, 205, 206, 304]);
+const REFUSALS: ReadonlySet<number> = new Set([401, 403, 407]);
 
 function queryRule<Request>(where: string, query: RouteOptions<Request>["query"], profile: ProfileRules): QueryRule {
   if (query === undefined) return profile.sortsQuery ? "all" : "as-sent";
@@ -288,12 +324,14 @@ function profileOf(where: string, name: unknown, lifetimeFrom: "route" | "fields
 
 const AN_ID = "the id of a user or group";
 
-function memberOf(id: string | number | bigint | null | undefined, hash: (text: string) => string): string {
-  if (id === undefined || id === null || id === "") return "anonymous";
-  if (typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") {
-    throw invalidOption("cached({ audience })", AN_ID, id, "Return a text or a number.");
-  }
-  return hash(String(id));
+/** The part of the key for an id; `undefined` for none. Ids of different types are different: `"1"`, `1` and `1n`. */
+function memberOf(id: unknown, hash: (id: string) => string): string | undefined {
+  if (id === undefined || id === null || id === "") return undefined;
+  // Text with its quotes, in which half a surrogate pair is escaped: no two ids have the same bytes.
+  if (typeof id === "string") return hash(JSON.stringify(id));
+  if (typeof id === "number" && Number.isFinite(id)) return hash(String(id));
+  if (typeof id === "bigint") return hash(`${id}n`);
+  throw invalidOption("cached({ audience })", AN_ID, id, "Return a text or a number.");
 }
 
 function tagsOf(

@@ -33,6 +33,8 @@ export interface CacheRequest {
   readonly content?: Uint8Array;
   /** How many cached routes of the same cache the request came through before this one. */
   readonly depth?: number;
+  /** True when the client showed a certificate to the server that the request came to. */
+  readonly clientCertificate?: boolean;
 }
 
 /** Status and fields of a response, before any of its body. */

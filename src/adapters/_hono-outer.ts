@@ -1,5 +1,6 @@
+import { mergedVary } from "./_merged-vary.ts";
 import type { Context } from "hono";
-import { fieldsOf, mergedList, type OwnFields } from "./_web-response.ts";
+import { fieldsOf, type OwnFields } from "./_web-response.ts";
 import type { OuterLayers } from "./_web.ts";
 
 /**
@@ -49,7 +50,7 @@ export class OuterHeaders implements OuterLayers {
       }
       const own = headers.get(name);
       if (own === null || (name === "cache-control" && restricts(value))) headers.set(name, value);
-      else if (name === "vary") headers.set(name, mergedList(value, own));
+      else if (name === "vary") headers.set(name, mergedVary(value, own));
     }
   }
 

@@ -5,9 +5,10 @@ import type { Exchange, Fill, LastLook, Reply } from "../engine/exchange.ts";
 import { reachRoute } from "../engine/renewals.ts";
 import type { CacheRequest } from "../types.ts";
 import { contentOf } from "./_content.ts";
-import { handlersFields } from "./_handlers-fields.ts";
+import { hasClientCertificate } from "./_client-certificate.ts";
+import { handlersFields, hideParsedCookies } from "./_handlers-fields.ts";
 import { sendAgain, serverOf, type Entry } from "./_node-copy.ts";
-import { applyFields, writeReply } from "./_node-reply.ts";
+import { applyFieldsAhead, writeReply } from "./_node-reply.ts";
 import { ResponseTap, type Destination, type TakeFrameworkEtag } from "./_response-tap.ts";
 
 /** What a framework on `node:http` has to tell about one request. */
@@ -61,9 +62,11 @@ export function respondOnNode(route: Route, call: NodeCall): void {
   const target = { sent: call.url, shown: call.shownUrl };
   if (reached !== undefined) return new NodeExchange(call, route, target).forward(reached.fill);
   const whole = showAsSent(route, call, target);
-  const request = cacheRequest(call, whole, route.authority);
-  if (request === undefined) return call.run(undefined);
   const exchange = new NodeExchange(call, route, whole);
+  const request = cacheRequest(call, whole, route.authority);
+  if (typeof request === "string") {
+    return route.respondWithoutKey({ method: call.request.method ?? "", path: call.url }, exchange, request);
+  }
   if (request.method !== "QUERY" || route.queryContentBytes === 0) return route.respond(request, exchange);
   void contentOf(call.request, route.queryContentBytes).then((content) =>
     route.respond(content === undefined ? request : { ...request, content }, exchange),
@@ -95,12 +98,12 @@ function showAsSent(route: Route, call: NodeCall, target: Target): Target {
 let lastHost: string | undefined;
 let lastAuthority: string | undefined;
 
-/** `undefined` for a request whose target or host has no one reading: it passes by. */
+/** What has no one reading, for a request of which that is so: it passes by. */
 function cacheRequest(
   { request, replaced }: NodeCall,
   { sent: url, shown: shownUrl }: Target,
   authority: string | undefined,
-): CacheRequest | undefined {
+): CacheRequest | "host" | "target" {
   const { method, headers } = request;
   const host = headers.host;
   if (authority === undefined && host !== lastHost) {
@@ -108,14 +111,13 @@ function cacheRequest(
     lastAuthority = host !== undefined && /^[\w.:[\]-]+$/.test(host) ? host.toLowerCase() : undefined;
   }
   const known = authority ?? lastAuthority;
-  if (known === undefined || method === undefined || url.charCodeAt(0) !== SLASH) return undefined;
-  const scheme = (request.socket as Partial<TLSSocket>).encrypted === true ? "https" : "http";
-  if (shownUrl === undefined && replaced === undefined) {
-    return { method, scheme, authority: known, path: url, fields: headers };
-  }
-  if (replaced === null) return undefined;
-  const otherPaths = shownUrl === undefined ? undefined : [shownUrl];
-  return { method, scheme, authority: known, path: url, otherPaths, replaced, fields: headers };
+  if (method === undefined || url.charCodeAt(0) !== SLASH || replaced === null) return "target";
+  if (known === undefined) return "host";
+  const isSecure = (request.socket as Partial<TLSSocket>).encrypted === true;
+  const seen = { method, scheme: isSecure ? "https" : "http", authority: known, path: url, fields: headers };
+  if (isSecure && hasClientCertificate(request.socket)) Object.assign(seen, { clientCertificate: true });
+  if (shownUrl === undefined && replaced === undefined) return seen;
+  return { ...seen, otherPaths: shownUrl === undefined ? undefined : [shownUrl], replaced };
 }
 
 const SLASH = 0x2f;
@@ -168,7 +170,7 @@ class NodeExchange implements Exchange {
   }
 
   pass(fields: readonly string[]): void {
-    if (fields.length > 0) applyFields(this.#call.response, fields);
+    if (fields.length > 0) applyFieldsAhead(this.#call.response, fields);
     this.#call.run(undefined);
   }
 
@@ -178,6 +180,7 @@ class NodeExchange implements Exchange {
     const { path, otherPaths } = fill.origin;
     enclosing.set(request, { route: this.#route, fill, headers, target: this.#target, outer: this.#enclosing });
     request.headers = handlersFields(headers, fill, this.#route.authority);
+    hideParsedCookies(request, fill);
     showTarget(this.#call, this.#target, { sent: path, shown: otherPaths?.[0] });
     this.#tap = new ResponseTap(response, fill, takeFrameworkEtag, destinations.get(fill));
     this.#call.run(fill);

@@ -2,6 +2,7 @@
 
 import type { Fill } from "../engine/exchange.ts";
 import type { CacheRequest } from "../types.ts";
+import { showsClientCertificate } from "./_client-certificate.ts";
 import { property } from "./_web-server.ts";
 
 /** `undefined` for a request whose URL has no authority or path: it passes by. */
@@ -9,6 +10,7 @@ export function cacheRequest(
   request: Request,
   otherPaths: readonly string[] | undefined,
   authority: string | undefined,
+  env: unknown,
 ): CacheRequest | undefined {
   const { url } = request;
   const colon = url.indexOf("://");
@@ -24,6 +26,7 @@ export function cacheRequest(
     authority: authority ?? url.slice(colon + 3, slash),
     path: hash === -1 ? url.slice(slash) : url.slice(slash, hash),
     ...(otherPaths === undefined ? {} : { otherPaths }),
+    ...(showsClientCertificate(request, env) ? { clientCertificate: true } : {}),
     fields,
   };
 }

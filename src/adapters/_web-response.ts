@@ -1,5 +1,6 @@
 /** Responses of the web family: read as the server would send them, and made anew. */
 
+import { mergedVary } from "./_merged-vary.ts";
 import type { ReportedHead, Reply } from "../engine/exchange.ts";
 import type { Fields } from "../types.ts";
 import type { BodyContent } from "./_web-body.ts";
@@ -87,15 +88,8 @@ export function setFields(headers: Headers, flat: readonly string[]): void {
   for (let at = 0; at + 1 < flat.length; at += 2) {
     const name = flat[at] ?? "";
     const value = flat[at + 1] ?? "";
-    const known = name === "vary" ? headers.get(name) : null;
-    headers.set(name, known === null ? value : mergedList(known, value));
+    headers.set(name, name === "vary" ? mergedVary(headers.get(name), value) : value);
   }
-}
-
-/** The members of both lists, each once whatever its case. */
-export function mergedList(...lists: readonly string[]): string {
-  const members = lists.flatMap((list) => list.split(",").map((member) => member.trim()));
-  return [...new Map(members.map((member) => [member.toLowerCase(), member])).values()].join(", ");
 }
 
 /** A response of these parts. */

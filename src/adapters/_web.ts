@@ -30,6 +30,8 @@ export interface WebCall {
   readonly otherPaths?: readonly string[] | undefined;
   /** The patterns of the routes that answer, where the framework has them; asked once the response is there. */
   patterns?(): readonly string[];
+  /** What the server gives beside the request. */
+  readonly env?: unknown;
   /** The fill inside which this request came here. */
   readonly within?: Fill | undefined;
   /** The object by which a copy of a request is recognised: what was marked before it was sent again. */
@@ -83,9 +85,13 @@ export function respondOnWeb(route: Route, call: WebCall): Response | Promise<Re
   const reached: Reached = call.within === undefined ? reachRoute(route, call.marked) : undefined;
   if (reached === "passes") return call.run(call.request, undefined);
   if (reached !== undefined) return runForCopy(route, call, reached.fill);
-  const request = cacheRequest(call.request, call.otherPaths, route.authority);
-  if (request === undefined) return call.run(call.request, undefined);
   const exchange = new WebExchange(call, route.authority);
+  const request = cacheRequest(call.request, call.otherPaths, route.authority, call.env);
+  if (request === undefined) {
+    const { method, url } = call.request;
+    route.respondWithoutKey({ method, path: url }, exchange, "target");
+    return exchange.answer();
+  }
   if (request.method !== "QUERY" || route.queryContentBytes === 0) route.respond(request, exchange);
   else void respondToQuery(route, request, call.request, exchange);
   return exchange.answer();

@@ -59,6 +59,7 @@ function callOf(route: Route, handler: FetchHandler, given: Request, rest: reado
     request,
     otherPaths: sent === undefined ? undefined : [sent],
     native: request,
+    env: rest[0],
     within: run?.fill,
     marked: given,
     exit: outgoing === undefined ? undefined : nodeExit(outgoing),

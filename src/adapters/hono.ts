@@ -96,6 +96,7 @@ function callOf(
   const call: WebCall = {
     request,
     native: context,
+    env: context.env as unknown,
     otherPaths: otherPaths(context, request),
     patterns: () => patternsOf(context, index),
     within: run?.fill,

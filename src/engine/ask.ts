@@ -10,6 +10,7 @@ import { ForwardedRequest } from "./forward.ts";
 import { leadNow, leadOrFollow, type Led, type Wanted } from "./lead.ts";
 import { purgeUris } from "./names.ts";
 import type { Selected } from "./select.ts";
+import { isRefusalFor } from "./refusals.ts";
 import { storedReply } from "./serve.ts";
 import { releaseLease } from "./store-guard.ts";
 import type { LiveResponse } from "./stored-entry.ts";
@@ -174,6 +175,7 @@ function lead(turn: Turn, need: Need, flight: Flight, led: Led): void {
         return again(turn);
       }
       if (selected.live === undefined || !isShareable(selected.live, nowMs)) break;
+      if (isRefusalFor(engine, turn.request, selected.live)) break;
       flight.settle({ type: "stored", live: selected.live });
       return share(turn, selected.live, { forwarded: need.because }, nowMs);
     }
@@ -271,6 +273,7 @@ function goOn(turn: Turn, need: Need, flight: Flight, end: FlightEnd): void {
       if (!matchesVary(end.live.stored.varyFields, turn.request.fields, turn.engine.languages)) return again(turn);
       // One of those who wait asks again, for all of them: that is after they all came.
       if (!isKnownUnpurged(turn, flight)) return again(turn);
+      if (isRefusalFor(turn.engine, turn.request, end.live)) return alone(turn, need, nowMs);
       if (turn.comesAfter === true) return share(turn, end.live, { hit: true, collapsed: false }, nowMs);
       return share(turn, end.live, { forwarded: need.because, originStatus: end.live.stored.status }, nowMs);
     case "aborted":

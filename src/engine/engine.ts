@@ -3,6 +3,8 @@ import type { NoVarySearch } from "../rfc9111/no-vary-search.ts";
 import type { CacheStore, PurgeLog } from "../types.ts";
 import type { Flight } from "./collapse.ts";
 import type { CacheEvent } from "./events.ts";
+import { FirstWarnings } from "./first-warnings.ts";
+import type { IdentityRules } from "./identity.ts";
 import { KnownRoutes } from "./known-routes.ts";
 import type { LookUps, VarySpec } from "./select.ts";
 
@@ -37,8 +39,10 @@ export interface Engine {
   readonly maxVariants: number;
   /** The application's languages, by which `Accept-Language` is read; `undefined` compares it as it is. */
   readonly languages: readonly string[] | undefined;
-  /** Session cookies and fields that name a user; see `bypass.ts`. */
+  /** What tells of a user. */
   readonly identity: IdentityRules;
+  /** Mistakes that only show at request time. */
+  readonly warnings: FirstWarnings;
   /** True once a route may store `Set-Cookie`; until then nothing in the store has a right to one. */
   takesSetCookie: boolean;
   /** Tells the developer something once for each `key`. Never throws. */
@@ -63,11 +67,6 @@ export interface Engine {
 
 export type BindContext = <Args extends unknown[], Result>(fn: (...args: Args) => Result) => (...args: Args) => Result;
 
-export interface IdentityRules {
-  readonly authorization: boolean;
-  readonly cookies: ReadonlySet<string>;
-}
-
 export const HIT_FOR_MISS_MS = 10_000;
 const REMEMBERED_KEYS = 10_000;
 /** Keys can be as long as a head of a request. */
@@ -87,6 +86,7 @@ export interface EngineParts extends Omit<
   | "searchRules"
   | "varySpecs"
   | "knownRoutes"
+  | "warnings"
 > {
   /** Who listens at the moment, if anybody does. */
   readonly report: () => Engine["report"];
@@ -117,6 +117,10 @@ export function createEngine(parts: EngineParts): Engine {
     maxVariants: parts.maxVariants,
     languages: parts.languages,
     identity: parts.identity,
+    warnings: new FirstWarnings({
+      warn: (message) => parts.warnOnce(message, message),
+      isDevelopment: parts.isDevelopment,
+    }),
     takesSetCookie: parts.takesSetCookie ?? false,
     warnOnce: parts.warnOnce,
     isDevelopment: parts.isDevelopment,

@@ -12,6 +12,7 @@ import { decideSelected } from "./decide.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import type { Exchange, Fill } from "./exchange.ts";
 import { primaryKeyOf } from "./key.ts";
+import { withoutRefusal } from "./refusals.ts";
 import { respond } from "./respond.ts";
 import type { RouteRules } from "./route.ts";
 import { selectWithPart } from "./select.ts";
@@ -117,7 +118,7 @@ export async function explain(
   if (!looksUp) return { action: "pass", because: passed(request.method), ...response };
 
   const key = primaryKeyOf(engine, route, request, native);
-  const selected = await selectWithPart(engine, route, key, request);
+  const selected = withoutRefusal(engine, request, await selectWithPart(engine, route, key, request));
   const nowMs = engine.now();
   const { decision } = decideSelected(route, request, selected, nowMs);
   const stored = (selected.live ?? selected.part)?.stored;
@@ -162,7 +163,9 @@ function rehearse(engine: Engine, route: RouteRules, request: CacheRequest, nati
     if (event.type !== "outcome" || event.outcome.forwarded !== "bypass") return;
     rehearsal.bypass = event.outcome.detail ?? "request";
   };
-  respond(createEngine({ ...engine, store, report: () => report }), route, request, exchange);
+  // Nothing of a rehearsal is a mistake to warn of.
+  const silent = { warnOnce() {}, isDevelopment: () => false };
+  respond(createEngine({ ...engine, ...silent, store, report: () => report }), route, request, exchange);
   return rehearsal;
 }
 
@@ -408,10 +411,16 @@ const BYPASSED: Readonly<Record<string, Rule>> = {
     section: "RFC 9111 §5.2.1",
   },
   authorization: {
-    rule: "The request has Authorization, and nothing says who may share the response.",
+    rule: "The request has Authorization or another login, and nothing says who may share the response.",
     section: "RFC 9111 §3.5",
   },
-  "session-cookie": { rule: "The request has a session cookie, and nothing says who may share the response." },
+  cookie: {
+    rule: "The request has a cookie that is not known to be harmless, and nothing says who may share the response.",
+  },
+  "client-certificate": {
+    rule: "The client showed a certificate, and nothing says who may share the response.",
+  },
+  audience: { rule: "The request carries an identity, and the route's audience() gave no id for it." },
   "request-body": { rule: "A body of a GET is not in the key.", section: "RFC 9110 §9.3.1" },
   precondition: {
     rule: "If-Match and If-Unmodified-Since ask for the state at the origin.",

@@ -20,10 +20,11 @@ import type {
   Reply,
 } from "./exchange.ts";
 import { learnSearch, primaryKeyOf } from "./key.ts";
-import { purgeUris } from "./names.ts";
+import { identityVaryFields, streamedDownstreamFields } from "./downstream.ts";
+import { isTagged, purgeUris } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
 import { declaredLength, describesStored, isEndless, upstreamStatus } from "./response-head.ts";
-import { advertisedFields, outcomeFields, passedNotModified, storedReply } from "./serve.ts";
+import { outcomeFields, passedNotModified, storedReply } from "./serve.ts";
 import { releaseLease } from "./store-guard.ts";
 import { apartEntry, liveResponse, type LiveResponse } from "./stored-entry.ts";
 import { reportFault } from "./turn.ts";
@@ -37,7 +38,6 @@ import {
   storeResponse,
   subjectOf,
   whyNotKept,
-  withDeclaredVary,
   type Kept,
 } from "./write.ts";
 
@@ -368,8 +368,10 @@ export class ForwardedRequest implements Fill {
 
   #pass(head: ReportedHead, detail: string | undefined): HeadAction {
     this.#head = head;
-    if (this.#plan.exchange === undefined) return ANSWERED;
-    const fields = outcomeFields(this.#plan.engine, this.#outcome(false, detail), upstreamStatus(head));
+    const { engine, route, exchange } = this.#plan;
+    if (exchange === undefined) return ANSWERED;
+    const fields = outcomeFields(engine, this.#outcome(false, detail), upstreamStatus(head));
+    fields.push(...identityVaryFields(engine, route, head.fields));
     const notModified = this.#notModified(head, fields);
     if (notModified === undefined) return { answered: false, fields };
     void this.#answer(notModified);
@@ -411,13 +413,10 @@ export class ForwardedRequest implements Fill {
     // Said ahead of the body: it may still be cut off.
     const notKept = engine.store.isAvailable?.() === false ? "store-unavailable" : undefined;
     const fields = outcomeFields(engine, this.#outcome(notKept === undefined, notKept), upstreamStatus(head));
-    const vary = withDeclaredVary(route.vary, head.fields);
-    if (vary !== undefined) fields.push("vary", vary);
-    const lifetimeSeconds = route.lifetimeSeconds.get(head.status);
-    const freshness =
-      route.storing.lifetimeFrom === "route" && lifetimeSeconds !== undefined
-        ? advertisedFields(route, head.fields, lifetimeSeconds, this.#receivedAtMs)
-        : [];
+    const isTaggedHead = isTagged(this.#plan, head.fields);
+    const told = streamedDownstreamFields(engine, route, head, this.#receivedAtMs, isTaggedHead);
+    fields.push(...told.always);
+    const { freshness } = told;
     const lastLook: LastLook = (changes) => {
       const because = this.#whyRefusedLate(changes);
       if (because === undefined || this.#finished) return [];

@@ -8,10 +8,12 @@ import { Capture } from "./capture.ts";
 import type { Engine } from "./engine.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest } from "./exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
+import { unsharedIdentity } from "./identity.ts";
 import { keyWith } from "./key.ts";
 import { groupName, namesOf, purgeUris, searchedNames, uriTargets } from "./names.ts";
 import { purge, type Purging } from "./purge.ts";
 import type { RouteRules } from "./route.ts";
+import { reportFault } from "./turn.ts";
 import { subjectOf } from "./write.ts";
 
 const NO_FIELDS: readonly string[] = [];
@@ -166,7 +168,7 @@ export class UnsafeRequest implements Fill {
   #isStorable({ status, fields }: ResponseHead): boolean {
     const { route, request, writes } = this.#plan;
     if (status !== 200) return false;
-    if (writes?.through === true) return true;
+    if (writes?.through === true) return this.#isForAll();
     if (!route.storesPosts || request.method !== "POST") return false;
     const location = fieldValue(fields, "content-location");
     const base = `${request.scheme}://${request.authority}${request.path}`;
@@ -176,6 +178,19 @@ export class UnsafeRequest implements Fill {
     return (
       directives.maxAgeSeconds !== undefined || directives.sMaxageSeconds !== undefined || hasField(fields, "expires")
     );
+  }
+
+  /** The response to a write belongs to its writer, unless the route says who shares it. */
+  #isForAll(): boolean {
+    const { engine, route, request, exchange } = this.#plan;
+    try {
+      const identity = unsharedIdentity(engine, route, request, exchange.native);
+      if (identity === undefined) return true;
+      engine.report?.({ type: "not-stored", subject: subjectOf(request), because: identity.detail });
+    } catch (error) {
+      reportFault(engine, request, error);
+    }
+    return false;
   }
 
   #fill(generation: string): ForwardedRequest {

@@ -4,12 +4,22 @@ import { noVarySearchQuery, parseNoVarySearch, type NoVarySearch } from "../rfc9
 import { presentedFields } from "../rfc9111/vary.ts";
 import type { CacheRequest, Fields } from "../types.ts";
 import type { Engine } from "./engine.ts";
+import { ANONYMOUS } from "./identity.ts";
 import type { RouteRules } from "./route.ts";
 import { routingPart } from "./routing-fields.ts";
 
-/** The primary key of a request. Calls the developer's `key` and `audience`, which may throw. */
-export function primaryKeyOf(engine: Engine, route: RouteRules, request: CacheRequest, native: unknown): string {
-  return keyWith(engine, route, request, keyParts(engine, route, request, native));
+/**
+ * The primary key of a request. Calls the developer's `key`, and `audience` unless its part of the key is given; they may
+ * throw.
+ */
+export function primaryKeyOf(
+  engine: Engine,
+  route: RouteRules,
+  request: CacheRequest,
+  native: unknown,
+  member?: string,
+): string {
+  return keyWith(engine, route, request, keyParts(engine, route, request, native, member));
 }
 
 /** The primary key of a request whose further parts are known. */
@@ -31,13 +41,14 @@ export function keyParts(
   route: RouteRules,
   request: CacheRequest,
   native: unknown,
+  knownMember?: string,
 ): readonly string[] | undefined {
   const routing = routingPart(request.fields) + rewrittenPart(route, request);
   const { vary, keyPart, audience } = route;
   const isPlain = routing === "" && vary.length === 0 && keyPart === undefined && typeof audience !== "function";
   if (isPlain && request.content === undefined) return undefined;
   const declared = vary.length === 0 ? "" : JSON.stringify(presentedFields(request.fields, vary, engine.languages));
-  const member = typeof audience === "function" ? audience(native) : "";
+  const member = typeof audience === "function" ? (knownMember ?? audience(native) ?? ANONYMOUS) : "";
   const parts = [routing, declared, keyPart?.(native) ?? "", member];
   return request.content === undefined ? parts : [...parts, contentPart(engine, request.fields, request.content)];
 }

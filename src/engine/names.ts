@@ -9,6 +9,17 @@ import type { LiveResponse, PurgeUris } from "./stored-entry.ts";
 import { tagsOfRequest } from "./request-tags.ts";
 import type { RouteRules } from "./route.ts";
 
+/** True for the name of a tag among the names of a response. */
+export function isTagName(name: string): boolean {
+  return name.startsWith("#");
+}
+
+/** True when a response with these fields has tags, or its route may give it some. */
+export function isTagged({ route, native }: Pick<NameSources, "route" | "native">, fields: Fields): boolean {
+  if (route.tags !== undefined || tagsOfRequest(native).length > 0) return true;
+  return taggedBy(fields).length > 0 || cacheGroups(fields).length > 0;
+}
+
 const ROUTE = "@";
 
 /** True for what `routeName()` gives. */

@@ -4,16 +4,19 @@ import { isSafeMethod } from "../rfc9111/invalidation.ts";
 import type { RangeReply } from "../rfc9111/ranges.ts";
 import type { CacheRequest, ForwardReason, Outcome } from "../types.ts";
 import { forward, revalidateInBackground, type Need } from "./ask.ts";
-import { identityOf, mustReachOrigin } from "./bypass.ts";
+import { mustReachOrigin } from "./bypass.ts";
 import { decideSelected } from "./decide.ts";
+import { identityVaryFields } from "./downstream.ts";
 import { isDueEarly } from "./early.ts";
 import type { Engine } from "./engine.ts";
 import type { Exchange, Fill } from "./exchange.ts";
+import { sharersOf } from "./identity.ts";
+import { withoutRefusal } from "./refusals.ts";
 import type { RouteRules } from "./route.ts";
 import { UnsafeRequest, type WriteRules } from "./invalidate.ts";
 import { keyParts, primaryKeyOf } from "./key.ts";
 import { beginLookUp, endLookUp, selectWithPart, type Selected } from "./select.ts";
-import { hitReply, outcomeFields, prepareHit, storedPartReply, type Freshness } from "./serve.ts";
+import { hitReply, outcomeFields, prepareHit, statusFields, storedPartReply, type Freshness } from "./serve.ts";
 import type { LiveResponse } from "./stored-entry.ts";
 import { leaveToHandler, NOTHING, report, reportFault, type Turn } from "./turn.ts";
 import { freshnessOf } from "./write.ts";
@@ -32,19 +35,25 @@ export function respond(engine: Engine, route: RouteRules, received: CacheReques
   const isCachedMethod = method === "GET" || method === "HEAD" || (method === "QUERY" && request.content !== undefined);
   if (!isCachedMethod) return passUncached(engine, route, request, exchange);
   if (route.requestDirectives === "bypass" && asksToBypass(fields)) {
-    report(engine, request, { hit: false, forwarded: "bypass", stored: false, collapsed: false, detail: "request" });
-    return exchange.pass(NOTHING);
+    const outcome = bypassOf("request");
+    report(engine, request, outcome);
+    // The client asked for a response without a cache: no hit/miss field, no lifetime.
+    return exchange.pass([...statusFields(outcome), ...identityVaryFields(engine, route)]);
   }
   let primary: string | undefined;
   let detail: string | undefined;
   try {
-    detail = whyBypassed(engine, route, request, exchange.native);
-    if (detail === undefined) primary = primaryKeyOf(engine, route, request, exchange.native);
+    detail = whyBypassed(route, request, exchange.native);
+    if (detail === undefined) {
+      const sharers = sharersOf(engine, route, request, exchange.native);
+      detail = sharers.bypass;
+      if (detail === undefined) primary = primaryKeyOf(engine, route, request, exchange.native, sharers.member);
+    }
   } catch (error) {
     reportFault(engine, request, error);
     detail = "callback-failed";
   }
-  if (primary === undefined) return bypass(engine, request, exchange, detail);
+  if (primary === undefined) return bypass(engine, route, request, exchange, detail);
   // Where every purge is known at once there is nothing to compare it with.
   const sinceMs = engine.knowsAllPurges ? 0 : performance.now();
   lookUp({ engine, route, request, exchange, primary, sinceMs, startOver: lookUp, leaders: 0, begun: false });
@@ -67,7 +76,7 @@ function takeOver(engine: Engine, innermost: Fill): number {
 /** The cache is off: on this route, where what a write invalidates may be stored by another one, or everywhere. */
 function passDisabled(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
   const { method } = request;
-  if (method === "GET" || method === "HEAD" || method === "QUERY") return bypass(engine, request, exchange, "disabled");
+  if (method === "GET" || method === "HEAD" || method === "QUERY") return bypass(engine, route, request, exchange, "disabled");
   if (engine.enabled) return passUncached(engine, route, request, exchange);
   exchange.pass(NOTHING);
 }
@@ -131,30 +140,49 @@ function decide(turn: Turn, selected: Selected, nowMs: number): void {
   }
 }
 
-function whyBypassed(engine: Engine, route: RouteRules, request: CacheRequest, native: unknown): string | undefined {
+function whyBypassed(route: RouteRules, request: CacheRequest, native: unknown): string | undefined {
   const untouched = mustReachOrigin(request);
   if (untouched !== undefined) return untouched;
-  if (route.audience === undefined) {
-    const identity = identityOf(request, engine.identity, route);
-    if (identity !== undefined) return identity;
-  }
   return route.when === undefined || route.when(native) ? undefined : "when";
 }
 
-function bypass(engine: Engine, request: CacheRequest, exchange: Exchange, detail: string | undefined): void {
-  const outcome: Outcome = {
-    hit: false,
-    forwarded: "bypass",
-    stored: false,
-    collapsed: false,
-    ...(detail === undefined ? {} : { detail }),
-  };
+function bypass(
+  engine: Engine,
+  route: RouteRules,
+  request: Pick<CacheRequest, "method" | "path">,
+  exchange: Exchange,
+  detail: string | undefined,
+): void {
+  const outcome = bypassOf(detail);
   report(engine, request, outcome);
-  exchange.pass(outcomeFields(engine, outcome));
+  exchange.pass([...outcomeFields(engine, outcome), ...identityVaryFields(engine, route)]);
 }
 
-function act(turn: Turn, selected: Selected, nowMs: number): void {
+function bypassOf(detail: string | undefined): Outcome {
+  const outcome: Outcome = { hit: false, forwarded: "bypass", stored: false, collapsed: false };
+  return detail === undefined ? outcome : { ...outcome, detail };
+}
+
+/**
+ * Answers a request that an adapter cannot make a key of: its handler does, and `Cache-Status` says why.
+ *
+ * @param detail `"host"` for a `Host` that is missing or malformed, `"target"` for a target that is no path
+ */
+export function respondWithoutKey(
+  engine: Engine,
+  route: RouteRules,
+  request: Pick<CacheRequest, "method" | "path">,
+  exchange: Exchange,
+  detail: "host" | "target",
+): void {
+  const { method } = request;
+  if (method !== "GET" && method !== "HEAD") return exchange.pass(NOTHING);
+  bypass(engine, route, request, exchange, detail);
+}
+
+function act(turn: Turn, found: Selected, nowMs: number): void {
   const { engine, route, request, exchange } = turn;
+  const selected = withoutRefusal(engine, request, found);
   const { live, part } = selected;
   const { decision, part: reply } = decideSelected(route, request, selected, nowMs);
   if (part !== undefined && reply !== undefined) return sendPart(turn, part, reply, nowMs);

@@ -30,8 +30,15 @@ export interface RouteRules {
   readonly vary: readonly string[];
   /** The developer's own part of the key, as injective text. */
   readonly keyPart: ((native: unknown) => string) | undefined;
-  /** `undefined`: a request that carries an identity bypasses; `"public"`: it is ignored; a function: it is in the key. */
-  readonly audience: "public" | ((native: unknown) => string) | undefined;
+  /**
+   * `undefined`: a request that carries an identity bypasses; `"public"`: it is ignored; a function: it is in the key, as a
+   * hash of the id, or as nobody's where there is no id.
+   */
+  readonly audience: "public" | ((native: unknown) => string | undefined) | undefined;
+  /** Requests with an identity are answered apart from others, and the responses say so in `Vary`. */
+  readonly variesByIdentity: boolean;
+  /** Each response is for one user or group: downstream caches are told `private`. */
+  readonly isPersonal: boolean;
   readonly when: ((native: unknown) => boolean) | undefined;
   readonly storeWhen: ((response: CandidateResponse) => boolean) | undefined;
   readonly tags: ((native: unknown) => readonly string[]) | undefined;

@@ -1,10 +1,9 @@
 import { cacheStatus } from "../rfc9111/cache-status.ts";
-import { responseDirectives } from "../rfc9111/directives.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
-import { formatHttpDate } from "../rfc9111/http-date.ts";
 import { evaluatePreconditions, notModifiedFields } from "../rfc9111/preconditions.ts";
 import { rangeReply, type RangeReply } from "../rfc9111/ranges.ts";
 import type { CacheRequest, Fields, Outcome, StoredResponse } from "../types.ts";
+import { identityVaryFields, storedDownstreamFields } from "./downstream.ts";
 import type { Engine } from "./engine.ts";
 import type { ReportedHead, Reply } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
@@ -77,12 +76,13 @@ export function storedReply(serving: Serving, request: CacheRequest): Reply {
 /** The part of a stored response that a `Range` asks for (RFC 9110 §14), or `undefined` for the whole. */
 function partReply(serving: Serving, request: CacheRequest): Reply | undefined {
   if (request.fields["range"] === undefined || request.method !== "GET") return undefined;
-  const { engine, stored, nowMs, outcome } = serving;
+  const { engine, route, stored, nowMs, outcome } = serving;
   const part = rangeReply(request.fields, stored, nowMs, newBoundary());
   if (part === undefined) return undefined;
   if (part.status !== 416) return replyWith(part, serving);
   // A refusal is about this request; nothing of it is fresh for anybody.
   const computed = outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status"));
+  computed.push(...identityVaryFields(engine, route, stored.fields));
   const fields = withComputed(part.fields, computed);
   fields.push("content-length", String(part.body.byteLength));
   return { status: part.status, fields, removed: stored.removedFields, body: part.body };
@@ -134,17 +134,17 @@ function withFreshness(
   { status, fields, body }: Omit<Content, "body"> & { readonly body: Uint8Array | null },
 ): Reply {
   const computed = outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status"));
-  const isOwnLifetime = stored.lifetimeFrom === "fields";
-  if (isOwnLifetime) computed.push("age", String(freshness.ageSeconds));
+  if (stored.lifetimeFrom === "fields") computed.push("age", String(freshness.ageSeconds));
+  const told = storedDownstreamFields(engine, route, stored, freshness.ttlSeconds, nowMs);
+  computed.push(...told.always);
   const plainFields = withComputed(fields, computed);
   // RFC 9110 §8.6: none with a 204.
   if (body !== null && status !== 204) plainFields.push("content-length", String(body.byteLength));
   const reason = status === stored.status ? stored.reason : undefined;
   const removed = stored.removedFields;
-  if (isOwnLifetime) return { status, reason, fields: plainFields, removed, body };
-  const advertised = advertisedFields(route, stored.fields, freshness.ttlSeconds, nowMs);
-  const whole = overridden(plainFields, advertised);
-  return { status, reason, fields: whole, plainFields, freshness: advertised, removed, body };
+  if (told.freshness.length === 0) return { status, reason, fields: plainFields, removed, body };
+  const whole = overridden(plainFields, told.freshness);
+  return { status, reason, fields: whole, plainFields, freshness: told.freshness, removed, body };
 }
 
 /** A flat list with the fields of another one in place of those of the same name. */
@@ -161,40 +161,13 @@ function overridden(flat: readonly string[], computed: readonly string[]): reado
 
 /** What the cache did, for people and for tools: `Cache-Status` (RFC 9211) and the hit/miss field. */
 export function outcomeFields(engine: Engine, outcome: Outcome, upstream?: string): string[] {
-  const member = cacheStatus(CACHE_NAME, outcome);
-  const status = upstream === undefined ? member : `${upstream}, ${member}`;
-  return ["cache-status", status, engine.responseHeader, outcome.hit ? "Hit" : "Miss"];
+  return [...statusFields(outcome, upstream), engine.responseHeader, outcome.hit ? "Hit" : "Miss"];
 }
 
-/**
- * What downstream caches are told of a route's lifetime. The handler's own `Cache-Control` lifetime stays as it is;
- * otherwise the remaining lifetime is advertised, and no `Age` with it: we answer as the origin.
- */
-export function advertisedFields(route: RouteRules, fields: Fields, ttlSeconds: number, nowMs: number): string[] {
-  const remaining = Math.max(0, ttlSeconds);
-  const advertised: string[] = [];
-  if (route.cdnSeconds !== undefined && fieldValue(fields, "cdn-cache-control") === undefined) {
-    advertised.push("cdn-cache-control", `max-age=${Math.min(remaining, route.cdnSeconds)}`);
-  }
-  const own = fieldValue(fields, "cache-control");
-  if (own !== undefined) {
-    const directives = responseDirectives(fields);
-    if (
-      directives.maxAgeSeconds !== undefined ||
-      directives.sMaxageSeconds !== undefined ||
-      directives.noCache !== false
-    ) {
-      return advertised;
-    }
-  }
-  const members: string[] = own === undefined || own.trim() === "" ? [] : [own];
-  if (typeof route.audience === "function") members.push("private");
-  if (route.browser === "no-cache") return [...advertised, "cache-control", [...members, "no-cache"].join(", ")];
-  const seconds = route.browser === undefined ? remaining : Math.min(remaining, route.browser);
-  members.push(`max-age=${seconds}`);
-  advertised.push("cache-control", members.join(", "));
-  if (fieldValue(fields, "expires") === undefined) advertised.push("expires", formatHttpDate(nowMs + seconds * 1000));
-  return advertised;
+/** `Cache-Status` alone. */
+export function statusFields(outcome: Outcome, upstream?: string): string[] {
+  const member = cacheStatus(CACHE_NAME, outcome);
+  return ["cache-status", upstream === undefined ? member : `${upstream}, ${member}`];
 }
 
 /** Stored fields and computed ones in one flat list; a computed field takes the place of a stored one. */

@@ -35,7 +35,7 @@ export function leaveToHandler(turn: Turn, error: unknown): void {
   turn.exchange.pass(NOTHING);
 }
 
-export function report(engine: Engine, request: CacheRequest, outcome: Outcome): void {
+export function report(engine: Engine, request: Pick<CacheRequest, "method" | "path">, outcome: Outcome): void {
   if (engine.report === undefined) return;
   engine.report({ type: "outcome", method: request.method, url: request.path, outcome });
 }

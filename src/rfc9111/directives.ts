@@ -1,5 +1,11 @@
 import type { Fields } from "../types.ts";
-import { fieldLines, hasField, isFieldName, isTokenCode, isWhitespace, listMembers, unquoted } from "./fields.ts";
+import { fieldLines, hasField, isFieldName, isWhitespace, listMembers, unquoted } from "./fields.ts";
+import {
+  askedRestrictionsIn,
+  isWellFormedDirective,
+  restrictionsIn,
+  type Restriction,
+} from "./malformed-directives.ts";
 
 /** Largest number of seconds a cache must be able to represent; more counts as this (RFC 9111 §1.2.2). @internal */
 export const MAX_DELTA_SECONDS = 2_147_483_648;
@@ -55,7 +61,9 @@ const NO_RESPONSE_DIRECTIVES: ResponseDirectives = Object.freeze(noResponseDirec
  *
  * - a number that does not parse is 0, which means already stale; the first of a repeated directive is used;
  * - `private` or `no-cache` with a malformed list, or both qualified and not, is the unqualified directive;
- * - `no-store="x"` and `no-store; x` are `no-store`, but `public="x"` is nothing.
+ * - `no-store="x"` is `no-store`, but `public="x"` is nothing;
+ * - in a member that is no directive of the grammar, or has an argument that its directive cannot have, the words
+ *   `private`, `no-store` and `no-cache` count wherever they stand: `max-age=60; private`, `"no-store"`, `max-age=60 no_cache`.
  *
  * @example responseDirectives({ "cache-control": "Public, max-age=60" }).maxAgeSeconds // 60
  */
@@ -64,6 +72,7 @@ export function responseDirectives(fields: Fields): ResponseDirectives {
   const directives = noResponseDirectives();
   for (const member of listMembers(fieldLines(fields, "cache-control"))) {
     const equals = member.indexOf("=");
+    if (!isWellFormedDirective(member)) restrictBy(directives, member);
     switch (directiveName(member, equals)) {
       case "no-store":
         directives.noStore = true;
@@ -76,51 +85,89 @@ export function responseDirectives(fields: Fields): ResponseDirectives {
         break;
       case "public":
         if (equals === -1) directives.public = true;
+        else restrictByArgument(directives, member, equals);
         break;
       case "must-revalidate":
         directives.mustRevalidate = true;
+        restrictByArgument(directives, member, equals);
         break;
       case "proxy-revalidate":
         directives.proxyRevalidate = true;
+        restrictByArgument(directives, member, equals);
         break;
       case "must-understand":
         directives.mustUnderstand = true;
+        restrictByArgument(directives, member, equals);
         break;
       case "no-transform":
         directives.noTransform = true;
+        restrictByArgument(directives, member, equals);
         break;
       case "immutable":
         directives.immutable = true;
+        restrictByArgument(directives, member, equals);
         break;
       case "max-age":
-        directives.maxAgeSeconds ??= directiveSeconds(member, equals) ?? 0;
+        keepFirst(directives, "maxAgeSeconds", member, equals);
         break;
       case "s-maxage":
-        directives.sMaxageSeconds ??= directiveSeconds(member, equals) ?? 0;
+        keepFirst(directives, "sMaxageSeconds", member, equals);
         break;
       case "stale-while-revalidate":
-        directives.staleWhileRevalidateSeconds ??= directiveSeconds(member, equals) ?? 0;
+        keepFirst(directives, "staleWhileRevalidateSeconds", member, equals);
         break;
       case "stale-if-error":
-        directives.staleIfErrorSeconds ??= directiveSeconds(member, equals) ?? 0;
+        keepFirst(directives, "staleIfErrorSeconds", member, equals);
         break;
       default:
-        restrictByLeadingToken(directives, member);
+        restrictByUnknown(directives, member, equals);
     }
   }
   return directives;
 }
 
-/** `no-store; max-age=5` is no directive of the grammar, and no permission either: its first word counts. */
-function restrictByLeadingToken(directives: DraftDirectives, member: string): void {
-  let end = 0;
-  while (end < member.length && isTokenCode(member.charCodeAt(end))) end++;
-  if (end === member.length) return;
-  const word = member.slice(0, end).toLowerCase();
-  if (word === "no-store") directives.noStore = true;
-  else if (word === "private") directives.private = true;
-  else if (word === "no-cache") directives.noCache = true;
+type Seconds = "maxAgeSeconds" | "sMaxageSeconds" | "staleWhileRevalidateSeconds" | "staleIfErrorSeconds";
+
+/** The number of a directive; 0 where it has none, and then a restriction in its argument counts. */
+function keepFirst(directives: DraftDirectives, name: Seconds, member: string, equals: number): void {
+  const seconds = directiveSeconds(member, equals);
+  if (seconds === undefined) restrictBy(directives, member);
+  directives[name] ??= seconds ?? 0;
 }
+
+/** An argument of a directive that has none is malformed. */
+function restrictByArgument(directives: DraftDirectives, member: string, equals: number): void {
+  if (equals !== -1) restrictBy(directives, member);
+}
+
+/** An extension says nothing to us, unless its name or its unquoted value is one of the words in another spelling. */
+function restrictByUnknown(directives: DraftDirectives, member: string, equals: number): void {
+  const hasQuotedValue = equals !== -1 && member.charCodeAt(equals + 1) === QUOTE;
+  restrictBy(directives, hasQuotedValue ? member.slice(0, equals) : member);
+}
+
+function restrictBy(directives: DraftDirectives, member: string): void {
+  for (const restriction of restrictionsIn(member)) applyRestriction(directives, restriction);
+}
+
+/** Adds one restriction; a qualified `private` or `no-cache` becomes the unqualified one. @internal */
+export function applyRestriction(
+  directives: Mutable<Pick<ResponseDirectives, "noStore" | "noCache" | "private">>,
+  restriction: Restriction,
+): void {
+  switch (restriction) {
+    case "no-store":
+      directives.noStore = true;
+      return;
+    case "no-cache":
+      directives.noCache = true;
+      return;
+    case "private":
+      directives.private = true;
+  }
+}
+
+const QUOTE = 0x22;
 
 /** The `Cache-Control` of a request (RFC 9111 §5.2.1). A number that does not parse is as good as absent. */
 export interface RequestDirectives {
@@ -174,12 +221,27 @@ export function requestDirectives(fields: Fields): RequestDirectives {
         break;
       }
     }
+    for (const restriction of malformedRestrictions(member, equals)) {
+      if (restriction === "no-store") directives.noStore = true;
+      else if (restriction === "no-cache") directives.noCache = true;
+    }
   }
   return directives;
 }
 
+const NUMERIC: ReadonlySet<string> = new Set(["max-age", "min-fresh", "max-stale"]);
+
+/** What a member of a request's `Cache-Control` asks for that no directive of the grammar asks for. */
+function malformedRestrictions(member: string, equals: number): readonly Restriction[] {
+  if (equals === -1 || !isWellFormedDirective(member)) return askedRestrictionsIn(member);
+  const name = directiveName(member, equals);
+  const isBrokenNumber = NUMERIC.has(name) && directiveSeconds(member, equals) === undefined;
+  return askedRestrictionsIn(isBrokenNumber || name === "only-if-cached" ? member : name);
+}
+
 /**
- * True when the request's `Cache-Control` has the directive `no-cache` or `no-store`, in any case, among others or alone.
+ * True when the request's `Cache-Control` has the directive `no-cache` or `no-store`, in any case, among others or alone,
+ * or is malformed where one of them stands (`max-age=0; no-cache`).
  *
  * It reads directives, not text: `x-no-cache-thing` and `note="no-cache"` ask for nothing.
  *
@@ -200,7 +262,9 @@ function isNoCacheOrNoStore(name: string): boolean {
 
 function namesDirective(fields: Fields, field: string, isWanted: (name: string) => boolean): boolean {
   for (const member of listMembers(fieldLines(fields, field))) {
-    if (isWanted(directiveName(member, member.indexOf("=")))) return true;
+    const equals = member.indexOf("=");
+    if (isWanted(directiveName(member, equals))) return true;
+    if (malformedRestrictions(member, equals).some(isWanted)) return true;
   }
   return false;
 }

@@ -1,6 +1,6 @@
 import type { CacheRequest, Fields, ResponseHead } from "../types.ts";
 import type { ResponseDirectives } from "./directives.ts";
-import { fieldValue, hasField } from "./fields.ts";
+import { fieldLines, fieldValue, hasField, listMembers } from "./fields.ts";
 import { freshnessLifetimeSeconds, HEURISTIC_STATUSES } from "./freshness.ts";
 import { announcesPart } from "./partial-content.ts";
 import { varyNames } from "./vary.ts";
@@ -19,6 +19,8 @@ export interface StoringRules {
   readonly statuses: ReadonlySet<number>;
   /** True when the route declared who shares its responses, so a request with `Authorization` may be stored. */
   readonly sharedByDeclaration: boolean;
+  /** True for a request with a login that counts as `Authorization` does. Default: only that field does. */
+  readonly carriesLogin?: (request: CacheRequest) => boolean;
   /** Lower-case names of request fields that are in the key already. */
   readonly keyedFields: ReadonlySet<string>;
   /** True allows a lifetime guessed from `Last-Modified` (RFC 9111 §4.2.2). */
@@ -93,13 +95,12 @@ export function whyNotStored(
   const varies = varyNames(fields);
   if (varies.includes("*")) return "vary-any"; // §4.1
   if (rules.allowVaryIdentity !== true) {
-    if (variesByIdentity(varies, rules.keyedFields)) return "vary-identity";
+    if (variesByIdentity(varies, rules.keyedFields) && !isForAnonymous(request, fields)) return "vary-identity";
     if (leavesOriginUnkeyed(fields, varies, rules.keyedFields)) return "origin-unkeyed";
   }
 
-  if (hasField(request.fields, "authorization") && !rules.sharedByDeclaration && !permitsAuthorization(directives)) {
-    return "authorization"; // §3.5
-  }
+  const isDeclared = rules.sharedByDeclaration || permitsAuthorization(directives);
+  if (!isDeclared && isAuthorized(request, rules)) return "authorization"; // §3.5
   if (rules.lifetimeFrom === "fields" && !hasLifetime(head, directives, rules)) return "no-lifetime"; // §3
   return undefined;
 }
@@ -148,10 +149,24 @@ function variesByIdentity(varies: readonly string[], keyedFields: ReadonlySet<st
   return varies.some((name) => (name === "cookie" || name === "authorization") && !keyedFields.has(name));
 }
 
+/**
+ * True for what a Reprise behind this cache gave to a request without cookies or authorization. It says `Vary: Cookie,
+ * Authorization` because it answers other requests apart, and this response is for all that carry neither.
+ */
+function isForAnonymous(request: CacheRequest, fields: Fields): boolean {
+  if (hasField(request.fields, "cookie") || hasField(request.fields, "authorization")) return false;
+  return listMembers(fieldLines(fields, "cache-status")).some((member) => /^reprise\s*(?:;|$)/i.test(member));
+}
+
 function leavesOriginUnkeyed(fields: Fields, varies: readonly string[], keyedFields: ReadonlySet<string>): boolean {
   const allowed = fieldValue(fields, "access-control-allow-origin");
   if (allowed === undefined || allowed === "*") return false;
   return !varies.includes("origin") && !keyedFields.has("origin");
+}
+
+function isAuthorized(request: CacheRequest, { keyedFields, carriesLogin }: StoringRules): boolean {
+  if (hasField(request.fields, "authorization") && !keyedFields.has("authorization")) return true;
+  return carriesLogin?.(request) === true;
 }
 
 function permitsAuthorization(directives: ResponseDirectives): boolean {

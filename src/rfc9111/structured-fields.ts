@@ -1,5 +1,5 @@
 import { isInnerList, parseDictionary, parseList } from "structured-headers";
-import type { Dictionary, InnerList, Item } from "structured-headers";
+import type { BareItem, Dictionary, InnerList, Item } from "structured-headers";
 
 import type { Fields } from "../types.ts";
 import { fieldValue } from "./fields.ts";
@@ -37,6 +37,17 @@ export function innerStrings(member: Item | InnerList): readonly string[] | unde
 /** The value of an Item without its parameters, or `undefined` for an Inner List. @internal */
 export function bareItem(member: Item | InnerList): unknown {
   return isInnerList(member) ? undefined : member[0];
+}
+
+/** The value of an Item, or those of an Inner List, without their parameters. @internal */
+export function valuesOf(member: Item | InnerList): readonly BareItem[] {
+  return isInnerList(member) ? member[0].map(([value]) => value) : [member[0]];
+}
+
+/** All parameters of a member, those within an Inner List as well. @internal */
+export function parametersOf(member: Item | InnerList): readonly (readonly [string, BareItem])[] {
+  const inner = isInnerList(member) ? member[0].flatMap(([, parameters]) => [...parameters]) : [];
+  return [...inner, ...member[1]];
 }
 
 function strings(members: readonly (Item | InnerList)[]): readonly string[] | undefined {

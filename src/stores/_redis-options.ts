@@ -1,6 +1,6 @@
 /** What `redisStore()` was given, checked. */
 
-import { invalidIntegrityKey, invalidOption, invalidStore, withoutUserInfo } from "../errors.ts";
+import { invalidOption, invalidSecret, invalidStore, withoutUserInfo } from "../errors.ts";
 import { clientForUrl, KNOWN_CLIENTS, redisClient, urlAddress } from "./_redis-client.ts";
 import type { ClientSource } from "./_redis-connection.ts";
 
@@ -126,16 +126,18 @@ export function boundedOption(
 }
 
 const MIN_INTEGRITY_KEY_BYTES = 16;
+const INTEGRITY_KEY = "redisStore({ integrityKey })";
 
 /** The bytes of the key. Never prints it. */
 export function integrityKeyBytes(value: unknown): Uint8Array {
   if (typeof value !== "string" && !(value instanceof Uint8Array)) {
-    throw invalidIntegrityKey(
+    throw invalidSecret(
+      INTEGRITY_KEY,
       value === null || value === undefined ? String(value) : `a value of type ${typeof value}`,
     );
   }
   // A copy: bytes somebody writes to later must not turn all entries into misses.
   const bytes = typeof value === "string" ? new TextEncoder().encode(value) : Uint8Array.from(value);
-  if (bytes.byteLength < MIN_INTEGRITY_KEY_BYTES) throw invalidIntegrityKey(`${bytes.byteLength} bytes`);
+  if (bytes.byteLength < MIN_INTEGRITY_KEY_BYTES) throw invalidSecret(INTEGRITY_KEY, `${bytes.byteLength} bytes`);
   return bytes;
 }

@@ -9,7 +9,7 @@ import { gunzipSync } from "node:zlib";
 import compression from "compression";
 import express5, { type RequestHandler, type Response } from "express";
 import express4 from "express4";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { serveExpress } from "./contract/express-driver.ts";
 import { linesOf } from "./contract/http-client.ts";
@@ -45,6 +45,59 @@ describe.each([
       const ids = received.map(({ headers }) => headers["x-request-id"]);
       expect(new Set(ids).size).toBe(3);
       for (const one of received) expect(one.headers["x-frame-options"]).toBe("DENY");
+    });
+
+    it("harmless cookies that cookie-parser has read in front of the cache are hidden from the handler", async () => {
+      const { get, advance, events } = await serve(kind, (app, cached) => {
+        app.use((request, _response, next) => {
+          const parsed = Object.create(null) as Record<string, string>;
+          for (const pair of (request.headers.cookie ?? "").split("; ")) parsed[pair.split("=")[0] ?? ""] = pair;
+          request.cookies = parsed;
+          request.signedCookies = { ...parsed };
+          next();
+        });
+        const handler: RequestHandler = (request, response) =>
+          void response.json([request.cookies, request.signedCookies, request.headers.cookie ?? null]);
+        app.get("/", cached({ expire: 60, staleWhileRevalidate: 60 }), handler);
+        app.get("/mine", cached({ audience: () => 7 }), handler);
+      });
+
+      expect(JSON.parse((await get("/", { Cookie: "_ga=1" })).text)).toEqual([{}, {}, null]);
+      advance(70);
+      await get("/", { Cookie: "_ga=2" });
+      await vi.waitFor(() => expect(events.filter(({ type }) => type === "stored").length).toBeGreaterThan(1));
+      expect(JSON.parse((await get("/")).text)).toEqual([{}, {}, null]);
+      const seen = { _ga: "_ga=1" };
+      expect(JSON.parse((await get("/mine", { Cookie: "_ga=1" })).text)).toEqual([seen, seen, "_ga=1"]);
+      expect(JSON.parse((await get("/", { Cookie: "_ga=1", Authorization: "a" })).text)).toEqual([seen, seen, "_ga=1"]);
+    });
+
+    it("Vary for an identity stays beside what a handler sets by writeHead, set or vary", async () => {
+      const { get } = await serve(kind, (app, cached) => {
+        const forms: Record<string, (response: Response) => unknown> = {
+          set: (response) => response.set("Vary", "Origin"),
+          vary: (response) => response.vary("Origin"),
+          object: (response) => response.writeHead(200, { VARY: "Origin" }),
+          reason: (response) => response.writeHead(200, "Fine", { vary: "Origin" }),
+          flat: (response) => response.writeHead(200, ["Vary", "Origin", "X-A", "Vary"]),
+          pairs: (response) => response.writeHead(200, [["vary", "Origin"]] as never),
+          flushed: (response) => response.set("Vary", "Origin").flushHeaders(),
+          any: (response) => response.set("Vary", "*"),
+        };
+        app.get("/:form", cached(), (request, response) => {
+          forms[String(request.params.form)]?.(response);
+          response.end("page");
+        });
+      });
+
+      for (const form of ["set", "vary", "object", "reason", "flat", "pairs", "flushed", "any"]) {
+        const expected = form === "any" ? "*" : "Origin, Cookie, Authorization";
+        for (const headers of [{ Cookie: "sid=1" }, { "Cache-Control": "no-store" }, { "If-Match": '"a"' }, {}, {}]) {
+          const received = await get(`/${form}`, headers);
+          expect(received.headers["vary"], form).toBe(expected);
+          if (form === "flat") expect(received.headers["x-a"]).toBe("Vary");
+        }
+      }
     });
 
     it("T17 a cookie of an outer session is set for its own client and never stored", async () => {
@@ -119,7 +172,9 @@ describe.each([
         const received = await get("/", { Origin: origin });
         expect(hitOrMiss(received)).toBe(outcome);
         expect(received.headers["access-control-allow-origin"]).toBe(origin);
-        expect(linesOf(received, "vary").join(", ").toLowerCase()).toBe("origin, accept-language");
+        expect(linesOf(received, "vary").join(", ").toLowerCase()).toBe(
+          "origin, accept-language, cookie, authorization",
+        );
       }
     });
 

@@ -120,7 +120,7 @@ Second time  answered from the cache; 60 s left
   it("says why a request takes no part", async () => {
     const { url } = await originOf((response) => response.writeHead(200, { "cache-control": "max-age=60" }).end());
     const { out } = await explain(url, "-H", "Cookie: sid=1");
-    expect(out).toContain("Request      bypasses the cache (session-cookie)\n");
+    expect(out).toContain("Request      bypasses the cache (cookie)\n");
     expect(out).toContain("Stored       no (bypass)\n");
   });
 

@@ -1,51 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { identityOf, mustReachOrigin, SESSION_COOKIES } from "../../src/engine/bypass.ts";
+import { mustReachOrigin } from "../../src/engine/bypass.ts";
 import { cacheRequest, harness, STORES } from "./harness.ts";
-
-const builtIn = { authorization: true, cookies: new Set(SESSION_COOKIES) };
-
-const nobody = { sharesAuthorized: false, sharesSessions: false };
-
-describe("who a request belongs to", () => {
-  it.each([
-    { fields: {}, identity: undefined },
-    { fields: { authorization: "Bearer a" }, identity: "authorization" },
-    { fields: { authorization: "" }, identity: "authorization" },
-    { fields: { cookie: "sid=1" }, identity: "session-cookie" },
-    { fields: { cookie: "theme=dark; sid=1; lang=en" }, identity: "session-cookie" },
-    { fields: { cookie: "theme=dark;sid=1" }, identity: "session-cookie" },
-    { fields: { cookie: "SID=1" }, identity: "session-cookie" },
-    { fields: { cookie: "sid" }, identity: "session-cookie" },
-    { fields: { cookie: "sid =1" }, identity: "session-cookie" },
-    { fields: { cookie: "__Host-session=1" }, identity: "session-cookie" },
-    { fields: { cookie: "__Secure-next-auth.session-token=1" }, identity: "session-cookie" },
-    { fields: { cookie: "__HOST-SID=1" }, identity: "session-cookie" },
-    { fields: { cookie: ["theme=dark", "connect.sid=s"] }, identity: "session-cookie" },
-    { fields: { cookie: "theme=dark; lang=en" }, identity: undefined },
-    { fields: { cookie: "besides=1; sidebar=2; my_session_theme=3" }, identity: undefined },
-    { fields: { cookie: "theme=sid=1" }, identity: undefined },
-    { fields: { cookie: "" }, identity: undefined },
-  ])("$fields → $identity", ({ fields, identity }) => {
-    expect(identityOf(cacheRequest("/", fields), builtIn, nobody)).toBe(identity);
-  });
-
-  it("is what the developer names, if they do", () => {
-    const own = { authorization: false, cookies: new Set(["tenant"]) };
-    expect(identityOf(cacheRequest("/", { authorization: "Bearer a" }), own, nobody)).toBeUndefined();
-    expect(identityOf(cacheRequest("/", { cookie: "sid=1" }), own, nobody)).toBeUndefined();
-    expect(identityOf(cacheRequest("/", { cookie: "tenant=1" }), own, nobody)).toBe("session-cookie");
-  });
-
-  it("does not count where a profile shares it", () => {
-    const shared = { sharesAuthorized: true, sharesSessions: true };
-    const fields = { authorization: "Bearer a", cookie: "sid=1" };
-    expect(identityOf(cacheRequest("/", fields), builtIn, shared)).toBeUndefined();
-    expect(identityOf(cacheRequest("/", fields), builtIn, { ...nobody, sharesAuthorized: true })).toBe(
-      "session-cookie",
-    );
-    expect(identityOf(cacheRequest("/", fields), builtIn, { ...nobody, sharesSessions: true })).toBe("authorization");
-  });
-});
 
 describe("what must reach the handler untouched (T14)", () => {
   it.each([
@@ -64,7 +19,7 @@ describe("what must reach the handler untouched (T14)", () => {
 describe.each(STORES)("a bypass over $kind", ({ store }) => {
   it.each([
     { fields: { authorization: "Bearer a" }, detail: "authorization" },
-    { fields: { cookie: "__Host-session=1" }, detail: "session-cookie" },
+    { fields: { cookie: "__Host-session=1" }, detail: "cookie" },
     { fields: { "content-length": "2" }, detail: "request-body" },
     { fields: { "if-match": '"a"' }, detail: "precondition" },
   ])("$fields is neither read nor stored, and says why", async ({ fields, detail }) => {

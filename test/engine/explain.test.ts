@@ -150,7 +150,7 @@ describe("a request", () => {
 
   it.each<{ request: CacheRequest; route?: RouteOptions; detail: string; section?: string }>([
     { request: get({ authorization: "Basic eA==" }), detail: "authorization", section: "RFC 9111 §3.5" },
-    { request: get({ cookie: "sid=1" }), detail: "session-cookie" },
+    { request: get({ cookie: "sid=1" }), detail: "cookie" },
     { request: get({ "cache-control": "no-cache" }), detail: "request", section: "RFC 9111 §5.2.1" },
     { request: get({ "content-length": "3" }), detail: "request-body", section: "RFC 9110 §9.3.1" },
     { request: get({ "if-match": "*" }), detail: "precondition", section: "RFC 9110 §13.1.1" },

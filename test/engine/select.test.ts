@@ -22,7 +22,7 @@ describe.each(STORES)("selecting by Vary over $kind (RFC 9111 §4.1)", ({ store 
     for (const language of ["en", "de"]) {
       const hit = await get("/", { "accept-language": language });
       expect(hit).toMatchObject({ body: `accept-language: ${language}`, outcome: { hit: true } });
-      expect(hit.fields["vary"]).toBe("accept-language");
+      expect(hit.fields["vary"]).toBe("accept-language, Cookie, Authorization");
     }
     expect(origin.requests).toHaveLength(2);
   });
@@ -151,14 +151,14 @@ describe.each(STORES)("selecting by Vary over $kind (RFC 9111 §4.1)", ({ store 
     const { origin, get } = harness({ store, route: { expire: "1m", vary: ["Accept-Language"] } });
     origin.replies((request) => new Response(request.headers.get("accept-language"), { headers: { vary: "origin" } }));
     const miss = await get("/", { "accept-language": "en" });
-    expect(miss.fields["vary"]).toBe("origin, accept-language");
+    expect(miss.fields["vary"]).toBe("origin, accept-language, Cookie, Authorization");
     expect(await get("/", { "accept-language": "de" })).toMatchObject({
       body: "de",
       outcome: { hit: false, forwarded: "uri-miss" },
     });
     const hit = await get("/", { "accept-language": "en" });
     expect(hit).toMatchObject({ body: "en", outcome: { hit: true } });
-    expect(hit.fields["vary"]).toBe("origin, accept-language");
+    expect(hit.fields["vary"]).toBe("origin, accept-language, Cookie, Authorization");
   });
 });
 

@@ -1,19 +1,8 @@
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { CHROMIUM_FLAGS, installedBrowser } from "../browser.ts";
 import { buildExamples, type BuiltExamples, type RunningProgram } from "./built-examples.ts";
 
-const CHROMIUM_FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const SEARCH = "Search by name";
 
 let examples: BuiltExamples;
@@ -26,7 +15,7 @@ let complaints: string[];
 let expected: string[];
 
 beforeAll(async () => {
-  browser = await chromium.launch({ executablePath: installedBrowser(), args: CHROMIUM_FLAGS });
+  browser = await chromium.launch({ executablePath: installedBrowser(), args: [...CHROMIUM_FLAGS] });
   examples = buildExamples();
 }, 12 * 60_000);
 
@@ -46,13 +35,6 @@ beforeEach(async () => {
     expect(complaints.filter((text) => !expected.some((part) => text.includes(part)))).toEqual([]);
   };
 });
-
-/** The path of a Chromium or Chrome, which is installed where it is missing and may be installed. */
-function installedBrowser(): string {
-  const script = join(import.meta.dirname, "../../scripts/ensure-chromium.mjs");
-  const output = execFileSync(process.execPath, [script], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
-  return output.trim().split("\n").at(-1) ?? "";
-}
 
 describe("the start page in a browser", () => {
   it("shows miss, hits, a 304 and the uncached twin side by side, with their fields", async () => {

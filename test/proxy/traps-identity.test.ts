@@ -94,7 +94,7 @@ describe.each(BOTH)("whose response it is, profile %s", (profile) => {
     for (const headers of [
       { "x-apicache-bypass": "true" },
       { "x-no-cache": "1" },
-      { "cache-control": "x-no-cache, nocache, no_cache, note=no-cache" },
+      { "cache-control": "x-no-cache, nocache, note=no-cache" },
       { pragma: "x-no-cache" },
       { "surrogate-control": "no-store" },
       { "x-purge": "1", "x-refresh": "1" },

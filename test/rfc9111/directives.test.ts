@@ -50,6 +50,7 @@ describe("response directives (RFC 9111 §5.2.2)", () => {
     { cacheControl: "Private; x", says: { private: true }, because: "T23: a wrong divider permits nothing" },
     { cacheControl: "no-cache max-age=5", says: { noCache: true }, because: "T23: a wrong divider permits nothing" },
     { cacheControl: "x-no-store, no-store-x, xprivate", says: {}, because: "part of a name is no name" },
+    { cacheControl: "no-cached, x-nostore, not-private, privates", says: {}, because: "part of a name is no name" },
     { cacheControl: 'public="x"', says: {}, because: "T23: doubt gives no permission" },
     { cacheControl: 'private="Set-Cookie, x-a"', says: { private: ["set-cookie", "x-a"] }, because: "qualified" },
     { cacheControl: 'no-cache="a", no-cache="b"', says: { noCache: ["a", "b"] }, because: "qualified twice" },
@@ -128,6 +129,10 @@ describe("response directives (RFC 9111 §5.2.2)", () => {
     'x="\\"",',
     'x="',
     "no-store ",
+    "no",
+    "no -",
+    "private-",
+    "max-age=1; ",
   ])("T71: a megabyte of %j is read in linear time", (unit) => {
     for (const start of ["", "max-age=", 'private="']) {
       const fields = { "cache-control": start + unit.repeat(MEGABYTE / unit.length), pragma: unit };
@@ -135,6 +140,114 @@ describe("response directives (RFC 9111 §5.2.2)", () => {
       expect(elapsedMs(work)).toBeLessThan(2 * LINEAR_CEILING_MS);
     }
   });
+});
+
+describe("a malformed Cache-Control fails safe", () => {
+  const WORDS = ["private", "no-store", "no-cache"] as const;
+  const FLAG = { private: "private", "no-store": "noStore", "no-cache": "noCache" } as const;
+  const around = (word: string): readonly string[] => [
+    `max-age=60; ${word}`,
+    `max-age=60;${word}`,
+    `${word}; max-age=60`,
+    `${word};max-age=60`,
+    `max-age=60 ${word}`,
+    `max-age=60\t${word}`,
+    `${word}\tmax-age=60`,
+    `max-age=60${word}`,
+    `max-age=60 , ; ${word}`,
+    `"${word}"`,
+    `max-age=60, "${word}"`,
+    `"max-age=60, ${word}"`,
+    `max-age="60, ${word}"`,
+    `max-age="60", "${word}`,
+    `"${word}, max-age=60`,
+    `max-age=60" ${word}`,
+    `'${word}'`,
+    `max-age=60, '${word}'`,
+    `'max-age=60, ${word}'`,
+    `\`${word}\``,
+    `max-age=60|${word}`,
+    `max-age=60&${word}`,
+    `max-age=60+${word}`,
+    `max-age=60/${word}`,
+    `max-age=60:${word}`,
+    `max-age=${word}`,
+    `max-age=10, max-age=60|${word}`,
+    `public ${word}`,
+    `public;${word}`,
+    `public=${word}`,
+    `(${word})`,
+    `[${word}]`,
+    `{${word}}`,
+    `<${word}>`,
+    `${word}.`,
+    `${word};`,
+    `${word}:`,
+    `Cache-Control: ${word}`,
+    `max-age=60\uff0c${word}`,
+    `max-age=60\u3001${word}`,
+    `max-age=60\uff1b${word}`,
+    `max-age=60\u00a0${word}`,
+    Buffer.from(`max-age=60\uff0c${word}`).toString("latin1"),
+    Buffer.from(`max-age=60\u00a0${word}`).toString("latin1"),
+    Buffer.from(`\u201c${word}\u201d`).toString("latin1"),
+    `x="y" ${word}`,
+    `x="a, ${word}, y="b"`,
+    `must-revalidate ${word}`,
+    `no-transform="${word}"`,
+    `stale-while-revalidate=60 ${word}`,
+  ];
+
+  it.each(WORDS)("%s counts wherever it stands in a response", (word) => {
+    for (const value of [...around(word), ...around(word.toUpperCase())]) {
+      expect(responseDirectives({ "cache-control": value })[FLAG[word]], value).toBe(true);
+      expect(responseDirectives({ "cache-control": ["max-age=60", value] })[FLAG[word]], value).toBe(true);
+    }
+  });
+
+  it("nostore is no-store in a response", () => {
+    expect(responseDirectives({ "cache-control": "max-age=60, nostore" }).noStore).toBe(true);
+    expect(asksToBypass({ "cache-control": "nostore, nocache" })).toBe(false);
+  });
+
+  it.each(["no_store", "no store", "no--store", "No_Store", 'no-"store"', "no\u00adstore", "no_store=1"])(
+    "%s is no-store, in requests and responses",
+    (value) => {
+      expect(responseDirectives({ "cache-control": `max-age=60, ${value}` }).noStore).toBe(true);
+      expect(requestDirectives({ "cache-control": `max-age=60, ${value}` }).noStore).toBe(true);
+      expect(asksToBypass({ "cache-control": value })).toBe(true);
+    },
+  );
+
+  it.each(["no-store", "no-cache"])("%s counts wherever it stands in a request", (word) => {
+    // Directives without a meaning in requests are extensions there, and what an extension says is its own affair.
+    const values = around(word).filter((value) => !/^(public|no-transform)=/.test(value));
+    for (const value of values) {
+      expect(asksToBypass({ "cache-control": value }), value).toBe(true);
+      const { noStore, noCache } = requestDirectives({ "cache-control": value });
+      expect(word === "no-store" ? noStore : noCache, value).toBe(true);
+    }
+    expect(requestDirectives({ pragma: "x; no-cache" }).noCache).toBe(true);
+  });
+
+  it("one restriction does not hide another", () => {
+    expect(responseDirectives({ "cache-control": 'no-cache="x"; private' })).toMatchObject({
+      noCache: true,
+      private: true,
+    });
+    expect(responseDirectives({ "cache-control": "must-understand, no-store=1; private" })).toMatchObject({
+      noStore: true,
+      private: true,
+    });
+  });
+
+  it.each(['x="private"', 'x="no-store, private"', "x-private=1", "immutable", "max-age=60, public", "x=y"])(
+    "%s restricts nothing",
+    (value) => {
+      const { private: isPrivate, noStore, noCache } = responseDirectives({ "cache-control": value });
+      expect([isPrivate, noStore, noCache]).toEqual([false, false, false]);
+    },
+  );
 });
 
 describe("request directives (RFC 9111 §5.2.1)", () => {
@@ -202,7 +315,7 @@ describe("asking to bypass", () => {
     fc.assert(
       fc.property(fc.array(fc.array(directive)), (lists) => {
         const lines = lists.map((list) => list.join(", "));
-        const contains = listMembers(lines).some((member) => /^no-(cache|store)$/i.test(member));
+        const contains = listMembers(lines).some((member) => /^=?no[- ](cache|store)$/i.test(member));
         expect(asksToBypass({ "cache-control": lines })).toBe(contains);
       }),
     );

@@ -99,6 +99,50 @@ describe("directives of a targeted field (RFC 9213 §2.1)", () => {
   });
 });
 
+describe("a malformed targeted field fails safe", () => {
+  const FLAG = { private: "private", "no-store": "noStore", "no-cache": "noCache" } as const;
+  it.each(["private", "no-store", "no-cache"] as const)("%s counts wherever it stands", (word) => {
+    const upper = word.replace(/^./, (letter) => letter.toUpperCase());
+    const values = [
+      `max-age=60; ${word}`,
+      `max-age=60;${word};x=1`,
+      `max-age=60;x=${word}`,
+      `max-age=60 ${word}`,
+      `max-age=60, ${upper}`,
+      `max-age=60, "${word}"`,
+      `"${word}"`,
+      `'${word}'`,
+      `max-age="60, ${word}"`,
+      `max-age=(60 ${word})`,
+      `max-age=(60;${word})`,
+      `max-age=60|${word}`,
+      `max-age=60, x=${word}`,
+      `public=${word}`,
+      `max-age=60, ${word},`,
+      `max-age=60, ${word.replace("-", "_")}`,
+    ];
+    for (const value of values) {
+      const fields = { "cdn-cache-control": value, "cache-control": "max-age=600" };
+      expect(effectiveDirectives(fields, TARGETS).directives[FLAG[word]], value).toBe(true);
+    }
+    const lines = { "cdn-cache-control": ["max-age=60", `x ${word}`] };
+    expect(effectiveDirectives(lines, TARGETS).directives[FLAG[word]]).toBe(true);
+  });
+
+  it.each(["max-age=60, x-private", 'max-age=60, x="private"', "max-age=60;private=?0", "no_store=?0, max-age=60"])(
+    "%s restricts nothing",
+    (value) => {
+      const { directives } = effectiveDirectives({ "cdn-cache-control": value }, TARGETS);
+      expect([directives.private, directives.noStore, directives.noCache]).toEqual([false, false, false]);
+    },
+  );
+
+  it("restricts nothing behind the field that decides", () => {
+    const fields = { "reprise-cache-control": "max-age=60", "cdn-cache-control": "max-age=60 private" };
+    expect(effectiveDirectives(fields, TARGETS).directives).toMatchObject({ private: false, maxAgeSeconds: 60 });
+  });
+});
+
 describe("which field decides (RFC 9213 §2.2)", () => {
   it.each<{ fields: Fields; targeted: boolean; seconds: number | undefined; because: string }>([
     {

@@ -1,5 +1,6 @@
 /** Passwords never leave the client, and who a user is never enters Redis in clear (T11). */
 
+import { createHash, createHmac } from "node:crypto";
 import { inspect } from "node:util";
 
 import { createClient } from "redis";
@@ -165,6 +166,32 @@ describe("nothing that is said holds the password", () => {
 });
 
 describe("T11 who a user is", () => {
+  it("enters keys as an HMAC where there is an identityKey: who knows an id cannot recognise it", async () => {
+    const keysWith = async (identityKey?: string | Uint8Array): Promise<string[]> => {
+      const keys: string[] = [];
+      const store = { name: "noting", get: (key: string) => void keys.push(key), put() {}, delete() {} };
+      const cache = createCache({ store, ...(identityKey === undefined ? {} : { identityKey }) });
+      const handle = fetchCache(cache)({ audience: (request) => request.headers.get("x-user") }, () => new Response());
+      for (const user of ["ada", "bob"]) await handle(new Request("http://a.test/", { headers: { "x-user": user } }));
+      return keys;
+    };
+    const plain = await keysWith();
+    const secret = "0123456789abcdef";
+    const sealed = await keysWith(secret);
+    expect(new Set([...plain, ...sealed, ...(await keysWith("fedcba9876543210"))]).size).toBe(6);
+    expect(await keysWith(new TextEncoder().encode(secret))).toEqual(sealed);
+    const digest = createHash("sha256").update('"ada"').digest("base64url").slice(0, 27);
+    expect(plain[0]).toContain(digest);
+    expect(sealed.join()).not.toContain(digest);
+    const hmac = createHmac("sha256", secret).update('"ada"').digest("base64url").slice(0, 27);
+    expect(sealed[0]).toContain(hmac);
+  });
+
+  it("is not in the error of a key that is too short", () => {
+    expect(() => createCache({ identityKey: "hunter2" })).toThrow(/identityKey.*got 7 bytes/);
+    expect(() => createCache({ identityKey: "hunter2" })).not.toThrow("hunter2");
+  });
+
   it("is in no key, no value and no event: neither the id of the audience, nor a token, nor a cookie", async () => {
     const redis = await server({});
     const admin = await intruder(redis.adminUrl);

@@ -191,7 +191,12 @@ export function choices(setup: Setup): void {
       for (const language of ["en", "de"]) {
         const received = await get("/", { "Accept-Language": language });
         expect([received.text, hitOrMiss(received)]).toEqual([`in ${language}`, outcome]);
-        expect(received.headers.vary?.toLowerCase().split(/, */).toSorted()).toEqual(["accept", "accept-language"]);
+        expect(received.headers.vary?.toLowerCase().split(/, */).toSorted()).toEqual([
+          "accept",
+          "accept-language",
+          "authorization",
+          "cookie",
+        ]);
       }
       expect((await get("/")).text).toBe("in any");
     }

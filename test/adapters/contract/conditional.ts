@@ -131,7 +131,7 @@ export function conditional(setup: Setup): void {
       "content-location": "/canonical",
       etag: '"v1"',
       expires: "Sun, 01 Mar 2026 12:01:00 GMT",
-      vary: "Accept-Language",
+      vary: "Accept-Language, Cookie, Authorization",
       "access-control-allow-origin": "*",
       "x-reprise-cache": "Hit",
     });

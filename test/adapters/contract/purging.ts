@@ -357,6 +357,29 @@ export function purging(setup: Setup): void {
     expect(await hits(world, "/list")).toEqual([false]);
   });
 
+  it("a route that refreshes stores no response that was made for one user", async () => {
+    let run = 0;
+    const { get, send, events } = await setup.start([
+      {
+        path: "/",
+        handler: (seen) => ({ text: `run ${++run} for ${seen.header("cookie") ?? seen.header("x-api-key") ?? "all"}` }),
+        make: (cached, rest) => byMethod(cached, { expire: 60 }, rest),
+      },
+    ]);
+
+    await get("/");
+    for (const headers of [{ Cookie: "sid=ann" }, { "X-Api-Key": "ann" }]) {
+      expect((await send("/", { method: "PUT", headers })).text).toContain("ann");
+      const next = await get("/");
+      expect(next.text).toBe(`run ${run} for all`);
+      await until(async () => hitOrMiss(await get("/")) === "Hit");
+    }
+    const reasons = events.flatMap((event) => (event.type === "not-stored" ? [event.because] : []));
+    expect(reasons).toEqual(["cookie", "authorization"]);
+    await send("/", { method: "PUT" });
+    await until(async () => hitOrMiss(await get("/")) === "Hit");
+  });
+
   it("a route that refreshes does not store what was purged while its handler ran, and minds no other purge", async () => {
     const options = { expire: "1h", tags: ["user:7"] } as const;
     let meanwhile = async (): Promise<void> => {};
