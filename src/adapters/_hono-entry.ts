@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Context } from "hono";
 import { markRenewal, renewalNotReached, type Renewal } from "../engine/renewals.ts";
 import { asError } from "../errors.ts";
@@ -27,10 +27,13 @@ export function entryOf(context: Context, app: HonoApp | (() => HonoApp) | undef
       return sendThrough(request, renewal, (copy) => outermost.fetch(copy, env, executionCtx));
     };
   }
-  const incoming = property(env, "incoming") as IncomingMessage | undefined;
-  const server = property(property(incoming, "socket"), "server");
-  if (incoming === undefined || typeof property(server, "emit") !== "function") return undefined;
-  return (_, renewal) => sendThroughNode(incoming, renewal);
+  const request = property(env, "incoming") as IncomingMessage | undefined;
+  const response = property(env, "outgoing") as ServerResponse | undefined;
+  const server = property(property(request, "socket"), "server");
+  if (request === undefined || response === undefined || typeof property(server, "emit") !== "function") {
+    return undefined;
+  }
+  return (_, renewal) => sendThroughNode({ request, response }, renewal);
 }
 
 async function sendThrough(
@@ -50,11 +53,32 @@ async function sendThrough(
   }
 }
 
-async function sendThroughNode(incoming: IncomingMessage, renewal: Renewal): Promise<void> {
+/**
+ * Loaded on Node alone: other runtimes have no use for `node:http`. Loaded at once: the module remembers the async context
+ * in which that happens as the one of no request.
+ */
+const nodeCopy = isNode() ? import("./_node-copy.ts") : undefined;
+nodeCopy?.catch(() => {
+  // It is reported where it is needed.
+});
+
+function isNode(): boolean {
+  const { navigator, process, Bun, Deno } = globalThis as Readonly<Record<string, unknown>>;
+  if (Bun !== undefined || Deno !== undefined || property(navigator, "userAgent") === "Cloudflare-Workers")
+    return false;
+  return property(property(process, "versions"), "node") !== undefined;
+}
+
+interface NodePair {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+async function sendThroughNode(pair: NodePair, renewal: Renewal): Promise<void> {
   try {
-    // Loaded here: other runtimes have no use for `node:http`.
-    const { sendAgain } = await import("./_node-copy.ts");
-    sendAgain(incoming, incoming.url ?? "/", renewal, () => {});
+    const node = await nodeCopy;
+    if (node === undefined) throw new Error("node:http is not there");
+    node.sendAgain(pair, pair.request.url ?? "/", renewal, undefined);
   } catch (error) {
     renewal.fill.fail(asError(error));
   }

@@ -474,6 +474,27 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
   });
 });
 
+it("a renewal on Node runs in the async context of no other request", async () => {
+  const user = new AsyncLocalStorage<string>();
+  const seen: (string | undefined)[] = [];
+  const { get, advance, events } = await site(onNode, (app, cached) => {
+    // Only a client's request is given a user; a renewal shows the context in which it came in.
+    app.use((c, next) => (isRenewal(c) ? next() : user.run(c.req.header("x-user") ?? "", next)));
+    app.get("/", cached({ expire: 10, staleWhileRevalidate: "1h" }), (c) => {
+      seen.push(user.getStore());
+      return c.text(`run ${seen.length}`);
+    });
+  });
+  await get("/", { "X-User": "ann" });
+  for (const [count, name] of ["bob", "eve"].entries()) {
+    advance(11);
+    await get("/", { "X-User": name });
+    await until(() => events.filter(({ type }) => type === "stored").length === count + 2);
+  }
+
+  expect(seen).toEqual(["ann", undefined, undefined]);
+});
+
 describe("Hono without a way in", () => {
   it("one reader waits for the renewal, and a warning names the cure once", async () => {
     let nowMs = Date.UTC(2026, 2, 1, 12);
