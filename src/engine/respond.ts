@@ -76,7 +76,8 @@ function takeOver(engine: Engine, innermost: Fill): number {
 /** The cache is off: on this route, where what a write invalidates may be stored by another one, or everywhere. */
 function passDisabled(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
   const { method } = request;
-  if (method === "GET" || method === "HEAD" || method === "QUERY") return bypass(engine, route, request, exchange, "disabled");
+  if (method === "GET" || method === "HEAD" || method === "QUERY")
+    return bypass(engine, route, request, exchange, "disabled");
   if (engine.enabled) return passUncached(engine, route, request, exchange);
   exchange.pass(NOTHING);
 }
