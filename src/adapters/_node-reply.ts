@@ -1,4 +1,4 @@
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { OutgoingHttpHeader, ServerResponse } from "node:http";
 import type { LastLook, Reply } from "../engine/exchange.ts";
 import { mergedVary } from "./_merged-vary.ts";
 
@@ -134,49 +134,73 @@ function headerText(response: ServerResponse): string | undefined {
 }
 
 /**
- * Sets fields on a response whose handler has yet to run. `Vary` is added as the head is written: a handler that sets one of
- * its own would replace ours.
+ * Adds fields to a response whose handler has yet to run, as its head is written: set before, they would change what Node
+ * makes of the handler's own, and a handler that sets a `Vary` would replace ours.
  */
-export function applyFieldsAhead(response: ServerResponse, fields: readonly string[]): void {
-  const at = fields.findIndex((name, index) => index % 2 === 0 && name === "vary");
-  if (at === -1) return applyFields(response, fields);
-  applyFields(response, fields.toSpliced(at, 2));
-  addVaryAtHead(response, fields[at + 1] ?? "");
-}
-
-function addVaryAtHead(response: ServerResponse, value: string): void {
+export function addFieldsAtHead(response: ServerResponse, fields: readonly string[]): void {
   const isOwn = Object.hasOwn(response, "writeHead");
   // It is called on the response.
   // oxlint-disable-next-line typescript/unbound-method
-  const writeHead: (...head: never[]) => ServerResponse = response.writeHead;
-  response.writeHead = (...head: unknown[]): ServerResponse => {
+  const writeHead: (...head: unknown[]) => ServerResponse = response.writeHead as (
+    ...head: unknown[]
+  ) => ServerResponse;
+  const hook = (...head: unknown[]): ServerResponse => {
     if (isOwn) response.writeHead = writeHead;
     else Reflect.deleteProperty(response, "writeHead");
-    const at = head.findIndex((argument) => typeof argument === "object" && argument !== null);
-    const given = splitVary(head[at]);
-    if (given !== undefined) head[at] = given.rest;
-    if (!response.headersSent) response.setHeader("vary", mergedVary(given?.vary ?? headerText(response), value));
-    return writeHead.apply(response, head as never[]);
+    try {
+      return writeHead.apply(response, response.headersSent ? head : withFields(response, head, fields));
+    } catch (error) {
+      // The head is still to come.
+      response.writeHead = hook;
+      throw error;
+    }
   };
+  response.writeHead = hook;
 }
 
-/** Takes `Vary` out of what `writeHead` was given: an object, pairs, or one flat list. */
-function splitVary(headers: unknown): { readonly rest: unknown; readonly vary: string | undefined } | undefined {
-  if (typeof headers !== "object" || headers === null) return undefined;
+/** The arguments of `writeHead` with further fields in them, or as they are once those are set on the response. */
+function withFields(response: ServerResponse, head: unknown[], fields: readonly string[]): unknown[] {
+  const at = head.findIndex((argument) => typeof argument === "object" && argument !== null);
+  if (at === -1) {
+    applyFields(response, fields);
+    return head;
+  }
+  const { rest, vary } = splitVary(head[at] as object);
+  if (response.getHeaderNames().length > 0) {
+    if (vary !== undefined) response.setHeader("vary", vary);
+    applyFields(response, fields);
+    return head.with(at, rest);
+  }
+  const flat = Array.isArray(rest) ? [...(rest as unknown[])] : Object.entries(rest as object).flatMap(linesOf);
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    const name = fields[index] ?? "";
+    const value = fields[index + 1] ?? "";
+    flat.push(name, name === "vary" ? mergedVary(vary, value) : value);
+  }
+  if (vary !== undefined && !fields.includes("vary")) flat.push("vary", vary);
+  return head.with(at, flat);
+}
+
+function linesOf([name, value]: [string, unknown]): unknown[] {
+  if (value === undefined) return [];
+  return Array.isArray(value) ? value.flatMap((line: unknown) => [name, line]) : [name, value];
+}
+
+/** Takes `Vary` out of what `writeHead` was given: an object, pairs, or one flat list. Pairs become a flat list. */
+function splitVary(headers: object): { readonly rest: object; readonly vary: string | undefined } {
   const vary: string[] = [];
   const isOther = (name: unknown, value: unknown): boolean => {
     if (String(name).toLowerCase() !== "vary") return true;
     vary.push(String(value));
     return false;
   };
-  let rest: unknown;
+  let rest: object;
   if (!Array.isArray(headers)) {
-    const entries = Object.entries(headers as OutgoingHttpHeaders);
-    rest = Object.fromEntries(entries.filter(([name, value]) => isOther(name, value)));
+    rest = Object.fromEntries(Object.entries(headers).filter(([name, value]) => isOther(name, value)));
   } else if (Array.isArray(headers[0])) {
-    rest = (headers as unknown as [unknown, unknown][]).filter(([name, value]) => isOther(name, value));
+    rest = (headers as unknown as [unknown, unknown][]).filter(([name, value]) => isOther(name, value)).flat();
   } else {
-    const flat = headers as OutgoingHttpHeader[];
+    const flat = headers as unknown[];
     rest = flat.filter((_, at) => (at % 2 === 0 ? isOther(flat[at], flat[at + 1]) : !isVaryName(flat[at - 1])));
   }
   return { rest, vary: vary.length === 0 ? undefined : vary.join(", ") };

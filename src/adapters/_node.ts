@@ -8,7 +8,7 @@ import { contentOf } from "./_content.ts";
 import { hasClientCertificate } from "./_client-certificate.ts";
 import { handlersFields, hideParsedCookies } from "./_handlers-fields.ts";
 import { sendAgain, serverOf, type Entry } from "./_node-copy.ts";
-import { applyFieldsAhead, writeReply } from "./_node-reply.ts";
+import { addFieldsAtHead, writeReply } from "./_node-reply.ts";
 import { ResponseTap, type Destination, type TakeFrameworkEtag } from "./_response-tap.ts";
 
 /** What a framework on `node:http` has to tell about one request. */
@@ -170,7 +170,7 @@ class NodeExchange implements Exchange {
   }
 
   pass(fields: readonly string[]): void {
-    if (fields.length > 0) applyFieldsAhead(this.#call.response, fields);
+    if (fields.length > 0) addFieldsAtHead(this.#call.response, fields);
     this.#call.run(undefined);
   }
 

@@ -132,6 +132,7 @@ const ACTS: Readonly<Record<string, Act>> = {
   },
   "lists of fields": (response) =>
     void response.writeHead(200, ["link", "</a>; rel=next", "link", "</b>; rel=prev", "x-a", "1"]).end("body"),
+  "pairs of fields": (response) => void response.writeHead(200, [["x-a", "1"]] as never).end("body"),
   "a field with several lines": (response) => {
     response.setHeader("link", ["</a>; rel=next", "</b>; rel=prev"]);
     response.end("body");
@@ -175,6 +176,10 @@ describe("node:http with and without the cache", () => {
     expect(seen(miss)).toEqual(seen(plain));
     expect(seen(hit)).toEqual(seen(plain));
     expect(hit.headers["x-reprise-cache"]).toBe("Hit");
+    const bypass = await send(`${url}/cached`, { headers: { Cookie: "sid=1" } });
+    expect(seen(bypass)).toEqual(seen(plain));
+    expect(notes.at(-1)).toEqual(notes[0]);
+    expect(bypass.headers["cache-status"]).toBe("reprise; fwd=bypass; detail=cookie");
   });
 });
 

@@ -13,8 +13,6 @@ import { createCache, isRenewal, type Cache } from "../../src/index.ts";
 import { send } from "./contract/http-client.ts";
 import { until } from "./contract/world.ts";
 
-type Dispatch = Parameters<typeof inject>[0];
-
 const STALE = { expire: 10, staleWhileRevalidate: 60 } as const;
 
 class OwnRequest extends IncomingMessage {
@@ -105,7 +103,7 @@ it("a handler into which a test injects requests is renewed", async () => {
   const { cache, advance } = clocked();
   let run = 0;
   const handler = nodeCache(cache)(STALE, (_request, response) => void response.end(`v${++run}`));
-  const ask = async () => (await inject(handler as Dispatch, { url: "/" })).payload;
+  const ask = async () => (await inject(handler, { url: "/" })).payload;
 
   expect(await ask()).toBe("v1");
   advance(15);
@@ -148,7 +146,7 @@ it("an Express app into which a test injects requests: one reader waits for the 
   let run = 0;
   const app = express();
   app.get("/", expressCache(cache)(STALE), (_request, response) => void response.send(`v${++run}`));
-  const ask = async () => (await inject(app as unknown as Dispatch, { url: "/" })).payload;
+  const ask = async () => (await inject(app, { url: "/" })).payload;
 
   expect(await ask()).toBe("v1");
   advance(15);
