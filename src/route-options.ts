@@ -65,6 +65,9 @@ export interface RouteOptions<Request = unknown> {
    * cache. `"public"`: the identity makes no difference, and the handler sees no cookies. A function: the id of the user or
    * group, hashed into the key; browsers are told `private, no-cache` unless `browser` is given. For a request with an
    * identity and without an id (`undefined`, `null`, `""`) the cache is bypassed.
+   *
+   * What a handler reads from async context (`AsyncLocalStorage`) is in no key: a response that depends on it needs it here
+   * or in `key`.
    */
   readonly audience?: "public" | ((request: Request) => string | number | bigint | null | undefined);
   /** False: this request takes no part. Anything but true and false is an error, and then it takes no part either. */

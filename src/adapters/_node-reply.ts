@@ -171,7 +171,7 @@ function withFields(response: ServerResponse, head: unknown[], fields: readonly 
     applyFields(response, fields);
     return head.with(at, rest);
   }
-  const flat = Array.isArray(rest) ? [...(rest as unknown[])] : Object.entries(rest as object).flatMap(linesOf);
+  const flat = Array.isArray(rest) ? [...(rest as unknown[])] : Object.entries(rest).flatMap(linesOf);
   for (let index = 0; index + 1 < fields.length; index += 2) {
     const name = fields[index] ?? "";
     const value = fields[index + 1] ?? "";

@@ -65,7 +65,7 @@ export interface Engine {
   readonly varySpecs: LRUCache<string, VarySpec>;
 }
 
-export type BindContext = <Args extends unknown[], Result>(fn: (...args: Args) => Result) => (...args: Args) => Result;
+type BindContext = <Args extends unknown[], Result>(fn: (...args: Args) => Result) => (...args: Args) => Result;
 
 export const HIT_FOR_MISS_MS = 10_000;
 const REMEMBERED_KEYS = 10_000;
