@@ -357,8 +357,11 @@ export class ResponseTap {
       if (value === undefined) continue;
       const text = typeof value === "object" ? value : String(value);
       if (name !== "cache-control" && sameValue(this.#outer[name], value)) continue;
-      fields[name] = name === "set-cookie" ? this.#handlersCookies(text) : text;
-      if (fields[name].length === 0) delete fields[name];
+      if (name !== "set-cookie") fields[name] = text;
+      else {
+        const cookies = this.#handlersCookies(text);
+        if (cookies.length > 0) fields[name] = cookies;
+      }
     }
     return fields;
   }

@@ -30,7 +30,7 @@ export function relayResponse(
   const hasBody = request.method !== "HEAD" && status !== 204 && status !== 304;
   const mayTrail = hasBody && coding.includes("chunked") && request.httpVersionMinor > 0;
   try {
-    response.writeHead(status, reasonOf(incoming), headFor(response, incoming, mayTrail));
+    response.writeHead(status, reasonOf(incoming), headFor(incoming, mayTrail));
   } catch {
     outgoing.destroy();
     return writeProblem(response, { status: 502, detail: "The upstream's response cannot be sent on as it is." });
@@ -44,7 +44,7 @@ function reasonOf({ statusCode = 0, statusMessage = "" }: IncomingMessage): stri
   return /^[\t\x20-\x7e\x80-\xff]*$/.test(statusMessage) ? statusMessage : (STATUS_CODES[statusCode] ?? "");
 }
 
-function headFor(response: ServerResponse, incoming: IncomingMessage, mayTrail: boolean): string[] {
+function headFor(incoming: IncomingMessage, mayTrail: boolean): string[] {
   const status = incoming.statusCode;
   const fields = responseFields(incoming.rawHeaders, (name) => {
     if (name === "content-length") return status !== 204;
@@ -53,11 +53,6 @@ function headFor(response: ServerResponse, incoming: IncomingMessage, mayTrail: 
   // RFC 9110 §6.6.1: who has a clock dates a message that has no date.
   if (incoming.headers.date === undefined) fields.push("Date", new Date().toUTCString());
   fields.push("Via", withVia(incoming.headers.via, incoming.httpVersion));
-  // The cache's own member, where it has set one already, comes after those of the upstream (RFC 9211 §2).
-  const ownStatus = response.getHeader("cache-status");
-  if (ownStatus !== undefined && incoming.headers["cache-status"] !== undefined) {
-    fields.push("Cache-Status", String(ownStatus));
-  }
   return grouped(fields) as string[];
 }
 

@@ -132,6 +132,7 @@ const ACTS: Readonly<Record<string, Act>> = {
   },
   "lists of fields": (response) =>
     void response.writeHead(200, ["link", "</a>; rel=next", "link", "</b>; rel=prev", "x-a", "1"]).end("body"),
+  "an empty field": (response) => void response.writeHead(200, { "x-a": "", "x-b": "b" }).end("body"),
   "pairs of fields": (response) => void response.writeHead(200, [["x-a", "1"]] as never).end("body"),
   "a field with several lines": (response) => {
     response.setHeader("link", ["</a>; rel=next", "</b>; rel=prev"]);
