@@ -100,7 +100,7 @@ function isUnderWay(engine: Engine, key: string): boolean {
 /** Stores the whole of a resource of which a client has just been given a part, so that the next part is a hit. */
 function fillWhole(turn: Turn, need: Need): void {
   const { request, engine } = turn;
-  if (isApart(engine, need.selected, engine.now())) return;
+  if (!mayStore(turn) || isApart(engine, need.selected, engine.now())) return;
   const { range: _, "if-range": __, "if-none-match": ___, "if-modified-since": ____, ...fields } = request.fields;
   revalidateInBackground({ ...turn, request: { ...request, fields } }, { ...need, because: "partial" });
 }

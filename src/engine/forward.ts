@@ -577,6 +577,8 @@ export class ForwardedRequest implements Fill {
     this.#finished = true;
     const { engine, request, exchange, lease } = this.#plan;
     if (lease !== undefined) releaseLease(engine, lease);
+    // Nothing of it is left to wait for.
+    this.#settle({ type: "unshareable" });
     if (engine.report === undefined) return;
     if (exchange !== undefined) engine.report({ type: "outcome", method: request.method, url: request.path, outcome });
     else if (!outcome.stored) {

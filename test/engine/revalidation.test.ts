@@ -232,6 +232,15 @@ describe.each(STORES)("conditions of the client over $kind (RFC 9110 §13)", ({ 
     expect(await get("/")).toMatchObject({ status: 200, body: "whole", outcome: { hit: true } });
   });
 
+  it("a range that comes with no-store leaves nothing that others wait for", async () => {
+    const { origin, get, settled } = harness({ store, byHeaders: { requestDirectives: "rfc9111" } });
+    origin.replies("whole", { "cache-control": "max-age=60" });
+    await get("/", { range: "bytes=0-1", "cache-control": "no-store" });
+    await settled();
+    expect(origin.requests).toHaveLength(1);
+    expect(await get("/")).toMatchObject({ body: "whole", outcome: { collapsed: false } });
+  });
+
   it("are replaced by our own in a revalidation, and answered each by itself", async () => {
     const { origin, get, clock, settled } = harness({ store, route: { expire: 10 } });
     origin.replies("v1", { etag: '"v1"' });
