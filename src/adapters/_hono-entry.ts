@@ -20,20 +20,18 @@ export type Entry = (request: Request, renewal: Renewal) => Promise<void>;
  */
 export function entryOf(context: Context, app: HonoApp | (() => HonoApp) | undefined): Entry | undefined {
   const env: unknown = context.env;
-  if (app !== undefined) {
-    return (request, renewal) => {
-      const outermost = typeof app === "function" ? app() : app;
-      const executionCtx = executionContext(context) as never;
-      return sendThrough(request, renewal, (copy) => outermost.fetch(copy, env, executionCtx));
-    };
-  }
   const request = property(env, "incoming") as IncomingMessage | undefined;
   const response = property(env, "outgoing") as ServerResponse | undefined;
   const server = property(property(request, "socket"), "server");
-  if (request === undefined || response === undefined || typeof property(server, "emit") !== "function") {
-    return undefined;
+  if (request !== undefined && response !== undefined && typeof property(server, "emit") === "function") {
+    return (_, renewal) => sendThroughNode({ request, response }, renewal);
   }
-  return (_, renewal) => sendThroughNode({ request, response }, renewal);
+  if (app === undefined) return undefined;
+  return (request, renewal) => {
+    const outermost = typeof app === "function" ? app() : app;
+    const executionCtx = executionContext(context) as never;
+    return sendThrough(request, renewal, (copy) => outermost.fetch(copy, env, executionCtx));
+  };
 }
 
 async function sendThrough(

@@ -29,7 +29,9 @@ export class OuterHeaders implements OuterLayers {
       const now = headers.get(name);
       if (now === null) removed.push(name);
       // A `Cache-Control` set further out is meant for this response too.
+      else if (now === value && name === "vary") fields[name] = countedVary(value);
       else if (now === value && name !== "cache-control") delete fields[name];
+      if (fields[name] === "" && name === "vary") delete fields[name];
     }
     if (this.#cookies.size === 0) return { fields, removed };
     const cookies = headers.getSetCookie();
@@ -65,4 +67,10 @@ export class OuterHeaders implements OuterLayers {
 /** True for a `Cache-Control` that keeps shared caches from storing. */
 function restricts(cacheControl: string): boolean {
   return /private|no-store|no-cache/i.test(cacheControl);
+}
+
+/** A `Vary` of outer layers counts as the handler's, but for what they deal with by themselves: CORS and compression. */
+function countedVary(vary: string): string {
+  const names = vary.split(",").map((name) => name.trim());
+  return names.filter((name) => !/^(?:origin|accept-encoding)?$/i.test(name)).join(", ");
 }

@@ -148,6 +148,8 @@ const METHODS = ["address", "getPeerCertificate", "getPeerX509Certificate", "get
 class QuietSocket extends Duplex {
   constructor(original: Socket | undefined) {
     super();
+    // A handler that breaks its response off: the tap hears of that, and no client does.
+    this.on("error", () => {});
     const source = (original ?? {}) as unknown as Record<string, unknown>;
     for (const name of PROPERTIES) Object.defineProperty(this, name, { value: source[name], writable: true });
     for (const name of METHODS) {

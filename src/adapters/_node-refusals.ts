@@ -23,6 +23,10 @@ function scratch(request?: IncomingMessage): ServerResponse {
 
 /** @throws what `write` or `end` throws for this chunk */
 export function refuseChunk(method: "write" | "end", chunk: unknown, encoding: string | undefined): void {
+  if (typeof chunk === "string" && encoding !== undefined && !Buffer.isEncoding(encoding)) {
+    // Node finds out when the connection is written to, and then throws this.
+    Buffer.from(chunk, encoding as BufferEncoding);
+  }
   const isText = typeof chunk === "string" && (encoding === undefined || Buffer.isEncoding(encoding));
   if (isText || (chunk instanceof Uint8Array && (encoding === undefined || Buffer.isEncoding(encoding)))) return;
   const response = scratch();

@@ -1,5 +1,5 @@
 import type { OutgoingHttpHeader, ServerResponse } from "node:http";
-import type { LastLook, Reply } from "../engine/exchange.ts";
+import type { LastLook, LateChanges, Reply } from "../engine/exchange.ts";
 import { mergedVary } from "./_merged-vary.ts";
 
 /** Writes a complete answer. Headers that outer layers set stay, where the reply has none of the same name. */
@@ -8,7 +8,7 @@ export function writeReply(response: ServerResponse, reply: Reply): void {
   if (response.headersSent || response.writableEnded) return;
   const { status, reason, fields, body } = reply;
   // The fastest form, where no layer outside has set a field or put its own method in the place of Node's.
-  if (Object.hasOwn(response, "writeHead") || response.getHeaderNames().length > 0) {
+  if (OVERRIDDEN.some((name) => Object.hasOwn(response, name)) || response.getHeaderNames().length > 0) {
     void writeAmongOthers(response, reply);
     return;
   }
@@ -17,6 +17,8 @@ export function writeReply(response: ServerResponse, reply: Reply): void {
   end(response, body);
 }
 
+const OVERRIDDEN = ["writeHead", "write", "end"] as const;
+
 /** As `writeReply`, on a response that outer layers or the handler have worked on. */
 export function writeAmongOthers(response: ServerResponse, reply: Reply, lastLook?: LastLook): void | Promise<void> {
   const { status, reason, fields, body } = reply;
@@ -24,15 +26,15 @@ export function writeAmongOthers(response: ServerResponse, reply: Reply, lastLoo
   response.statusMessage = reason ?? "";
   applyFields(response, reply.plainFields ?? fields);
   for (const name of reply.removed ?? []) response.removeHeader(name);
-  const cookies = response.getHeader("set-cookie");
   finishHead(response, reply.freshness, lastLook);
+  const before = lateState(response);
   end(response, body);
   if (lastLook === undefined) return undefined;
-  if (response.headersSent) return lookAgain(response, cookies, lastLook);
+  if (response.headersSent) return lookAgain(response, before, lastLook);
   // An outer `end` that writes later, such as one that saves a session first.
   return new Promise((resolve) => {
     response.once("close", () => {
-      lookAgain(response, cookies, lastLook);
+      lookAgain(response, before, lastLook);
       resolve();
     });
   });
@@ -74,26 +76,68 @@ export function finishHead(
   // oxlint-disable-next-line typescript/unbound-method
   const headEnd = headEnds.get(response) ?? (Object.getPrototypeOf(response) as ServerResponse).writeHead;
   const isHooked = response.writeHead !== headEnd;
-  const cookies = response.getHeader("set-cookie");
-  const cacheControl = response.getHeader("cache-control");
+  const before = lateState(response);
   if (isHooked) runHooks(response);
-  const setsCookie = hasNewLines(cookies, response.getHeader("set-cookie"));
-  const lateCacheControl = response.getHeader("cache-control");
-  const isLate = lateCacheControl !== cacheControl;
-  const changes = { setsCookie, ...(isLate ? { cacheControl: String(lateCacheControl ?? "") } : {}) };
+  const changes = lateChanges(response, before) ?? { setsCookie: false };
+  const isLate = response.getHeader("cache-control") !== before.cacheControl;
   if (lastLook !== undefined) applyFields(response, lastLook(changes));
   const mayBeFresh = response.getHeader("set-cookie") === undefined && !isLate;
   if (freshness !== undefined && mayBeFresh) applyFields(response, freshness);
   if (isHooked) headEnd.call(response, response.statusCode);
 }
 
-/** Looks for cookies that were set after the head was finished. */
-export function lookAgain(
-  response: ServerResponse,
-  cookiesBefore: OutgoingHttpHeader | undefined,
-  lastLook: LastLook,
-): void {
-  if (hasNewLines(cookiesBefore, response.getHeader("set-cookie"))) lastLook({ setsCookie: true });
+/** What outer layers may still change of a head that is finished, and that decides whether a response is kept. */
+export interface LateState {
+  readonly cookies: OutgoingHttpHeader | undefined;
+  readonly cacheControl: OutgoingHttpHeader | undefined;
+  readonly vary: OutgoingHttpHeader | undefined;
+}
+
+export function lateState(response: ServerResponse): LateState {
+  return {
+    cookies: response.getHeader("set-cookie"),
+    cacheControl: response.getHeader("cache-control"),
+    vary: response.getHeader("vary"),
+  };
+}
+
+/** What changed since then. */
+export function lateChanges(response: ServerResponse, before: LateState): LateChanges | undefined {
+  const now = lateState(response);
+  const setsCookie = hasNewLines(before.cookies, now.cookies);
+  if (addsVary(before.vary, now.vary)) return { setsCookie, cacheControl: "no-store" };
+  if (now.cacheControl !== before.cacheControl) return { setsCookie, cacheControl: String(now.cacheControl ?? "") };
+  return setsCookie ? { setsCookie } : undefined;
+}
+
+/** Names that layers around the cache deal with by themselves, for each response anew: CORS and compression. */
+const OUTER_VARY: ReadonlySet<string> = new Set(["origin", "accept-encoding"]);
+
+/** Names that tell browsers of identities, which requests that share a response do not carry; caches set them, too. */
+const IDENTITY_VARY: ReadonlySet<string> = new Set(["cookie", "authorization"]);
+
+function addsVary(before: OutgoingHttpHeader | undefined, now: OutgoingHttpHeader | undefined): boolean {
+  if (now === before || now === undefined) return false;
+  const known = new Set(varyMembers(before));
+  return varyMembers(now).some((name) => !known.has(name) && !OUTER_VARY.has(name) && !IDENTITY_VARY.has(name));
+}
+
+function varyMembers(vary: OutgoingHttpHeader | undefined): string[] {
+  const members = String(vary ?? "").split(",");
+  return members.map((name) => name.trim().toLowerCase()).filter((name) => name !== "");
+}
+
+/** A `Vary` of outer layers counts as the handler's, but for what they deal with by themselves. */
+export function countedVary(vary: OutgoingHttpHeader): string {
+  return varyMembers(vary)
+    .filter((name) => !OUTER_VARY.has(name))
+    .join(", ");
+}
+
+/** Tells what outer layers changed after the head was finished. */
+export function lookAgain(response: ServerResponse, before: LateState, lastLook: LastLook): void {
+  const changes = lateChanges(response, before);
+  if (changes !== undefined) lastLook(changes);
 }
 
 /**
@@ -110,7 +154,7 @@ function runHooks(response: ServerResponse): void {
 }
 
 /** True when `now` has a line that was not there before. */
-export function hasNewLines(before: OutgoingHttpHeader | undefined, now: OutgoingHttpHeader | undefined): boolean {
+function hasNewLines(before: OutgoingHttpHeader | undefined, now: OutgoingHttpHeader | undefined): boolean {
   if (now === undefined) return false;
   const known = new Set([before ?? []].flat());
   return [now].flat().some((line) => !known.has(line));
@@ -148,7 +192,8 @@ export function addFieldsAtHead(response: ServerResponse, fields: readonly strin
     if (isOwn) response.writeHead = writeHead;
     else Reflect.deleteProperty(response, "writeHead");
     try {
-      return writeHead.apply(response, response.headersSent ? head : withFields(response, head, fields));
+      const added = isAnswered(response, fields) ? onlyVary(fields) : fields;
+      return writeHead.apply(response, response.headersSent ? head : withFields(response, head, added));
     } catch (error) {
       // The head is still to come.
       response.writeHead = hook;
@@ -156,6 +201,19 @@ export function addFieldsAtHead(response: ServerResponse, fields: readonly strin
     }
   };
   response.writeHead = hook;
+}
+
+/** True when a cached route within this one has told how it answered. */
+function isAnswered(response: ServerResponse, fields: readonly string[]): boolean {
+  return fields.some((name, at) => at % 2 === 0 && !ALWAYS_ADDED.has(name) && response.hasHeader(name));
+}
+
+/** What handlers may set by themselves, and what a cached route adds nonetheless. */
+const ALWAYS_ADDED: ReadonlySet<string> = new Set(["vary", "cache-status"]);
+
+function onlyVary(fields: readonly string[]): readonly string[] {
+  const at = fields.findIndex((name, index) => index % 2 === 0 && name === "vary");
+  return at === -1 ? [] : fields.slice(at, at + 2);
 }
 
 /** The arguments of `writeHead` with further fields in them, or as they are once those are set on the response. */

@@ -3,12 +3,15 @@ import type { Fill, HeadAction, LastLook, LateChanges, ReportedHead, Reply } fro
 import type { Fields } from "../types.ts";
 import {
   applyFields,
+  countedVary,
   finishHead,
-  hasNewLines,
   isRehearsed,
+  lateChanges,
+  lateState,
   lookAgain,
   setHeadEnd,
   writeAmongOthers,
+  type LateState,
 } from "./_node-reply.ts";
 import { blockHeaders, refuseChunk, refuseHead, refuseOwnHead, type Chunk } from "./_node-refusals.ts";
 
@@ -52,7 +55,7 @@ export class ResponseTap {
   /** The client must not have the end before this has settled. */
   #until: Promise<void> | undefined;
   #lastLook: LastLook | undefined;
-  #cookies: OutgoingHttpHeader | undefined;
+  #before: LateState | undefined;
   #unblock: (() => void) | undefined;
   /** Reports a whole response that no client waits for, once everything around the handler has sent it. */
   #reportWhole: (() => void) | undefined;
@@ -251,7 +254,7 @@ export class ResponseTap {
       this.#state = "passing";
       const late = this.#sendOwnHead(body);
       if (body === undefined) this.#fill.head({ ...head, late });
-      else this.#reportWhole = () => this.#fill.head({ ...head, late: this.#withLateCookie(late) }, body);
+      else this.#reportWhole = () => this.#fill.head({ ...head, late: this.#withLater(late) }, body);
       return;
     }
     const action = this.#fill.head(head, body);
@@ -277,14 +280,13 @@ export class ResponseTap {
     if (body !== undefined) declareLength(response, body);
     applyFields(response, action.fields);
     this.#lastLook = action.lastLook;
-    this.#cookies = response.getHeader("set-cookie");
     finishHead(response, action.freshness, action.lastLook);
+    this.#before = lateState(response);
   }
 
   /** The head of a response that no client waits for: outer layers have their say first, because the fill has to know. */
   #sendOwnHead(body: Uint8Array | undefined): LateChanges | undefined {
     const response = this.#response;
-    this.#cookies = response.getHeader("set-cookie");
     this.#showRealState();
     this.#restoreMethod("writeHead");
     this.#restoreMethod("flushHeaders");
@@ -294,17 +296,22 @@ export class ResponseTap {
       late = changes;
       return [];
     });
+    this.#before = lateState(response);
     return late;
   }
 
-  #withLateCookie(late: LateChanges | undefined): LateChanges | undefined {
-    if (!hasNewLines(this.#cookies, this.#response.getHeader("set-cookie"))) return late;
-    return { ...late, setsCookie: true };
+  /** With what was changed since the head was finished. */
+  #withLater(late: LateChanges | undefined): LateChanges | undefined {
+    const later = this.#before === undefined ? undefined : lateChanges(this.#response, this.#before);
+    if (later === undefined) return late;
+    return { ...late, ...later, setsCookie: later.setsCookie || late?.setsCookie === true };
   }
 
   #lookAgain(): void {
     const lastLook = this.#lastLook;
-    if (lastLook !== undefined) lookAgain(this.#response, this.#cookies, lastLook);
+    if (lastLook === undefined || this.#before === undefined) return;
+    lookAgain(this.#response, this.#before, lastLook);
+    this.#before = lateState(this.#response);
   }
 
   /** Sends the head of a second run to the client of this one. */
@@ -356,8 +363,11 @@ export class ResponseTap {
     for (const [name, value] of Object.entries(this.#response.getHeaders())) {
       if (value === undefined) continue;
       const text = typeof value === "object" ? value : String(value);
-      if (name !== "cache-control" && sameValue(this.#outer[name], value)) continue;
-      if (name !== "set-cookie") fields[name] = text;
+      if (name !== "cache-control" && name !== "vary" && sameValue(this.#outer[name], value)) continue;
+      if (name === "vary") {
+        const counted = sameValue(this.#outer[name], value) ? countedVary(value) : String(value);
+        if (counted !== "") fields[name] = counted;
+      } else if (name !== "set-cookie") fields[name] = text;
       else {
         const cookies = this.#handlersCookies(text);
         if (cookies.length > 0) fields[name] = cookies;

@@ -33,7 +33,7 @@ export class BodyReader {
     let bytes = 0;
     try {
       while (bytes <= MAX_AT_HAND_BYTES) {
-        this.#pending ??= this.#reader.read();
+        this.#pending ??= this.#readBytes();
         const next = await Promise.race([this.#pending, late]);
         if (next === "late") return undefined;
         this.#pending = undefined;
@@ -53,10 +53,21 @@ export class BodyReader {
     }
   }
 
+  /** The next piece as bytes: what a stream of texts gives is sent as UTF-8 where the runtime sends it at all. */
+  async #readBytes(): Promise<{ done: boolean; value?: Uint8Array | undefined }> {
+    const { done, value } = (await this.#reader.read()) as { done: boolean; value?: unknown };
+    if (done || value === undefined || value instanceof Uint8Array) return { done, value: value as Uint8Array };
+    if (typeof value === "string") return { done, value: new TextEncoder().encode(value) };
+    if (ArrayBuffer.isView(value))
+      return { done, value: new Uint8Array(value.buffer, value.byteOffset, value.byteLength) };
+    if (value instanceof ArrayBuffer) return { done, value: new Uint8Array(value) };
+    throw new TypeError("a response body has to give bytes");
+  }
+
   async #next(): Promise<Uint8Array | undefined> {
     const ready = this.#read.shift();
     if (ready !== undefined) return ready;
-    const pending = this.#pending ?? this.#reader.read();
+    const pending = this.#pending ?? this.#readBytes();
     this.#pending = undefined;
     const { done, value } = await pending;
     return done ? undefined : value;

@@ -11,11 +11,13 @@ export function cacheRequest(
   otherPaths: readonly string[] | undefined,
   authority: string | undefined,
   env: unknown,
-): CacheRequest | undefined {
+): CacheRequest | "host" | undefined {
   const { url } = request;
   const colon = url.indexOf("://");
   const slash = url.indexOf("/", colon + 3);
   if (colon === -1 || slash === -1) return undefined;
+  const host = request.headers.get("host");
+  if (host !== null && authority === undefined && !isSameHost(host, url.slice(colon + 3, slash), url)) return "host";
   const hash = url.indexOf("#", slash);
   const fields = Object.create(null) as Record<string, string>;
   // Entries come in lower case, and joined where a name was repeated.
@@ -29,6 +31,13 @@ export function cacheRequest(
     ...(showsClientCertificate(request, env) ? { clientCertificate: true } : {}),
     fields,
   };
+}
+
+/** True when the `Host` that a handler reads is the host of its URL: the key has that one alone. */
+function isSameHost(host: string, authority: string, url: string): boolean {
+  const defaultPort = url.startsWith("https:") ? ":443" : ":80";
+  const own = host.toLowerCase();
+  return own === authority || (own.endsWith(defaultPort) && own.slice(0, -defaultPort.length) === authority);
 }
 
 /**

@@ -31,7 +31,8 @@ export function openResponse(response: unknown): Opened | undefined {
   const { status, statusText } = response as Partial<Response>;
   if (typeof status !== "number" || status < 200 || status > 599) return undefined;
   const headers = readHeaders(response as Response);
-  if (headers === undefined) return undefined;
+  // `RESPONSE_ALREADY_SENT` of `@hono/node-server`: the handler has written to Node's response.
+  if (headers === undefined || headers.has("x-hono-already-sent")) return undefined;
   // Light responses (srvx, `@hono/node-server`) make up some of their fields when their body is read.
   const { body, bodyUsed } = response as Response;
   if (!isUnused(body, bodyUsed)) return undefined;

@@ -87,9 +87,9 @@ export function respondOnWeb(route: Route, call: WebCall): Response | Promise<Re
   if (reached !== undefined) return runForCopy(route, call, reached.fill);
   const exchange = new WebExchange(call, route.authority);
   const request = cacheRequest(call.request, call.otherPaths, route.authority, call.env);
-  if (request === undefined) {
+  if (request === undefined || request === "host") {
     const { method, url } = call.request;
-    route.respondWithoutKey({ method, path: url }, exchange, "target");
+    route.respondWithoutKey({ method, path: url }, exchange, request ?? "target");
     return exchange.answer();
   }
   if (request.method !== "QUERY" || route.queryContentBytes === 0) route.respond(request, exchange);

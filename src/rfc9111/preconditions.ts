@@ -94,6 +94,6 @@ export function notModifiedFields(fields: Fields): Fields {
 }
 
 function describesRepresentation(name: string): boolean {
-  if (!name.startsWith("content-")) return name === "repr-digest" || name === "digest";
+  if (!name.startsWith("content-")) return name === "repr-digest" || name === "digest" || name === "trailer";
   return name !== "content-location" && !name.startsWith("content-security-policy");
 }

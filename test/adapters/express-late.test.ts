@@ -196,6 +196,73 @@ describe.each([
       }
     });
 
+    it("an outer layer that makes a response private where it ends keeps it out of the store", async () => {
+      const { get } = await serve(kind, (app, cached) => {
+        app.use((_request, response, next) => {
+          // oxlint-disable-next-line typescript/unbound-method
+          const { end } = response;
+          response.end = function closing(this: Response, ...args: unknown[]) {
+            if (!this.headersSent) this.setHeader("Cache-Control", "private");
+            return Reflect.apply(end, this, args) as Response;
+          } as typeof end;
+          next();
+        });
+        app.get("/", cached("1m"), (request, response) => void response.send(`page of ${request.get("x-user")}`));
+      });
+
+      for (const user of ["ann", "bob"]) {
+        const received = await get("/", { "X-User": user });
+        expect([received.text, received.headers["cache-control"]]).toEqual([`page of ${user}`, "private"]);
+      }
+    });
+
+    it("an outer layer that sets a field where the response ends does so on hits as well", async () => {
+      const { get } = await serve(kind, (app, cached) => {
+        app.disable("x-powered-by");
+        app.use((_request, response, next) => {
+          // oxlint-disable-next-line typescript/unbound-method
+          const { end } = response;
+          response.end = function timed(this: Response, ...args: unknown[]) {
+            this.setHeader("X-Time", "1");
+            return Reflect.apply(end, this, args) as Response;
+          } as typeof end;
+          next();
+        });
+        app.get("/", cached("1m"), (_request, response) => void response.send("page"));
+      });
+
+      for (const outcome of ["Miss", "Hit", "Hit"]) {
+        const received = await get("/");
+        expect([received.text, received.headers["x-time"], hitOrMiss(received)]).toEqual(["page", "1", outcome]);
+      }
+    });
+
+    it("a Vary that middleware in front sets counts, but for CORS and compression", async () => {
+      const { get } = await serve(kind, (app, cached) => {
+        app.use((request, response, next) => {
+          response.vary("Accept-Language").vary("Origin");
+          response.locals["language"] = request.acceptsLanguages(["en", "de"]);
+          next();
+        });
+        app.get("/", cached("1m"), (_request, response) => void response.send(String(response.locals["language"])));
+        app.get("/any", (_request, response, next) => {
+          response.set("Vary", "*");
+          next();
+        });
+        app.get("/any", cached("1m"), (_request, response) => void response.send("any"));
+      });
+
+      for (const outcome of ["Miss", "Hit"]) {
+        for (const language of ["en", "de"]) {
+          const received = await get("/", { "Accept-Language": language });
+          expect([received.text, hitOrMiss(received)]).toEqual([language, outcome]);
+        }
+      }
+      expect(hitOrMiss(await get("/", { "Accept-Language": "en", Origin: "https://a.example" }))).toBe("Hit");
+      await get("/any");
+      expect(cacheStatusOf(await get("/any"))).toContain("detail=vary-any");
+    });
+
     it("helmet and response-time: their fields are those of each response, and what a handler removed stays away", async () => {
       const { get } = await serve(kind, (app, cached) => {
         app.use(helmet({ contentSecurityPolicy: false }), responseTime());

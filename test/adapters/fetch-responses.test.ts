@@ -188,3 +188,30 @@ describe("fetch handlers", () => {
     });
   });
 });
+
+it("a body of texts is stored as it is sent", async () => {
+  const cached = fetchCache(createCache())("1m", async () => {
+    const stream = new ReadableStream({
+      start(controller) {
+        controller.enqueue("x");
+        controller.enqueue("y");
+        controller.close();
+      },
+    });
+    return new Response(stream as ReadableStream<Uint8Array>);
+  });
+  const ask = async (): Promise<string> => (await cached(new Request("http://a.test/"))).text();
+
+  expect([await ask(), await ask()]).toEqual(["xy", "xy"]);
+});
+
+it("a Host that is not the URL's is no part of a key, so the request takes no part", async () => {
+  const cached = fetchCache(createCache())("1m", async (request) => new Response(request.headers.get("host")));
+  const ask = (host: string): Promise<Response> | Response =>
+    cached(new Request("http://victim.test/", { headers: { Host: host } }));
+
+  const forged = await ask("evil.test");
+  expect(forged.headers.get("cache-status")).toBe("reprise; fwd=bypass; detail=host");
+  expect(await (await ask("victim.test")).text()).toBe("victim.test");
+  expect(await (await ask("VICTIM.test:80")).text()).toBe("victim.test");
+});

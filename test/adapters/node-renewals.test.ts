@@ -99,6 +99,25 @@ it("a handler that throws in a renewal is told, and ends nothing", async () => {
   }
 });
 
+it("a renewal whose response breaks off is told, and ends nothing", async () => {
+  const { cache, advance, errors } = clocked();
+  let run = 0;
+  const cached = nodeCache(cache)(STALE, (_request, response) => {
+    run += 1;
+    if (run === 1) return void response.end("v1");
+    response.write("half");
+    response.destroy(new Error("broken off"));
+    return undefined;
+  });
+  const url = await listening(createServer((request, response) => void cached(request, response)));
+  await send(url);
+  advance(15);
+
+  expect((await send(url)).text).toBe("v1");
+  await until(() => errors.length > 0);
+  expect((await send(url)).text).toBe("v1");
+});
+
 it("a handler into which a test injects requests is renewed", async () => {
   const { cache, advance } = clocked();
   let run = 0;
