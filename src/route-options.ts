@@ -165,6 +165,14 @@ export function resolveRouteOptions<Request>(
     );
   }
   const vary = fieldNames(where("vary"), options.vary ?? []);
+  if (vary.includes("*")) {
+    throw invalidOption(
+      where("vary"),
+      "names of request fields",
+      "*",
+      "A response that varies by everything is not cached.",
+    );
+  }
   // What is in the key may be somebody's own: a CDN that does not look at Vary would share it.
   const isKeyedByIdentity = vary.some((field) => field === "cookie" || cache.identity.isLoginField(field));
   const isPersonal = typeof audience === "function" || (isKeyedByIdentity && audience === undefined);
@@ -222,10 +230,7 @@ export function resolveRouteOptions<Request>(
     failureGraceSeconds: profile.failureGraceSeconds,
     keyRules: { prefix: cache.prefix, query: queryRule(where("query"), options.query, profile) },
     vary,
-    keyPart:
-      key === undefined
-        ? undefined
-        : (native: unknown) => canonicalText(atOnce(where("key"), "a part of the key", key(native as Request))),
+    keyPart: key === undefined ? undefined : (native: unknown) => keyText(where("key"), key(native as Request)),
     audience:
       typeof audience === "function"
         ? (native: unknown) => memberOf(atOnce(where("audience"), AN_ID, audience(native as Request)), hash)
@@ -323,6 +328,13 @@ function profileOf(where: string, name: unknown, lifetimeFrom: "route" | "fields
     throw invalidOption(where, "no profile", name, "A profile is for cached.byHeaders(); here the lifetime is yours.");
   }
   return profileRules(known);
+}
+
+function keyText(where: string, part: unknown): string {
+  const expected = "a part of the key";
+  // A function that forgot its `return` would make one key for all.
+  if (part === undefined) throw invalidOption(where, expected, part, "Return a value; null where there is none.");
+  return canonicalText(atOnce(where, expected, part));
 }
 
 const AN_ID = "the id of a user or group";

@@ -228,6 +228,10 @@ function declaredTargets(
   try {
     return targets();
   } catch (error) {
+    if (engine.isDevelopment()) {
+      const { message } = asError(error);
+      engine.warnOnce(`purges ${message}`, `${subjectOf(request)} purged only its own URL: ${message}`);
+    }
     engine.report?.({
       type: "callback-failed",
       callback: "purges",
