@@ -16,8 +16,9 @@ type Leaves = (head: LeavingHead) => void;
 const watched = new WeakMap<Context, Leaves[]>();
 
 /**
- * The last that Hono does with a context is to read `finalized` and, right after it, `res`. Should a version of Hono end
- * otherwise, the limit ends the wait and nothing is stored.
+ * The last that Hono does with a context is to read `finalized` and, right after it, `res`. A layer that does the same and
+ * then changes the response at once is not the end. Should a version of Hono end otherwise, the limit ends the wait and
+ * nothing is stored.
  */
 function handedOut(context: Context): Exit {
   return {
@@ -39,6 +40,7 @@ function watchEnd(context: Context, ended: (response: Response) => void): void {
   const prototype = Object.getPrototypeOf(context) as object;
   let { finalized } = context;
   let justRead = false;
+  let isLeaving = false;
   const { header, text } = context;
   // Both read `finalized`, and `res` in some versions, for a layer that may go on to read `res`.
   let isInside = false;
@@ -50,6 +52,7 @@ function watchEnd(context: Context, ended: (response: Response) => void): void {
       } finally {
         isInside = false;
         justRead = false;
+        isLeaving = false;
       }
     };
   };
@@ -64,6 +67,18 @@ function watchEnd(context: Context, ended: (response: Response) => void): void {
       configurable: true,
       enumerable: true,
       writable: true,
+    });
+  };
+  // Runs before whoever waits for Hono has the response.
+  const decideSoon = (response: Response): void => {
+    isLeaving = true;
+    const before = linesOf(response.headers);
+    queueMicrotask(() => {
+      const isEnd = isLeaving && linesOf(response.headers) === before;
+      isLeaving = false;
+      if (!isEnd) return;
+      unwatch();
+      ended(response);
     });
   };
   Object.defineProperty(context, "finalized", {
@@ -83,13 +98,17 @@ function watchEnd(context: Context, ended: (response: Response) => void): void {
     get(): Response {
       const response = Reflect.get(prototype, "res", context) as Response;
       if (!justRead || isInside) return response;
-      unwatch();
-      ended(response);
+      if (!isLeaving) decideSoon(response);
       return response;
     },
     set(response: Response | undefined) {
       justRead = false;
+      isLeaving = false;
       Reflect.set(prototype, "res", response, context);
     },
   });
+}
+
+function linesOf(headers: Headers): string {
+  return JSON.stringify([...headers]);
 }

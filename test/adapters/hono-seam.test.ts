@@ -85,6 +85,18 @@ const LATE_COOKIES: readonly (readonly [string, (context: Context, value: string
   ["c.res.headers.append", (context, value) => context.res.headers.append("Set-Cookie", `sid=${value}`)],
   ["c.res.headers.set", (context, value) => context.res.headers.set("Set-Cookie", `sid=${value}`)],
   [
+    "c.res.headers, once c.finalized is read",
+    (context, value) => {
+      if (context.finalized) context.res.headers.append("Set-Cookie", `sid=${value}`);
+    },
+  ],
+  [
+    "setCookie, once c.finalized and c.res are read",
+    (context, value) => {
+      if (context.finalized && context.res.ok) setCookie(context, "sid", value);
+    },
+  ],
+  [
     "another c.res",
     (context, value) => {
       const response = new Response(context.res.body, context.res);
