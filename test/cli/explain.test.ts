@@ -77,6 +77,8 @@ describe("reprise explain", () => {
         "cache-control": "max-age=10, s-maxage=60, stale-while-revalidate=5",
         vary: "Accept-Language, Accept-Encoding",
         etag: '"1"',
+        // Whole seconds: the next one, so that the response has no age should a second end while it is on its way.
+        date: new Date(Date.now() + 1000).toUTCString(),
       });
       response.end("body");
     });
