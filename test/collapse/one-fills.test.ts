@@ -219,8 +219,7 @@ describe.each([
       return { settings: { sentinel }, stop: () => group.stop() };
     },
   },
-  // On two cores, with servers and origin beside them, a process may stand still for longer than any deadline.
-])("eight processes over $what", { retry: 1 }, ({ start }) => {
+])("eight processes over $what", ({ start }) => {
   it("T51: a thousand misses each, of one response or of twenty at a time, are one call for each response", async () => {
     const { settings, stop } = await start();
     const fleet = makeFleet(folder);
