@@ -69,7 +69,7 @@ function watchEnd(context: Context, ended: (response: Response) => void): void {
       writable: true,
     });
   };
-  // Runs before whoever waits for Hono has the response.
+  // The microtask runs before the caller of `app.fetch` has the response.
   const decideSoon = (response: Response): void => {
     isLeaving = true;
     const before = linesOf(response.headers);
