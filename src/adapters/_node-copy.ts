@@ -1,4 +1,4 @@
-/** A request of `node:http` that is made once more: a copy goes in where requests come in, and nobody listens to its response. */
+/** Makes a `node:http` request a second time. The copy enters at the server, and its response goes to no client. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { IncomingMessage, ServerResponse, type IncomingHttpHeaders } from "node:http";

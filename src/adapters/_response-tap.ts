@@ -20,7 +20,7 @@ type Callback = (error?: Error | null) => void;
 /** Takes an `ETag` that the framework made by itself out of the fields of a head, and gives it. */
 export type TakeFrameworkEtag = (fields: Record<string, string | readonly string[]>) => string | undefined;
 
-/** Where the bytes of a run go: to the client of its own response, to nobody, or to the client of a first run. */
+/** Where the bytes of a handler's response go: to its own client, to nobody, or to the client of an earlier run. */
 export type Destination = "client" | "nowhere" | ResponseTap;
 
 const TAPPED = ["writeHead", "write", "end", "flushHeaders"] as const;
@@ -403,7 +403,7 @@ export class ResponseTap {
 
 const NOTHING = new Uint8Array(0);
 
-/** Fields that belong to a connection or a message, which nobody takes away on purpose. */
+/** Fields of a connection or a message. Their absence does not mean that the handler removed them. */
 const TRANSPORT: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",

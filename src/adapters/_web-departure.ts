@@ -2,9 +2,9 @@
  * When a response of the web family leaves, and what outer layers did to it until then.
  *
  * A handler returns its response, and layers around it go on: a session that is saved sets its cookie a moment later, on
- * the same `Response`, on a copy, or through the framework's context. A response that leaves with a cookie of somebody must
- * not be stored, so storing waits for the departure. The moment is known exactly on servers of `node:http` (`writeHead`) and
- * in Hono (it hands the response out). Elsewhere it is when the body is first read: a server does so last.
+ * the same `Response`, on a copy, or through the framework's context. Storing waits for
+ * the departure, because a response that leaves with a visitor's cookie must not be stored. The departure is `writeHead` on
+ * servers of `node:http`, and in Hono when it hands the response out. Elsewhere it is when the body is first read.
  */
 
 import type { LastLook, LateChanges } from "../engine/exchange.ts";
