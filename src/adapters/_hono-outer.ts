@@ -36,10 +36,11 @@ export class OuterHeaders implements OuterLayers {
     if (this.#cookies.size === 0) return { fields, removed };
     const cookies = headers.getSetCookie();
     const own = cookies.filter((cookie) => !this.#cookies.has(cookie));
+    const outerCookies = cookies.filter((cookie) => this.#cookies.has(cookie));
     if (own.length === 0) delete fields["set-cookie"];
     else fields["set-cookie"] = own;
-    if (own.length === cookies.length) removed.push("set-cookie");
-    return { fields, removed };
+    if (outerCookies.length === 0) removed.push("set-cookie");
+    return { fields, removed, outerCookies };
   }
 
   addTo(headers: Headers, removed: readonly string[]): void {

@@ -354,7 +354,19 @@ export class ResponseTap {
     const isUsual = !statusMessage || statusMessage === STATUS_CODES[status];
     const present = response.getHeaders();
     const removed = Object.keys(this.#outer).filter((name) => present[name] === undefined && !TRANSPORT.has(name));
-    return { status, fields, ...(isUsual ? {} : { reason: statusMessage }), removed, frameworkEtag };
+    const reason = isUsual ? undefined : statusMessage;
+    return { status, fields, reason, removed, frameworkEtag, outerCookies: this.#outerCookies(present["set-cookie"]) };
+  }
+
+  /** The `Set-Cookie` lines of outer layers that the handler left in place. */
+  #outerCookies(present: OutgoingHttpHeader | undefined): readonly string[] | undefined {
+    const outer = this.#outer["set-cookie"];
+    if (outer === undefined || present === undefined) return undefined;
+    const lines = new Set([present].flat().map(String));
+    return [outer]
+      .flat()
+      .map(String)
+      .filter((line) => lines.has(line));
   }
 
   /** What the handler set. `Cache-Control` counts whoever set it: an outer `no-store` is meant for this response too. */

@@ -61,6 +61,8 @@ function isUnused(body: unknown, bodyUsed: boolean): boolean {
 export interface OwnFields {
   readonly fields: Fields;
   readonly removed: readonly string[];
+  /** The `Set-Cookie` lines of outer layers that it left in place. */
+  readonly outerCookies?: readonly string[] | undefined;
 }
 
 /** Headers as fields: each `Set-Cookie` on a line of its own. */
@@ -73,8 +75,8 @@ export function fieldsOf(headers: Headers): Fields {
 }
 
 /** The head of a handler's response. */
-export function headOf({ status, reason }: Opened, { fields, removed }: OwnFields): ReportedHead {
-  return { status, fields, reason, removed };
+export function headOf({ status, reason }: Opened, { fields, removed, outerCookies }: OwnFields): ReportedHead {
+  return { status, fields, reason, removed, outerCookies };
 }
 
 /** A flat list of fields as headers. */

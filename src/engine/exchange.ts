@@ -106,6 +106,8 @@ export interface ReportedHead extends ResponseHead {
   readonly reason?: string | undefined;
   /** Names of the fields that outer layers had set before the handler ran and that are gone now. */
   readonly removed?: readonly string[] | undefined;
+  /** `Set-Cookie` lines that outer layers had set before the handler ran and that leave with the response. */
+  readonly outerCookies?: readonly string[] | undefined;
   /** An `ETag` that the framework made by itself: clients may hold it, but it is not stored. */
   readonly frameworkEtag?: string | undefined;
   /** Where outer layers have had their say already: what they did. */

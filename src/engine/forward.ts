@@ -20,6 +20,7 @@ import type {
   Reply,
 } from "./exchange.ts";
 import { learnSearch, primaryKeyOf } from "./key.ts";
+import { showsNewLogin } from "./identity.ts";
 import { identityVaryFields, streamedDownstreamFields } from "./downstream.ts";
 import { isTagged, purgeUris } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
@@ -148,7 +149,10 @@ export class ForwardedRequest implements Fill {
     }
 
     const { directives } = effectiveDirectives(head.fields, route.targets);
-    const because = whyNotStored(request, head, directives, route.storing) ?? this.#whyRefusedLate(head.late);
+    const because =
+      whyNotStored(request, head, directives, route.storing) ??
+      this.#whyRefusedLate(head.late) ??
+      this.#whyRefusedForCookies(head.outerCookies);
     if (because !== undefined) return this.#refuse(head, because);
     if (isEndless(head.fields)) return this.#refuse(head, "event-stream");
     this.#declaredBytes = declaredLength(head.fields);
@@ -172,6 +176,12 @@ export class ForwardedRequest implements Fill {
     if (directives.noStore) return "no-store";
     if (directives.private !== false) return "private";
     return directives.noCache !== false && storing.lifetimeFrom === "route" ? "no-cache" : undefined;
+  }
+
+  #whyRefusedForCookies(outerCookies: readonly string[] | undefined): string | undefined {
+    const { engine, route, request, native } = this.#plan;
+    if (outerCookies === undefined || route.storing.allowSetCookie === true) return undefined;
+    return showsNewLogin(engine, route, request, native, outerCookies) ? "set-cookie" : undefined;
   }
 
   /** True where a client asked for a part of what could be stored as a whole. */

@@ -170,7 +170,7 @@ export const HARMLESS_COOKIES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Words that speak of a login: no `*` of the list covers them. */
-const LOGIN_WORDS = /sess|sid|auth|token|login|logged|user|member|account|jwt|remember|identity|ticket/i;
+const LOGIN_WORDS = /sess|sid|auth|token|csrf|xsrf|login|logged|user|member|account|jwt|remember|identity|ticket/i;
 
 /** Longer names are not looked for in the list. */
 const MAX_NAME_LENGTH = 256;
@@ -229,6 +229,12 @@ export function tellingCookie(
   return undefined;
 }
 
+/** True for a `Set-Cookie` line whose cookie speaks of a login by its name, unless it is harmless. */
+export function beginsLogin(setCookie: string, isHarmless: (name: string) => boolean): boolean {
+  const name = nameOfCookie(setCookie);
+  return LOGIN_WORDS.test(name) && !isHarmless(name);
+}
+
 function tellingOfLine(line: string, isHarmless: (name: string) => boolean): string | undefined {
   let start = 0;
   while (start < line.length) {
@@ -244,17 +250,18 @@ function tellingOfLine(line: string, isHarmless: (name: string) => boolean): str
 function tellingOfPair(pair: string, isHarmless: (name: string) => boolean): string | undefined {
   const text = trimmed(pair);
   if (text === "") return undefined;
-  const name = nameOf(text);
+  const name = nameOfCookie(text);
   if (!isHarmless(name)) return name;
   if (!text.includes(",")) return undefined;
   for (const piece of text.split(",").slice(1)) {
-    const inner = nameOf(piece);
+    const inner = nameOfCookie(piece);
     if (piece.includes("=") && !isHarmless(inner)) return inner;
   }
   return undefined;
 }
 
-function nameOf(pair: string): string {
+/** `sid` of `sid=1; Path=/`; empty without a `=`. */
+export function nameOfCookie(pair: string): string {
   const equals = pair.indexOf("=");
   return equals === -1 ? "" : trimmed(pair.slice(0, equals));
 }

@@ -1,6 +1,6 @@
 import type { CacheRequest } from "../types.ts";
 import type { Engine } from "./engine.ts";
-import { tellingCookie } from "./harmless-cookies.ts";
+import { beginsLogin, nameOfCookie, tellingCookie } from "./harmless-cookies.ts";
 import { tellsOfNobody } from "./login-fields.ts";
 import type { RouteRules } from "./route.ts";
 
@@ -114,6 +114,36 @@ export function unsharedIdentity(
   if (audience === "public") return undefined;
   const identity = identityOf(request, engine.identity, audience === undefined ? route : NONE_SHARED);
   return identity === undefined || (audience !== undefined && audience(native) !== undefined) ? undefined : identity;
+}
+
+/**
+ * True where middleware in front of the handler gave this client a session or a token, and the response would be given to
+ * others: the handler may have rendered it. Calls the developer's `audience`.
+ */
+export function showsNewLogin(
+  engine: Engine,
+  route: RouteRules,
+  request: CacheRequest,
+  native: unknown,
+  outerCookies: readonly string[],
+): boolean {
+  const { audience } = route;
+  if (audience === "public" || route.sharesSessions) return false;
+  const cookie = outerCookies.find((line) => beginsLogin(line, engine.identity.isHarmlessCookie));
+  if (cookie === undefined || audience?.(native) !== undefined) return false;
+  warnOfNewLogin(engine, route, request, nameOfCookie(cookie));
+  return true;
+}
+
+function warnOfNewLogin(engine: Engine, route: RouteRules, request: CacheRequest, name: string): void {
+  engine.warnings.inDevelopment(
+    route,
+    `new cookie ${name}`,
+    () =>
+      `the response to ${subjectOf(request)} is not cached: middleware in front of cached() gave its client the cookie ` +
+      `${shown(name)}, and the page may show something that belongs to it, such as a token. If it does not: ` +
+      `createCache({ identity: { harmlessCookies: [${shown(name)}] } }) or cached({ audience: "public" }).`,
+  );
 }
 
 function warnOfCookie(engine: Engine, route: RouteRules, request: CacheRequest, name: string): void {
