@@ -30,7 +30,7 @@ import { storeReady, type ReadyOptions } from "./ready.ts";
 import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
 import { withPurgeLog } from "./stores/_in-process-log.ts";
 import type { CacheRequest, CacheStore, PurgeTarget } from "./types.ts";
-import { warnOfUnknownRoutes } from "./unknown-routes.ts";
+import { refuseUnknownRoutes, warnOfUnknownRoutes } from "./unknown-routes.ts";
 import { createWarnings, isDevelopment } from "./warnings.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */
@@ -74,7 +74,8 @@ export interface Cache {
    * others none after `maxStalenessMs`.
    *
    * @throws `ERR_PURGE_NOT_ACKNOWLEDGED` when the store did not acknowledge it; it is then tried again before the store is
-   * next read. Or when the selection is wrong, naming property, value and cure.
+   * next read. Or when the selection is wrong, naming property, value and cure. In development also for a `route` that is surely a
+   * misspelling of a route of this process.
    * @example
    * await cache.purge({ tag: "user:7" });
    * await cache.purge({ prefix: "/users" }, { soft: true });
@@ -116,6 +117,8 @@ export interface Route {
   readonly authority: string | undefined;
   /** Adapters read the content of a QUERY up to this size before they ask; 0: they do not. */
   readonly queryContentBytes: number;
+  /** An adapter calls it once the route is one of an application's. */
+  attached(): void;
   /** Answers one request through `exchange`. */
   respond(request: CacheRequest, exchange: Exchange): void;
   /** Lets the handler answer a request that has no key, because of its `Host` or its target, and says so. */
@@ -234,6 +237,9 @@ function routeOf(engine: Engine, authority: string | undefined, rules: RouteRule
     owner: engine,
     authority,
     queryContentBytes: rules.queryContentBytes,
+    attached: () => {
+      if (rules.enabled && rules.name === undefined) engine.knownRoutes.expect(rules);
+    },
     respond: (request, exchange) => respond(engine, rules, request, exchange),
     respondWithoutKey: (request, exchange, detail) => respondWithoutKey(engine, rules, request, exchange, detail),
     explain: (request, options) => explain(engine, rules, request, options),
@@ -256,7 +262,7 @@ async function purgeNow(engine: Engine, what: "all" | PurgeSelection, options: P
   requireBoolean("purge(what, { soft })", options.soft, "True keeps what is purged as stale.");
   const targets = purgeTargets("purge", what);
   if (targets.length === 0 || !engine.enabled) return;
-  warnOfUnknownRoutes(engine, targets);
+  refuseUnknownRoutes(engine, targets);
   const soft = options.soft === true;
   try {
     await engine.purges.purge(engine.prefix, targets, { soft });

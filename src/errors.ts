@@ -131,6 +131,12 @@ export function storeSuspended(failures: string, last: Error): CodedError {
   return coded(new Error(message), "ERR_STORE_SUSPENDED");
 }
 
+/** A purge names a pattern that no route of this process has. */
+export function unknownRoute(route: string, hint: string): CodedError {
+  const message = `purge({ route: ${describeValue(route)} }): no cached route has this pattern. ${hint}`;
+  return coded(new Error(message), "ERR_UNKNOWN_ROUTE");
+}
+
 /** A span of time that is none. */
 export function invalidDuration(where: string, got: unknown, cure: string): CodedError<RangeError> {
   const expected = 'whole seconds > 0 or a duration such as 30, "30s", "5m", "1h", "7d" or { hours: 1 }';

@@ -1,31 +1,67 @@
 import type { Engine } from "./engine/engine.ts";
-import { isRouteName } from "./engine/names.ts";
+import { isRouteName, routeName } from "./engine/names.ts";
+import { unknownRoute } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 import type { PurgeTarget } from "./types.ts";
 
-/** So many of the known routes are listed where none is like the unknown one. */
+/** Number of known routes that a message lists when none is like the unknown one. */
 const MOST_LISTED = 5;
+const PARAMETER = /:\w+/g;
+
+interface UnknownRoute {
+  readonly name: string;
+  /** False where the pattern may be one of a route that has not answered yet, or one of another process. */
+  readonly isMistake: boolean;
+  readonly hint: string;
+}
 
 /**
- * Warns a developer of a purge by a route that this process knows nothing of. No error: a pattern is known once the route
- * has answered, another process may have other routes, and a purge before the first request is nothing wrong. Where
- * processes share the store, only a name that is like a known one is told.
+ * Refuses, in development, a purge by a pattern that no route can have: a known route differs in the names of parameters
+ * alone; or a known route is like it, and every route of the application has told its pattern. Warns of other unknown
+ * patterns, because a route tells its pattern when its first response is stored.
+ *
+ * @throws `ERR_UNKNOWN_ROUTE`
  */
+export function refuseUnknownRoutes(engine: Engine, targets: readonly PurgeTarget[]): void {
+  for (const unknown of unknownRoutes(engine, targets)) {
+    if (unknown.isMistake) throw unknownRoute(unknown.name, unknown.hint);
+    warn(engine, unknown);
+  }
+}
+
+/** Warns, in development, of a purge by an unknown pattern: in front of a response, which must not fail because of it. */
 export function warnOfUnknownRoutes(engine: Engine, targets: readonly PurgeTarget[]): void {
+  for (const unknown of unknownRoutes(engine, targets)) warn(engine, unknown);
+}
+
+function warn(engine: Engine, { name, hint }: UnknownRoute): void {
+  engine.warnOnce(
+    `unknown route ${name}`,
+    `purge({ route: "${name}" }): no response of a route called that has been stored by this process. ${hint}`,
+  );
+}
+
+function unknownRoutes(engine: Engine, targets: readonly PurgeTarget[]): readonly UnknownRoute[] {
   const { knownRoutes } = engine;
-  if (!engine.isDevelopment() || !knownRoutes.isComplete || knownRoutes.texts.length === 0) return;
+  if (!engine.isDevelopment() || !knownRoutes.isComplete || knownRoutes.texts.length === 0) return [];
+  const unknown: UnknownRoute[] = [];
   for (const target of targets) {
     if (target.kind !== "name" || !isRouteName(target.text) || knownRoutes.has(target.text)) continue;
-    const route = target.text.slice(1);
-    const like = routeLike(route, knownRoutes.texts);
+    const name = target.text.slice(1);
+    const same = knownRoutes.texts.find((known) => hasSameShape(name, known));
+    const like = same ?? routeLike(name, knownRoutes.texts);
+    // Processes that share a store may have other routes.
     if (like === undefined && !engine.knowsAllPurges) continue;
-    const listed = knownRoutes.texts.slice(0, MOST_LISTED).map((text) => `"${text}"`);
-    const hint = like === undefined ? `Known so far: ${listed.join(", ")}.` : `Did you mean "${like}"?`;
-    engine.warnOnce(
-      `unknown route ${route}`,
-      `purge({ route: "${route}" }): no response of a route called that has been stored by this process. ${hint}`,
-    );
+    const isMistake = same !== undefined || (like !== undefined && knownRoutes.isEveryRouteKnown);
+    unknown.push({ name, isMistake, hint: like === undefined ? listOf(knownRoutes.texts) : `Did you mean "${like}"?` });
   }
+  return unknown;
+}
+
+/** True where two patterns differ in nothing but the names of their parameters. */
+function hasSameShape(name: string, known: string): boolean {
+  const shape = name.replace(PARAMETER, ":");
+  return shape !== name && routeName(known).slice(1).replace(PARAMETER, ":") === shape;
 }
 
 /** A misspelling, or the pattern without the path that its router is mounted on. */
@@ -33,4 +69,9 @@ function routeLike(route: string, known: readonly string[]): string | undefined 
   const folded = known.map((text) => text.toLowerCase());
   const like = nearest(route.toLowerCase(), folded) ?? folded.find((text) => route.length > 2 && text.endsWith(route));
   return like === undefined ? undefined : known[folded.indexOf(like)];
+}
+
+function listOf(known: readonly string[]): string {
+  const listed = known.slice(0, MOST_LISTED).map((text) => `"${text}"`);
+  return `Known so far: ${listed.join(", ")}.`;
 }

@@ -8,7 +8,9 @@ import { sharedStore } from "./engine/shared-store.ts";
 
 afterEach(() => vi.unstubAllEnvs());
 
-async function world(options: CacheOptions = {}) {
+type Build = (app: Hono, cached: ReturnType<typeof honoCache>) => void;
+
+async function world(options: CacheOptions = {}, build: Build = () => {}) {
   const warnings: string[] = [];
   const logger = { debug: () => {}, info: () => {}, warn: (line: string) => void warnings.push(line) };
   const cache = createCache({ logger, ...options });
@@ -17,23 +19,67 @@ async function world(options: CacheOptions = {}) {
   app.get("/api/users/:userId", cached(), (context) => context.text("user"));
   app.get("/list", cached({ name: "list" }), (context) => context.text("list"));
   app.put("/list", cached.purges({ route: "/api/user/:userId" }), (context) => context.text("written"));
+  build(app, cached);
   await (await app.request("http://a.test/api/users/7")).text();
   return { cache, warnings, app };
 }
 
+const withAnotherRoute: Build = (app, cached) => {
+  app.get("/not/yet", cached(), (context) => context.text("later"));
+};
+
 describe("a purge by a route that is not known", () => {
   it.each<{ route: string; says: string }>([
     { route: "/api/user/:userId", says: 'Did you mean "/api/users/:userId"?' },
-    { route: "/api/users/:id", says: 'Did you mean "/api/users/:userId"?' },
     { route: "/users/:userId", says: 'Did you mean "/api/users/:userId"?' },
+    { route: "/api/users/:id", says: 'Did you mean "/api/users/:userId"?' },
     { route: "lists", says: 'Did you mean "list"?' },
-    { route: "/something/else", says: 'Known so far: "list", "/api/users/:userId".' },
-  ])("$route is warned of once: $says", async ({ route, says }) => {
+  ])("$route is an error once all routes have answered: $says", async ({ route, says }) => {
     const { cache, warnings } = await world();
+    const error = await cache.purge({ route }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "ERR_UNKNOWN_ROUTE" });
+    expect(String(error)).toContain(says);
+    expect(String(error)).toContain(`purge({ route: "${route.toLowerCase()}" })`);
+    expect(warnings).toEqual([]);
+  });
+
+  it.each<{ route: string; says: string }>([
+    { route: "/api/user/:userId", says: 'Did you mean "/api/users/:userId"?' },
+    { route: "/something/else", says: 'Known so far: "list", "/api/users/:userId".' },
+  ])("$route is warned of once while a route has not answered yet: $says", async ({ route, says }) => {
+    const { cache, warnings } = await world({}, withAnotherRoute);
     await cache.purge({ route });
     await cache.purge({ route });
     expect(warnings).toEqual([expect.stringContaining(says)]);
     expect(warnings[0]).toContain(`purge({ route: "${route.toLowerCase()}" })`);
+  });
+
+  it("with other names of parameters is an error even while a route has not answered yet", async () => {
+    const { cache } = await world({}, withAnotherRoute);
+    await expect(cache.purge({ route: "/api/users/:id" })).rejects.toThrow('Did you mean "/api/users/:userId"?');
+  });
+
+  it("that is like no other one is warned of only: one middleware may stand on many paths", async () => {
+    const { cache, warnings } = await world();
+    await cache.purge({ route: "/something/else" });
+    expect(warnings).toEqual([expect.stringContaining('Known so far: "list", "/api/users/:userId".')]);
+  });
+
+  it("is an error that needs no catch", async () => {
+    const { cache } = await world();
+    void cache.purge({ route: "/api/users/:id" });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 10);
+    });
+  });
+
+  it.each(["off", "named", "defaults"])("waits for no route that cannot tell its pattern: %s", async (which) => {
+    const { cache } = await world({}, (app, cached) => {
+      if (which === "off") app.get("/off", cached({ enabled: false }), (context) => context.text("off"));
+      else if (which === "named") app.get("/named", cached({ name: "named" }), (context) => context.text("named"));
+      else cached.with({ expire: "2h" });
+    });
+    await expect(cache.purge({ route: "/api/user/:userId" })).rejects.toThrow("Did you mean");
   });
 
   it("is warned of where a route that writes names it, and the write goes on", async () => {
@@ -62,8 +108,7 @@ describe("a purge by a route that is not known", () => {
     const { cache, warnings } = await world({ store: sharedStore(Date.now) });
     await cache.purge({ route: "/something/else" });
     expect(warnings).toEqual([]);
-    await cache.purge({ route: "/api/user/:userid" });
-    expect(warnings).toHaveLength(1);
+    await expect(cache.purge({ route: "/api/user/:userid" })).rejects.toThrow("Did you mean");
   });
 
   it.each(["list", "/api/users/:userId", "/API/users/:userid/"])("%s is known", async (route) => {

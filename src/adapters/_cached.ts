@@ -67,8 +67,13 @@ export function cachedFamily<Request, Rest extends unknown[], Result>(
   defaults: RouteOptions<Request> = {},
 ): Cached<Request, Rest, Result> {
   requireCache(cache);
+  const attachReader = (route: Route, rest: Rest): Result => {
+    const result = attach(route, ...rest);
+    route.attached();
+    return result;
+  };
   const make = (options: RouteArgument<Request> = {}, ...rest: Rest): Result =>
-    attach(cache.route({ ...defaults, ...asOptions(options) }), ...rest);
+    attachReader(cache.route({ ...defaults, ...asOptions(options) }), rest);
   const lasting =
     (expire: number) =>
     (options: RouteOptions<Request> = {}, ...rest: Rest): Result =>
@@ -94,7 +99,7 @@ export function cachedFamily<Request, Rest extends unknown[], Result>(
     },
     byHeaders(options: RouteOptions<Request> = {}, ...rest: Rest): Result {
       const { expire: _, ...others } = defaults;
-      return attach(cache.routeByHeaders({ ...others, ...options }), ...rest);
+      return attachReader(cache.routeByHeaders({ ...others, ...options }), rest);
     },
   });
 }
