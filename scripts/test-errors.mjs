@@ -6,7 +6,9 @@ const SHOWN_LINES = 12;
 const LINE_CHARACTERS = 600;
 
 const lines = stripVTControlCharacters(readFileSync(process.argv[2], "utf8")).split("\n");
-const headings = lines.flatMap((line, at) => (/ (?:Unhandled Rejection|Uncaught Exception|Unhandled Error) /.test(line) ? [at] : []));
+const headings = lines.flatMap((line, at) =>
+  / (?:Unhandled Rejection|Uncaught Exception|Unhandled Error) /.test(line) ? [at] : [],
+);
 for (const at of headings.slice(0, 5)) {
   const text = lines.slice(at, at + SHOWN_LINES).join(" ");
   console.log(text.replace(/\s+/g, " ").slice(0, LINE_CHARACTERS));

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Context } from "hono";
 import { markRenewal, renewalNotReached, type Renewal } from "../engine/renewals.ts";
 import { asError } from "../errors.ts";
+import { connectionFacts, type ConnectionFacts } from "./_connection-facts.ts";
 import { drain } from "./_web-body.ts";
 import { againRequest } from "./_web-request.ts";
 import { property } from "./_web-server.ts";
@@ -24,7 +25,9 @@ export function entryOf(context: Context, app: HonoApp | (() => HonoApp) | undef
   const response = property(env, "outgoing") as ServerResponse | undefined;
   const server = property(property(request, "socket"), "server");
   if (request !== undefined && response !== undefined && typeof property(server, "emit") === "function") {
-    return (_, renewal) => sendThroughNode({ request, response }, renewal);
+    // The client may have left when the renewal begins, and a closed connection has forgotten its addresses.
+    const connection = connectionFacts(request.socket);
+    return (_, renewal) => sendThroughNode({ request, response }, connection, renewal);
   }
   if (app === undefined) return undefined;
   return (request, renewal) => {
@@ -72,11 +75,11 @@ interface NodePair {
   readonly response: ServerResponse;
 }
 
-async function sendThroughNode(pair: NodePair, renewal: Renewal): Promise<void> {
+async function sendThroughNode(pair: NodePair, connection: ConnectionFacts, renewal: Renewal): Promise<void> {
   try {
     const node = await nodeCopy;
     if (node === undefined) throw new Error("node:http is not there");
-    node.sendAgain(pair, pair.request.url ?? "/", renewal, undefined);
+    node.sendAgain(pair, pair.request.url ?? "/", renewal, { connection });
   } catch (error) {
     renewal.fill.fail(asError(error));
   }

@@ -7,6 +7,7 @@ import { Duplex } from "node:stream";
 import { markRenewal, renewalNotReached, type Renewal } from "../engine/renewals.ts";
 import { shareTags } from "../engine/request-tags.ts";
 import { asError } from "../errors.ts";
+import { connectionFacts, type ConnectionFacts } from "./_connection-facts.ts";
 
 /** Where a request goes in: the server, or the framework's own entry where there is none. */
 export type Entry = (request: IncomingMessage, response: ServerResponse) => void;
@@ -14,6 +15,11 @@ export type Entry = (request: IncomingMessage, response: ServerResponse) => void
 interface Pair {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+}
+
+interface Again {
+  readonly connection: ConnectionFacts | undefined;
+  readonly fallback?: Entry | undefined;
 }
 
 interface RequestServer {
@@ -28,15 +34,16 @@ const outsideRequests = AsyncLocalStorage.snapshot();
  * Sends a copy of `original`, as the client sent it, through the whole application. The route it is for recognises it.
  *
  * @param url path and query as the client sent them
+ * @param connection what was read of the client's connection while it was open
  * @param fallback used where the connection has no server, as with requests that a test injects
  */
 export function sendAgain(
   { request: original, response: answered }: Pair,
   url: string,
   renewal: Renewal,
-  fallback: Entry | undefined,
+  { connection = connectionFacts(original.socket), fallback }: Again,
 ): void {
-  const socket = new QuietSocket(original.socket);
+  const socket = new QuietSocket(original.socket, connection);
   const server = serverOf(original);
   // A test that injects requests has classes of its own, which make no copies.
   const Message = server === undefined ? IncomingMessage : classOf(original, IncomingMessage);
@@ -126,38 +133,71 @@ function headersOf(raw: readonly string[]): IncomingHttpHeaders {
   return headers;
 }
 
-/** What applications read of a connection; copied, because the client may be gone by then. */
-const PROPERTIES = [
-  "remoteAddress",
-  "remotePort",
-  "remoteFamily",
-  "localAddress",
-  "localPort",
-  "localFamily",
-  "encrypted",
-  "authorized",
-  "authorizationError",
-  "alpnProtocol",
-  "servername",
-  "server",
+/** Methods that tell something of the client's connection and change nothing. */
+const READERS = [
+  "exportKeyingMaterial",
+  "getCertificate",
+  "getCipher",
+  "getEphemeralKeyInfo",
+  "getFinished",
+  "getPeerCertificate",
+  "getPeerFinished",
+  "getPeerX509Certificate",
+  "getProtocol",
+  "getSession",
+  "getSharedSigalgs",
+  "getTLSTicket",
+  "getX509Certificate",
+  "isSessionReused",
 ] as const;
 
-const METHODS = ["address", "getPeerCertificate", "getPeerX509Certificate", "getCipher", "getProtocol"] as const;
+/** Methods that would change the client's connection. Those of a plain connection are on every connection. */
+const SETTERS = ["setTimeout", "setNoDelay", "setKeepAlive", "ref", "unref", "connect"] as const;
+const TLS_SETTERS = [
+  "disableRenegotiation",
+  "enableTrace",
+  "renegotiate",
+  "setKeyCert",
+  "setMaxSendFragment",
+  "setServername",
+  "setSession",
+] as const;
 
-/** A connection to no client: it swallows what is written, and nothing ever comes from it. */
+/** A connection to no client, with all that a `net.Socket` has: it swallows what is written, and nothing comes from it. */
 class QuietSocket extends Duplex {
-  constructor(original: Socket | undefined) {
+  readonly connecting = false;
+  readonly pending = false;
+  readonly bytesRead = 0;
+  readonly bytesWritten = 0;
+  readonly bufferSize = 0;
+  readonly timeout = 0;
+
+  constructor(original: Socket | undefined, facts: ConnectionFacts) {
     super();
     // A handler that breaks its response off: the tap hears of that, and no client does.
     this.on("error", () => {});
     const source = (original ?? {}) as unknown as Record<string, unknown>;
-    for (const name of PROPERTIES) Object.defineProperty(this, name, { value: source[name], writable: true });
-    for (const name of METHODS) {
+    for (const [name, value] of Object.entries(facts)) this.#define(name, value);
+    for (const name of READERS) {
       const method = source[name];
-      if (typeof method !== "function") continue;
-      const bound: unknown = method.bind(original);
-      Object.defineProperty(this, name, { value: bound, writable: true });
+      if (typeof method === "function") this.#define(name, method.bind(original));
     }
+    for (const name of SETTERS) this.#define(name, this.#nothing);
+    for (const name of TLS_SETTERS) if (typeof source[name] === "function") this.#define(name, this.#nothing);
+  }
+
+  get readyState(): string {
+    return this.destroyed ? "closed" : "open";
+  }
+
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once("finish", () => this.destroy());
+  }
+
+  resetAndDestroy(): this {
+    return this.destroy();
   }
 
   override _read(): void {}
@@ -166,23 +206,9 @@ class QuietSocket extends Duplex {
     done();
   }
 
-  setTimeout(): this {
-    return this;
+  #define(name: string, value: unknown): void {
+    Object.defineProperty(this, name, { value, writable: true });
   }
 
-  setNoDelay(): this {
-    return this;
-  }
-
-  setKeepAlive(): this {
-    return this;
-  }
-
-  ref(): this {
-    return this;
-  }
-
-  unref(): this {
-    return this;
-  }
+  readonly #nothing = (): this => this;
 }

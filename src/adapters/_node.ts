@@ -4,6 +4,7 @@ import type { Route } from "../cache.ts";
 import type { Exchange, Fill, LastLook, Reply } from "../engine/exchange.ts";
 import { reachRoute } from "../engine/renewals.ts";
 import type { CacheRequest } from "../types.ts";
+import { connectionFacts, type ConnectionFacts } from "./_connection-facts.ts";
 import { contentOf } from "./_content.ts";
 import { hasClientCertificate } from "./_client-certificate.ts";
 import { handlersFields, hideParsedCookies } from "./_handlers-fields.ts";
@@ -127,6 +128,7 @@ class NodeExchange implements Exchange {
   readonly #route: Route;
   readonly #target: Target;
   readonly #enclosing: Enclosing | undefined;
+  #connection: ConnectionFacts | undefined;
   #tap: ResponseTap | undefined;
 
   constructor(call: NodeCall, route: Route, target: Target) {
@@ -144,9 +146,8 @@ class NodeExchange implements Exchange {
     const { method, socket } = this.#call.request;
     // The content of a QUERY has been read by then.
     if (method === "QUERY" || !this.#mayComeAgain()) return undefined;
-    // Once read they are known for good: the renewal may begin when the client has left.
-    void socket?.remoteAddress;
-    void socket?.localAddress;
+    // The client may have left when the renewal begins, and a closed connection has forgotten its addresses.
+    this.#connection ??= connectionFacts(socket);
     return (fill) => this.#sendAgain(fill, "nowhere");
   }
 
@@ -195,7 +196,15 @@ class NodeExchange implements Exchange {
     destinations.set(fill, destination);
     let skips = 0;
     for (let at = this.#enclosing; at !== undefined; at = at.outer) if (at.route === this.#route) skips += 1;
-    sendAgain(this.#call, this.#target.sent, { fill, route: this.#route, skips, isClaimed: false }, entry);
+    sendAgain(
+      this.#call,
+      this.#target.sent,
+      { fill, route: this.#route, skips, isClaimed: false },
+      {
+        connection: this.#connection,
+        fallback: entry,
+      },
+    );
   }
 }
 

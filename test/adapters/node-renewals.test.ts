@@ -1,7 +1,11 @@
 /** Renewals on `node:http`: the same request once more, through everything that is around the handler. */
 
+import { readFileSync } from "node:fs";
 import { createServer, IncomingMessage, ServerResponse } from "node:http";
+import { createServer as createTlsServer, request as requestSecurely } from "node:https";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { Duplex } from "node:stream";
 
 import express from "express";
 import inject from "light-my-request";
@@ -70,6 +74,58 @@ it("the renewal comes through what is around the cached handler, with the reques
   expect(seen[1]).toEqual(seen[0]);
   expect(seen[0]).toEqual(["/?a=2", "moved", undefined, undefined]);
 });
+
+it.each(["http", "https"])("the connection of a renewal has all that one of %s has", async (scheme) => {
+  const { cache, advance } = clocked();
+  const missing: string[] = [];
+  let publicMembers: readonly (readonly [string, string])[] = [];
+  let run = 0;
+  const cached = nodeCache(cache)(STALE, ({ socket }, response) => {
+    run += 1;
+    if (run === 2) {
+      for (const [name, kind] of publicMembers) if (typeof socket[name as "ref"] !== kind) missing.push(name);
+      // What applications call when they end a connection.
+      socket.setTimeout(1).setNoDelay().ref().unref();
+      response.once("finish", () => socket.destroySoon());
+    } else publicMembers = membersOf(socket);
+    response.end("a");
+  });
+  const serve = (request: IncomingMessage, response: ServerResponse): void => void cached(request, response);
+  const server = scheme === "http" ? createServer(serve) : createTlsServer(SERVER_IDENTITY, serve);
+  const url = await listening(server);
+  const get = (): Promise<unknown> => (scheme === "http" ? send(url) : getSecurely(url));
+
+  await get();
+  advance(15);
+  await get();
+  await until(() => run === 2);
+
+  expect(publicMembers.length).toBeGreaterThan(scheme === "http" ? 15 : 30);
+  expect(missing).toEqual([]);
+});
+
+const SERVER_IDENTITY = {
+  cert: readFileSync(join(import.meta.dirname, "../proxy/localhost.pem")),
+  key: readFileSync(join(import.meta.dirname, "../proxy/localhost-key.pem")),
+};
+
+function getSecurely(url: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const options = { port: new URL(url).port, servername: "localhost", ca: SERVER_IDENTITY.cert, agent: false };
+    const request = requestSecurely(options, (response) => void response.resume().on("end", resolve));
+    request.on("error", reject).end();
+  });
+}
+
+/** Names and kinds of what a `net.Socket` or `tls.TLSSocket` adds to a stream. */
+function membersOf(socket: object): readonly (readonly [string, string])[] {
+  const names = new Set<string>();
+  for (let at: object = Object.getPrototypeOf(socket); at !== Duplex.prototype; at = Object.getPrototypeOf(at)) {
+    for (const name of Object.getOwnPropertyNames(at)) if (!name.startsWith("_")) names.add(name);
+  }
+  const inherited = [...names].filter((name) => name !== "constructor" && !(name in Duplex.prototype));
+  return inherited.map((name) => [name, typeof socket[name as keyof typeof socket]] as const);
+}
 
 it("a handler that throws in a renewal is told, and ends nothing", async () => {
   for (const fails of [

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { watchUnhandled } from "../redis/unhandled.ts";
 import { client, head, proxyFor, rawUpstream, until, upstreamOf } from "./world.ts";
 
 describe("close()", () => {
@@ -74,6 +75,30 @@ describe("close()", () => {
     expect(await peer.rest()).toMatch(/done$/);
     await closed;
     await socket.closed;
+  });
+
+  it("survives a renewal that is under way", async () => {
+    const unhandled = watchUnhandled();
+    let calls = 0;
+    let answer = (): void => {};
+    const upstream = await upstreamOf((_request, response) => {
+      calls += 1;
+      const end = (): void => void response.end(`answer ${calls}`);
+      response.setHeader("cache-control", "max-age=1, stale-while-revalidate=60");
+      if (calls === 1) end();
+      else answer = end;
+    });
+    const { proxy, port } = await proxyFor(upstream.url, { shutdownTimeoutMs: 5_000 });
+    await until(async () => {
+      await (await fetch(`http://127.0.0.1:${port}/`)).text();
+      return calls === 2;
+    });
+
+    const closed = proxy.close();
+    answer();
+    await closed;
+
+    await unhandled();
   });
 
   it("may be called twice", async () => {
