@@ -72,7 +72,8 @@ function storing(profile: ProfileName): StoringRules {
 
 const GET: CacheRequest = { method: "GET", scheme: "http", authority: "a", path: "/", fields: {} };
 
-describe("the functions of RFC 9111, given anything", () => {
+// How long so many cases take is not what is tested.
+describe("the functions of RFC 9111, given anything", { timeout: 120_000 }, () => {
   it.each<ProfileName>(["proxy", "rfc9111-shared"])(
     "store only what a second opinion allows, profile %s",
     async (profile) => {
