@@ -57,6 +57,8 @@ export class ResponseTap {
   #lastLook: LastLook | undefined;
   #before: LateState | undefined;
   #unblock: (() => void) | undefined;
+  /** What stands behind the properties that show another state of the response than it has. */
+  readonly #real = new Map<string, PropertyDescriptor | undefined>();
   /** Reports a whole response that no client waits for, once everything around the handler has sent it. */
   #reportWhole: (() => void) | undefined;
 
@@ -395,21 +397,32 @@ export class ResponseTap {
   }
 
   #pretendHeadersSent(): void {
-    Object.defineProperty(this.#response, "headersSent", { value: true, configurable: true });
     this.#unblock ??= blockHeaders(this.#response);
+    this.#pretend("headersSent", true);
+    // Layers that look for Node's own head find none, and would have it written.
+    this.#pretend("_implicitHeader", () => {});
   }
 
   #pretendEnded(): void {
     this.#pretendHeadersSent();
-    Object.defineProperty(this.#response, "writableEnded", { value: true, configurable: true });
+    this.#pretend("writableEnded", true);
+  }
+
+  #pretend(name: string, value: unknown): void {
+    if (this.#real.has(name)) return;
+    // The tap of another cached route may pretend as well.
+    this.#real.set(name, Object.getOwnPropertyDescriptor(this.#response, name));
+    Object.defineProperty(this.#response, name, { value, configurable: true, writable: true });
   }
 
   #showRealState(): void {
     this.#unblock?.();
     this.#unblock = undefined;
-    // Back to the getters of the prototype.
-    Reflect.deleteProperty(this.#response, "headersSent");
-    Reflect.deleteProperty(this.#response, "writableEnded");
+    for (const [name, descriptor] of this.#real) {
+      if (descriptor === undefined) Reflect.deleteProperty(this.#response, name);
+      else Object.defineProperty(this.#response, name, descriptor);
+    }
+    this.#real.clear();
   }
 }
 

@@ -1,0 +1,86 @@
+/** Two middlewares of the cache on one request, with middleware between them that works on the response. */
+
+import compression from "compression";
+import express, { type RequestHandler, type Response } from "express";
+import session from "express-session";
+import responseTime from "response-time";
+import { describe, expect, it } from "vitest";
+
+import { expressCache } from "../../src/adapters/express.ts";
+import { createCache } from "../../src/index.ts";
+import { watchUnhandled } from "../redis/unhandled.ts";
+import { send } from "./contract/http-client.ts";
+import { listen } from "./contract/listen.ts";
+
+type Cached = ReturnType<typeof expressCache>;
+
+const MIDDLEWARES: Readonly<Record<string, (cached: Cached) => RequestHandler>> = {
+  "cached()": (cached) => cached("1m") as RequestHandler,
+  "cached.purges()": (cached) => cached.purges() as RequestHandler,
+  "cached.refresh()": (cached) => cached.refresh("1m") as RequestHandler,
+  "cached.byHeaders()": (cached) => cached.byHeaders() as RequestHandler,
+  "cached() of another cache": () => expressCache(createCache())("1m") as RequestHandler,
+};
+
+const BETWEEN: Readonly<Record<string, () => RequestHandler>> = {
+  "a session": () => session({ secret: "s", resave: false, saveUninitialized: true }) as unknown as RequestHandler,
+  "a session that is always saved": () =>
+    session({ secret: "s", resave: true, saveUninitialized: false }) as unknown as RequestHandler,
+  compression: () => compression({ threshold: 0 }) as unknown as RequestHandler,
+  "response-time": () => responseTime() as unknown as RequestHandler,
+  "a late end": () => (_request, response, next) => {
+    const { end } = response;
+    response.end = ((...args: unknown[]) => {
+      setTimeout(() => Reflect.apply(end, response, args), 1);
+      return response;
+    }) as Response["end"];
+    next();
+  },
+};
+
+const HANDLERS: Readonly<Record<string, (response: Response) => unknown>> = {
+  "late send": (response) => setTimeout(() => response.send("hello"), 1),
+  end: (response) => response.end("hello"),
+  write: (response) => {
+    response.write("hel");
+    return setTimeout(() => response.end("lo"), 1);
+  },
+  writeHead: (response) => response.writeHead(200, { "content-type": "text/plain" }).end("hello"),
+};
+
+const rows = Object.keys(BETWEEN).flatMap((between) => Object.keys(HANDLERS).map((handler) => ({ between, handler })));
+
+describe("a middleware of the cache around another one", () => {
+  it.each(rows)("$between in between, answered by $handler: the same as without the cache", async (row) => {
+    const expectNoneUnhandled = watchUnhandled();
+    const names = Object.keys(MIDDLEWARES);
+    const app = express().set("env", "test");
+    const handler: RequestHandler = (_request, response) => void HANDLERS[row.handler]?.(response);
+    app.all("/plain", BETWEEN[row.between]!(), handler);
+    for (const [first, outer] of names.entries()) {
+      for (const [second, inner] of names.entries()) {
+        const cached = expressCache(createCache());
+        const [front, back] = [MIDDLEWARES[outer]!(cached), MIDDLEWARES[inner]!(cached)];
+        app.all(`/${first}-${second}`, front, BETWEEN[row.between]!(), back, handler);
+      }
+    }
+    const served = await listen(app);
+    const ask = async (path: string, method: string): Promise<unknown> => {
+      const { status, text, headers } = await send(served.url + path, { method });
+      return [status, text, headers["set-cookie"]?.length, headers["content-encoding"]];
+    };
+
+    for (const method of ["GET", "GET", "HEAD", "POST", "PUT"]) {
+      const plain = await ask("/plain", method);
+      for (const first of names.keys()) {
+        for (const second of names.keys()) {
+          const pair = `${method} ${names[first]} around ${names[second]}`;
+          expect([pair, await ask(`/${first}-${second}`, method)]).toEqual([pair, plain]);
+        }
+      }
+    }
+
+    await served.close();
+    await expectNoneUnhandled();
+  });
+});
