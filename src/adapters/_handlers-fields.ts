@@ -22,6 +22,20 @@ export function hideParsedCookies(request: IncomingMessage, { origin }: Fill): v
   if (isObject(parsed.signedCookies)) parsed.signedCookies = Object.create(null);
 }
 
+/**
+ * Tells when the handler asks for the CSRF token of its client: packages that make such tokens give requests a method
+ * `csrfToken` (csurf, csrf-csrf, csrf-sync, lusca).
+ */
+export function watchToken(request: IncomingMessage, onToken: () => void): void {
+  const guarded = request as { csrfToken?: unknown };
+  const { csrfToken } = guarded;
+  if (typeof csrfToken !== "function") return;
+  guarded.csrfToken = function (this: unknown, ...args: unknown[]): unknown {
+    onToken();
+    return Reflect.apply(csrfToken, this, args);
+  };
+}
+
 function isObject(value: unknown): boolean {
   return typeof value === "object" && value !== null;
 }

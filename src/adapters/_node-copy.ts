@@ -54,6 +54,9 @@ export function sendAgain(
   const response = new Response(request);
   // A response of its own with a real, if deaf, connection: back-pressure, `finish` and `close` come as always.
   response.assignSocket(socket as unknown as Socket);
+  // Node's server does this for connections that it accepted.
+  socket.on("drain", () => response.emit("drain"));
+  Object.defineProperty(response, "writableNeedDrain", { get: () => socket.writableNeedDrain, configurable: true });
   response.once("finish", () => socket.destroy());
   response.once("close", () => {
     if (!renewal.isClaimed) renewal.fill.fail(renewalNotReached(response.statusCode));

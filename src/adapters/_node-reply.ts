@@ -105,21 +105,28 @@ export function lateState(response: ServerResponse): LateState {
 export function lateChanges(response: ServerResponse, before: LateState): LateChanges | undefined {
   const now = lateState(response);
   const setsCookie = hasNewLines(before.cookies, now.cookies);
-  if (addsVary(before.vary, now.vary)) return { setsCookie, cacheControl: "no-store" };
-  if (now.cacheControl !== before.cacheControl) return { setsCookie, cacheControl: String(now.cacheControl ?? "") };
-  return setsCookie ? { setsCookie } : undefined;
+  const vary = addedVary(response, before.vary, now.vary);
+  const cacheControl = now.cacheControl === before.cacheControl ? undefined : String(now.cacheControl ?? "");
+  return setsCookie || vary !== undefined || cacheControl !== undefined
+    ? { setsCookie, vary, cacheControl }
+    : undefined;
 }
 
 /** Names that layers around the cache deal with by themselves, for each response anew: CORS and compression. */
 const OUTER_VARY: ReadonlySet<string> = new Set(["origin", "accept-encoding"]);
 
-/** Names that tell browsers of identities, which requests that share a response do not carry; caches set them, too. */
-const IDENTITY_VARY: ReadonlySet<string> = new Set(["cookie", "authorization"]);
+/** Names that cached routes further out have added to the `Vary` of a response. */
+const addedByRoutes = new WeakMap<ServerResponse, string>();
 
-function addsVary(before: OutgoingHttpHeader | undefined, now: OutgoingHttpHeader | undefined): boolean {
-  if (now === before || now === undefined) return false;
-  const known = new Set(varyMembers(before));
-  return varyMembers(now).some((name) => !known.has(name) && !OUTER_VARY.has(name) && !IDENTITY_VARY.has(name));
+function addedVary(
+  response: ServerResponse,
+  before: OutgoingHttpHeader | undefined,
+  now: OutgoingHttpHeader | undefined,
+): readonly string[] | undefined {
+  if (now === before || now === undefined) return undefined;
+  const known = new Set([...varyMembers(before), ...varyMembers(addedByRoutes.get(response))]);
+  const added = varyMembers(now).filter((name) => !known.has(name) && !OUTER_VARY.has(name));
+  return added.length === 0 ? undefined : added;
 }
 
 function varyMembers(vary: OutgoingHttpHeader | undefined): string[] {
@@ -193,6 +200,8 @@ export function addFieldsAtHead(response: ServerResponse, fields: readonly strin
     else Reflect.deleteProperty(response, "writeHead");
     try {
       const added = isAnswered(response, fields) ? onlyVary(fields) : fields;
+      const [, vary] = onlyVary(fields);
+      if (vary !== undefined) addedByRoutes.set(response, mergedVary(addedByRoutes.get(response), vary));
       return writeHead.apply(response, response.headersSent ? head : withFields(response, head, added));
     } catch (error) {
       // The head is still to come.

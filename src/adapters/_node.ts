@@ -7,7 +7,7 @@ import type { CacheRequest } from "../types.ts";
 import { connectionFacts, type ConnectionFacts } from "./_connection-facts.ts";
 import { contentOf } from "./_content.ts";
 import { hasClientCertificate } from "./_client-certificate.ts";
-import { handlersFields, hideParsedCookies } from "./_handlers-fields.ts";
+import { handlersFields, hideParsedCookies, watchToken } from "./_handlers-fields.ts";
 import { sendAgain, serverOf, type Entry } from "./_node-copy.ts";
 import { addFieldsAtHead, writeReply } from "./_node-reply.ts";
 import { ResponseTap, type Destination, type TakeFrameworkEtag } from "./_response-tap.ts";
@@ -183,7 +183,9 @@ class NodeExchange implements Exchange {
     request.headers = handlersFields(headers, fill, this.#route.authority);
     hideParsedCookies(request, fill);
     showTarget(this.#call, this.#target, { sent: path, shown: otherPaths?.[0] });
-    this.#tap = new ResponseTap(response, fill, takeFrameworkEtag, destinations.get(fill));
+    const tap = new ResponseTap(response, fill, takeFrameworkEtag, destinations.get(fill));
+    this.#tap = tap;
+    watchToken(request, () => tap.noteToken());
     this.#call.run(fill);
   }
 

@@ -49,6 +49,7 @@ export class ResponseTap {
   #state: "open" | "passing" | "answered" = "open";
   /** The client was given another response than the handler's. */
   #hasOtherAnswer = false;
+  #showsToken = false;
   /** The handler, or a hook behind the cache, has given the head. */
   #hasHead = false;
   #ended = false;
@@ -96,6 +97,12 @@ export class ResponseTap {
     const leaving = writeAmongOthers(response, reply, lastLook);
     this.#goOnListening();
     return leaving;
+  }
+
+  /** The handler asks for a token of this client, which its response may show. */
+  noteToken(): void {
+    this.#showsToken = true;
+    this.#lastLook?.({ setsCookie: false, showsToken: true });
   }
 
   #install(): void {
@@ -204,10 +211,25 @@ export class ResponseTap {
       this.#pretendEnded();
       void this.#until.then(() => this.#finish(body, coding, done));
     }
-    if (!wasOpen) this.#fill.end();
-    this.#reportWhole?.();
+    if (!wasOpen || this.#reportWhole !== undefined) this.#endFill();
     return response;
   };
+
+  /** An outer layer may write the head later than the handler ends, such as one that saves a session first. */
+  #endFill(): void {
+    const end = (): void => {
+      this.#lookAgain();
+      if (this.#reportWhole === undefined) this.#fill.end();
+      else this.#reportWhole();
+    };
+    if (this.#state === "answered" || this.#until !== undefined || this.#isHeadWritten) end();
+    else this.#response.once("close", end);
+  }
+
+  get #isHeadWritten(): boolean {
+    // Past what is shown of it.
+    return Reflect.get(Object.getPrototypeOf(this.#response) as object, "headersSent", this.#response) as boolean;
+  }
 
   #endAgain(
     chunk: Chunk | Callback | null | undefined,
@@ -255,7 +277,7 @@ export class ResponseTap {
     if (this.#destination === "nowhere") {
       this.#state = "passing";
       const late = this.#sendOwnHead(body);
-      if (body === undefined) this.#fill.head({ ...head, late });
+      if (body === undefined) this.#lastLook = this.#fill.head({ ...head, late }).lastLook;
       else this.#reportWhole = () => this.#fill.head({ ...head, late: this.#withLater(late) }, body);
       return;
     }
@@ -305,8 +327,12 @@ export class ResponseTap {
   /** With what was changed since the head was finished. */
   #withLater(late: LateChanges | undefined): LateChanges | undefined {
     const later = this.#before === undefined ? undefined : lateChanges(this.#response, this.#before);
-    if (later === undefined) return late;
-    return { ...late, ...later, setsCookie: later.setsCookie || late?.setsCookie === true };
+    if (later === undefined || late === undefined) return later ?? late;
+    return {
+      setsCookie: later.setsCookie || late.setsCookie,
+      cacheControl: later.cacheControl ?? late.cacheControl,
+      vary: [...(late.vary ?? []), ...(later.vary ?? [])],
+    };
   }
 
   #lookAgain(): void {
@@ -357,7 +383,8 @@ export class ResponseTap {
     const present = response.getHeaders();
     const removed = Object.keys(this.#outer).filter((name) => present[name] === undefined && !TRANSPORT.has(name));
     const reason = isUsual ? undefined : statusMessage;
-    return { status, fields, reason, removed, frameworkEtag, outerCookies: this.#outerCookies(present["set-cookie"]) };
+    const outerCookies = this.#outerCookies(present["set-cookie"]);
+    return { status, fields, reason, removed, frameworkEtag, outerCookies, showsToken: this.#showsToken };
   }
 
   /** The `Set-Cookie` lines of outer layers that the handler left in place. */

@@ -23,6 +23,10 @@ export interface LateChanges {
   readonly setsCookie: boolean;
   /** The `Cache-Control` they set in place of the one before. */
   readonly cacheControl?: string | undefined;
+  /** Names that they added to `Vary`, in lower case, but those that they deal with by themselves: CORS and compression. */
+  readonly vary?: readonly string[] | undefined;
+  /** The handler asked for a token that belongs to this client alone. */
+  readonly showsToken?: boolean | undefined;
 }
 
 /**
@@ -97,8 +101,11 @@ export type HeadAction =
       readonly lastLook?: LastLook | undefined;
       readonly until?: Promise<void> | undefined;
     }
-  /** The client has its answer, or another run will give it: send nothing of this response, but go on reporting it. */
-  | { readonly answered: true };
+  /**
+   * The client has its answer, or another run will give it: send nothing of this response, but go on reporting it, and where
+   * it comes through outer layers tell `lastLook` what they do.
+   */
+  | { readonly answered: true; readonly lastLook?: LastLook | undefined };
 
 /** The head of a handler's response, as an adapter reports it. */
 export interface ReportedHead extends ResponseHead {
@@ -108,6 +115,8 @@ export interface ReportedHead extends ResponseHead {
   readonly removed?: readonly string[] | undefined;
   /** `Set-Cookie` lines that outer layers had set before the handler ran and that leave with the response. */
   readonly outerCookies?: readonly string[] | undefined;
+  /** The handler has asked for a token that belongs to this client alone. */
+  readonly showsToken?: boolean | undefined;
   /** An `ETag` that the framework made by itself: clients may hold it, but it is not stored. */
   readonly frameworkEtag?: string | undefined;
   /** Where outer layers have had their say already: what they did. */

@@ -152,7 +152,7 @@ export class ForwardedRequest implements Fill {
     const because =
       whyNotStored(request, head, directives, route.storing) ??
       this.#whyRefusedLate(head.late) ??
-      this.#whyRefusedForCookies(head.outerCookies);
+      this.#whyRefusedForVisitor(head);
     if (because !== undefined) return this.#refuse(head, because);
     if (isEndless(head.fields)) return this.#refuse(head, "event-stream");
     this.#declaredBytes = declaredLength(head.fields);
@@ -169,8 +169,10 @@ export class ForwardedRequest implements Fill {
   /** Why what outer layers did after the handler forbids keeping the response. */
   #whyRefusedLate(changes: LateChanges | undefined): string | undefined {
     if (changes === undefined) return undefined;
+    if (changes.showsToken === true) return "csrf-token";
     const { storing } = this.#plan.route;
     if (changes.setsCookie && storing.allowSetCookie !== true) return "set-cookie";
+    if (changes.vary?.some((name) => !this.#isToldBy(name)) === true) return "late-vary";
     if (changes.cacheControl === undefined) return undefined;
     const directives = responseDirectives({ "cache-control": changes.cacheControl });
     if (directives.noStore) return "no-store";
@@ -178,7 +180,15 @@ export class ForwardedRequest implements Fill {
     return directives.noCache !== false && storing.lifetimeFrom === "route" ? "no-cache" : undefined;
   }
 
-  #whyRefusedForCookies(outerCookies: readonly string[] | undefined): string | undefined {
+  /** True for a name that the route itself adds to `Vary`: requests that share the response do not carry the field. */
+  #isToldBy(name: string): boolean {
+    const { engine, route } = this.#plan;
+    return route.variesByIdentity && engine.identity.varyNames.some((own) => own.toLowerCase() === name);
+  }
+
+  /** Why the response may show what belongs to its client alone. */
+  #whyRefusedForVisitor({ outerCookies, showsToken }: ReportedHead): string | undefined {
+    if (showsToken === true) return "csrf-token";
     const { engine, route, request, native } = this.#plan;
     if (outerCookies === undefined || route.storing.allowSetCookie === true) return undefined;
     return showsNewLogin(engine, route, request, native, outerCookies) ? "set-cookie" : undefined;
@@ -419,14 +429,6 @@ export class ForwardedRequest implements Fill {
   #stream(head: ReportedHead): HeadAction {
     const { engine, route, exchange } = this.#plan;
     this.#capture = new Capture(route.maxBodyBytes);
-    if (exchange === undefined) return ANSWERED;
-    // Said ahead of the body: it may still be cut off.
-    const notKept = engine.store.isAvailable?.() === false ? "store-unavailable" : undefined;
-    const fields = outcomeFields(engine, this.#outcome(notKept === undefined, notKept), upstreamStatus(head));
-    const isTaggedHead = isTagged(this.#plan, head.fields);
-    const told = streamedDownstreamFields(engine, route, head, this.#receivedAtMs, isTaggedHead);
-    fields.push(...told.always);
-    const { freshness } = told;
     const lastLook: LastLook = (changes) => {
       const because = this.#whyRefusedLate(changes);
       if (because === undefined || this.#finished) return [];
@@ -434,6 +436,14 @@ export class ForwardedRequest implements Fill {
       this.#keepNothing(head, because);
       return outcomeFields(engine, this.#outcome(false, because), upstreamStatus(head));
     };
+    if (exchange === undefined) return { answered: true, lastLook };
+    // Said ahead of the body: it may still be cut off.
+    const notKept = engine.store.isAvailable?.() === false ? "store-unavailable" : undefined;
+    const fields = outcomeFields(engine, this.#outcome(notKept === undefined, notKept), upstreamStatus(head));
+    const isTaggedHead = isTagged(this.#plan, head.fields);
+    const told = streamedDownstreamFields(engine, route, head, this.#receivedAtMs, isTaggedHead);
+    fields.push(...told.always);
+    const { freshness } = told;
     const notModified = this.#notModified(head, fields, freshness);
     if (notModified === undefined) return { answered: false, fields, freshness, lastLook };
     // Not before the body is here: handlers stop writing when their client has its answer.

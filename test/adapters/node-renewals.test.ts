@@ -1,11 +1,13 @@
 /** Renewals on `node:http`: the same request once more, through everything that is around the handler. */
 
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, IncomingMessage, ServerResponse } from "node:http";
 import { createServer as createTlsServer, request as requestSecurely } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { Duplex } from "node:stream";
+import { Duplex, Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 
 import express from "express";
 import inject from "light-my-request";
@@ -126,6 +128,109 @@ function membersOf(socket: object): readonly (readonly [string, string])[] {
   const inherited = [...names].filter((name) => name !== "constructor" && !(name in Duplex.prototype));
   return inherited.map((name) => [name, typeof socket[name as keyof typeof socket]] as const);
 }
+
+it.each(["pipe", "pipeline", "write until it is full"])("a large response is renewed: %s", async (way) => {
+  const { cache, advance } = clocked();
+  const chunks = Array.from({ length: 200 }, (_, at) => Buffer.alloc(1000, at));
+  let run = 0;
+  const url = await listening(
+    createServer(
+      nodeCache(cache)(STALE, async (_request, response) => {
+        const version = Buffer.from(`${++run} `);
+        if (way === "pipe") return void Readable.from([version, ...chunks], { objectMode: false }).pipe(response);
+        if (way === "pipeline") return pipeline(Readable.from([version, ...chunks], { objectMode: false }), response);
+        for (const chunk of [version, ...chunks]) if (!response.write(chunk)) await once(response, "drain");
+        response.end();
+      }),
+    ),
+  );
+  const get = async (): Promise<string> => {
+    const bytes = Buffer.from(await (await fetch(url)).arrayBuffer());
+    return `${bytes.subarray(0, 1).toString()} of ${bytes.byteLength}`;
+  };
+
+  expect(await get()).toBe("1 of 200002");
+  advance(15);
+  expect(await get()).toBe("1 of 200002");
+  await until(async () => (await get()) === "2 of 200002");
+  expect(run).toBe(2);
+});
+
+const MARKS: Readonly<Record<string, (response: ServerResponse) => unknown>> = {
+  private: (response) => response.setHeader("Cache-Control", "private"),
+  "Set-Cookie": (response) => response.setHeader("Set-Cookie", "app=1"),
+  "Vary: X-User": (response) => response.setHeader("Vary", "X-User"),
+  "Vary: *": (response) => response.setHeader("Vary", "*"),
+};
+/** Layers in front of a route that have their say late. */
+const LATE_LAYERS: Readonly<Record<string, (response: ServerResponse, mark: () => void) => void>> = {
+  "an end of its own that comes later": (response, mark) => {
+    const { end } = response;
+    response.end = ((...args: unknown[]) => {
+      setTimeout(() => {
+        mark();
+        Reflect.apply(end, response, args);
+      }, 5);
+      return response;
+    }) as ServerResponse["end"];
+  },
+  "a write of its own": (response, mark) => {
+    const { write } = response;
+    response.write = ((...args: unknown[]) => {
+      mark();
+      return Reflect.apply(write, response, args) as boolean;
+    }) as ServerResponse["write"];
+  },
+  "a hook on writeHead": (response, mark) => {
+    const { writeHead } = response;
+    let isDone = false;
+    response.writeHead = ((...args: unknown[]) => {
+      if (!isDone) mark();
+      isDone = true;
+      return Reflect.apply(writeHead, response, args) as ServerResponse;
+    }) as ServerResponse["writeHead"];
+  },
+};
+const lateRows = Object.keys(MARKS).flatMap((mark) =>
+  Object.keys(LATE_LAYERS).flatMap((layer) => ["renewal", "range"].map((first) => ({ mark, layer, first }))),
+);
+it.each(lateRows)("$mark, set late by $layer, counts in a run without a client: $first", async (row) => {
+  const { cache, advance } = clocked();
+  let visits = 0;
+  let isMarked = row.first === "range";
+  const route = nodeCache(cache)(STALE, (request, response) => {
+    const page = `page of visit ${String(request.headers["x-visit"])}`;
+    if (row.layer !== "a write of its own") return void response.end(page);
+    response.write(page);
+    response.end();
+  });
+  const url = await listening(
+    createServer((request, response) => {
+      request.headers["x-visit"] = String(++visits);
+      LATE_LAYERS[row.layer]!(response, () => {
+        if (isMarked && !response.headersSent) MARKS[row.mark]!(response);
+      });
+      void route(request, response);
+    }),
+  );
+
+  if (row.first === "range") await send(url, { headers: { Range: "bytes=0-3" } });
+  else {
+    await send(url);
+    advance(15);
+    isMarked = true;
+    await send(url);
+  }
+  await until(() => visits === (row.first === "range" ? 2 : 3));
+  // The run without a client has ended by the time that two later ones have.
+  await new Promise((resolve) => {
+    setTimeout(resolve, 30);
+  });
+  advance(60);
+
+  const pages = [(await send(url)).text, (await send(url)).text];
+  expect(new Set(pages).size).toBe(2);
+});
 
 it("a handler that throws in a renewal is told, and ends nothing", async () => {
   for (const fails of [

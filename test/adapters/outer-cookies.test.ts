@@ -119,35 +119,57 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, serve) => {
   });
 });
 
-it.each([
+describe.each([
   { name: "Express 5", express: express5 },
   { name: "Express 4", express: express4 },
-])("$name: csurf({ cookie: true }) in front gives every visitor a token of their own, and it works", async (row) => {
-  const app = row.express();
-  app.use(cookies, row.express.urlencoded({ extended: false }), csurf({ cookie: true }) as RequestHandler);
-  const world = await startWorld(memoryKind, {}, (cache) => {
-    app.get("/form", expressCache(cache)("1m"), (request, response) => {
-      response.send((request as unknown as { csrfToken(): string }).csrfToken());
-    });
-    app.post("/form", (_request, response) => void response.send("taken"));
-    return listen(app);
-  });
+])("$name", ({ express }) => {
+  it.each(["_csrf", "_c", "nonce", "guard"])(
+    "csurf with the cookie %s in front: every visitor's own token works",
+    async (key) => {
+      const app = express();
+      app.use(cookies, express.urlencoded({ extended: false }), csurf({ cookie: { key } }) as RequestHandler);
+      const world = await startWorld(memoryKind, {}, (cache) => {
+        app.get("/form", expressCache(cache)({ expire: "1m", audience: "public" }), (request, response) => {
+          response.send((request as unknown as { csrfToken(): string }).csrfToken());
+        });
+        app.post("/form", (_request, response) => void response.send("taken"));
+        return listen(app);
+      });
 
-  const tokens = new Set<string>();
-  for (let visitor = 0; visitor < 2; visitor++) {
-    const form = await world.get("/form");
-    tokens.add(form.text);
-    const posted = await world.send("/form", {
-      method: "POST",
-      headers: {
-        Cookie: linesOf(form, "set-cookie")[0]!.split(";", 1)[0]!,
-        "Content-Type": "application/x-www-form-urlencoded",
-      },
-      body: `_csrf=${encodeURIComponent(form.text)}`,
+      const tokens = new Set<string>();
+      for (let visitor = 0; visitor < 2; visitor++) {
+        const form = await world.get("/form");
+        expect(cacheStatusOf(form)).toContain("detail=csrf-token");
+        tokens.add(form.text);
+        const posted = await world.send("/form", {
+          method: "POST",
+          headers: {
+            Cookie: linesOf(form, "set-cookie")[0]!.split(";", 1)[0]!,
+            "Content-Type": "application/x-www-form-urlencoded",
+          },
+          body: `_csrf=${encodeURIComponent(form.text)}`,
+        });
+        expect([posted.status, posted.text]).toEqual([200, "taken"]);
+      }
+      expect(tokens.size).toBe(2);
+    },
+  );
+
+  it("a token that is asked for while the page streams keeps it out of the store", async () => {
+    const app = express();
+    app.use(cookies, csurf({ cookie: { key: "guard" } }) as RequestHandler);
+    const world = await startWorld(memoryKind, {}, (cache) => {
+      app.get("/", expressCache(cache)("1m"), (request, response) => {
+        response.write("form ");
+        response.end((request as unknown as { csrfToken(): string }).csrfToken());
+      });
+      return listen(app);
     });
-    expect([posted.status, posted.text]).toEqual([200, "taken"]);
-  }
-  expect(tokens.size).toBe(2);
+
+    const received = [await world.get("/"), await world.get("/")];
+    expect(received.map(hitOrMiss)).toEqual(["Miss", "Miss"]);
+    expect(received[0]!.text).not.toBe(received[1]!.text);
+  });
 });
 
 /** What `cookie-parser` does, as far as csurf needs it. */
