@@ -31,7 +31,7 @@ import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
 import { withPurgeLog } from "./stores/_in-process-log.ts";
 import type { CacheRequest, CacheStore, PurgeTarget } from "./types.ts";
 import { refuseUnknownRoutes, warnOfUnknownRoutes } from "./unknown-routes.ts";
-import { createWarnings, isDevelopment } from "./warnings.ts";
+import { createWarnings, isDevelopment, type WarnOnce } from "./warnings.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */
 export interface Cache {
@@ -155,6 +155,8 @@ export function createCache(options: CacheOptions = {}): Cache {
   const { store, purges } = withPurgeLog(enabled ? resolved.store : noStore());
   const events = new EventHub(prefix);
   if (logger !== undefined) events.on("*", (event) => logEvent(logger, event));
+  const warnOnce = createWarnings(logger);
+  if (enabled && isDevelopment()) warnOfDeclaredLogins(warnOnce, resolved.declaredLogins);
   const engine = createEngine({
     ...resolved,
     store,
@@ -163,7 +165,7 @@ export function createCache(options: CacheOptions = {}): Cache {
     bindContext,
     collapses: !isWorkers(),
     contentHash,
-    warnOnce: createWarnings(logger),
+    warnOnce,
     isDevelopment,
     // Read at each use: while nobody listens there is nothing to call.
     report: () => events.report,
@@ -216,6 +218,18 @@ export function createCache(options: CacheOptions = {}): Cache {
       isClosed = true;
     },
   };
+}
+
+/** No error: a page may show nothing of the login, and the cookie may be called so and hold none. */
+function warnOfDeclaredLogins(warnOnce: WarnOnce, cookies: readonly string[]): void {
+  for (const cookie of cookies) {
+    warnOnce(
+      `declared login ${cookie}`,
+      `createCache({ identity: { harmlessCookies: [${cookie}] } }): this may be the cookie of a login. Requests with it share ` +
+        "one response, so a page that shows what middleware in front read of it (req.session, req.user, res.locals) goes " +
+        "to everyone. For one response per user remove it, and give the route cached({ audience: (req) => req.user?.id }).",
+    );
+  }
 }
 
 /** What a cache that is switched off has for a store. */

@@ -1,5 +1,5 @@
 import { durationSeconds, type Duration } from "./duration.ts";
-import { harmlessCookies } from "./engine/harmless-cookies.ts";
+import { declaredLogins, harmlessCookies } from "./engine/harmless-cookies.ts";
 import type { IdentityRules } from "./engine/identity.ts";
 import { loginFields } from "./engine/login-fields.ts";
 import { invalidOption, invalidSecret } from "./errors.ts";
@@ -84,7 +84,8 @@ export interface IdentityOptions {
   readonly harmlessFields?: readonly string[];
   /**
    * Further cookies by which nobody is told apart: names, with their case, or patterns. Handlers whose response is shared
-   * do not see them.
+   * do not see them, but middleware in front of `cached()` does: the cookie of a session or a login is never harmless where
+   * a page shows what was read of it. In development such a name is warned of when the cache is made.
    *
    * @example createCache({ identity: { harmlessCookies: ["theme", /^exp_/] } })
    */
@@ -101,6 +102,8 @@ export interface ResolvedCacheOptions {
   readonly logger: Logger | undefined;
   readonly requestDirectives: RequestDirectiveMode;
   readonly identity: IdentityRules;
+  /** The declared harmless cookies that may be the cookie of a login, for a warning. */
+  readonly declaredLogins: readonly string[];
   readonly identityKey: string | Uint8Array | undefined;
   readonly maxBodyBytes: number;
   readonly maxVariants: number;
@@ -181,7 +184,7 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     ignoreArgTypes: classes(where("ignoreArgTypes"), options.ignoreArgTypes ?? []),
     logger,
     requestDirectives: directiveMode(where("requestDirectives"), options.requestDirectives ?? "bypass"),
-    identity: identityRules(options.identity === undefined ? {} : options.identity),
+    ...identityRules(options.identity === undefined ? {} : options.identity),
     // Given and undefined: a variable that is not set must not turn a secret into none.
     identityKey: "identityKey" in options ? identityKeyOf(options.identityKey) : undefined,
     maxBodyBytes: positiveInteger(where("maxBodyBytes"), options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES),
@@ -202,7 +205,7 @@ const IDENTITY_OPTIONS: Readonly<Record<keyof IdentityOptions, true>> = {
   harmlessCookies: true,
 };
 
-function identityRules(identity: IdentityOptions): IdentityRules {
+function identityRules(identity: IdentityOptions): Pick<ResolvedCacheOptions, "identity" | "declaredLogins"> {
   const where = (option: string): string => `createCache({ identity: { ${option} } })`;
   if (typeof identity === "object" && identity !== null && "cookies" in identity) {
     throw invalidOption(
@@ -217,10 +220,15 @@ function identityRules(identity: IdentityOptions): IdentityRules {
   const fields = loginFieldNames(where("fields"), identity.fields ?? []);
   const harmlessFields = loginFieldNames(where("harmlessFields"), identity.harmlessFields ?? []);
   const without = identity.authorization === false ? [...harmlessFields, "authorization"] : harmlessFields;
+  const cookies = declaredCookies(where("harmlessCookies"), identity.harmlessCookies ?? []);
+  const inVary = fields.filter((name) => !name.endsWith("*") && name !== "authorization");
   return {
-    isLoginField: loginFields(fields, without),
-    isHarmlessCookie: harmlessCookies(declaredCookies(where("harmlessCookies"), identity.harmlessCookies ?? [])),
-    varyNames: ["Cookie", "Authorization", ...fields.filter((name) => !name.endsWith("*") && name !== "authorization")],
+    identity: {
+      isLoginField: loginFields(fields, without),
+      isHarmlessCookie: harmlessCookies(cookies),
+      varyNames: ["Cookie", "Authorization", ...inVary],
+    },
+    declaredLogins: declaredLogins(cookies),
   };
 }
 

@@ -64,10 +64,18 @@ function hasSameShape(name: string, known: string): boolean {
   return shape !== name && routeName(known).slice(1).replace(PARAMETER, ":") === shape;
 }
 
-/** A misspelling, or the pattern without the path that its router is mounted on. */
+/** The pattern with the path that its router is mounted on, or else one that is spelt nearly the same. */
 function routeLike(route: string, known: readonly string[]): string | undefined {
+  const end = route.startsWith("/") ? route : `/${route}`;
+  const patterns = known.map((text) => routeName(text).slice(1));
+  const mounted = patterns.findIndex((pattern) => end !== "/" && pattern.endsWith(end));
+  if (mounted !== -1) return known[mounted];
+  const shape = end.replace(PARAMETER, ":");
+  const isTelling = /[^/:]/.test(shape);
+  const alike = patterns.findIndex((pattern) => isTelling && pattern.replace(PARAMETER, ":").endsWith(shape));
+  if (alike !== -1) return known[alike];
   const folded = known.map((text) => text.toLowerCase());
-  const like = nearest(route.toLowerCase(), folded) ?? folded.find((text) => route.length > 2 && text.endsWith(route));
+  const like = nearest(route.toLowerCase(), folded);
   return like === undefined ? undefined : known[folded.indexOf(like)];
 }
 

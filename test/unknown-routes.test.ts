@@ -44,6 +44,22 @@ describe("a purge by a route that is not known", () => {
   });
 
   it.each<{ route: string; says: string }>([
+    { route: "/items", says: 'Did you mean "/api/v1/items"?' },
+    { route: "items", says: 'Did you mean "/api/v1/items"?' },
+    { route: "/Items/", says: 'Did you mean "/api/v1/items"?' },
+    { route: "/v1/items/:item", says: 'Did you mean "/api/v1/items/:id"?' },
+    { route: "/itemz", says: 'Did you mean "/item"?' },
+  ])("$route is more likely a pattern without the path of its router: $says", async ({ route, says }) => {
+    const { cache, app } = await world({}, (routes, cached) => {
+      for (const path of ["/item", "/api/v1/items", "/api/v1/items/:id"])
+        routes.get(path, cached(), (context) => context.text("items"));
+    });
+    for (const path of ["/list", "/item", "/api/v1/items", "/api/v1/items/7"])
+      await (await app.request(`http://a.test${path}`)).text();
+    await expect(cache.purge({ route })).rejects.toThrow(says);
+  });
+
+  it.each<{ route: string; says: string }>([
     { route: "/api/user/:userId", says: 'Did you mean "/api/users/:userId"?' },
     { route: "/something/else", says: 'Known so far: "list", "/api/users/:userId".' },
   ])("$route is warned of once while a route has not answered yet: $says", async ({ route, says }) => {

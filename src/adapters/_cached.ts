@@ -72,36 +72,60 @@ export function cachedFamily<Request, Rest extends unknown[], Result>(
     route.attached();
     return result;
   };
-  const make = (options: RouteArgument<Request> = {}, ...rest: Rest): Result =>
-    attachReader(cache.route({ ...defaults, ...asOptions(options) }), rest);
+  const make = (options: RouteArgument<Request> = {}, ...rest: Rest): Result => {
+    refuseRequest("cached", options, 'cached() or cached("5m")');
+    return attachReader(cache.route({ ...defaults, ...asOptions(options) }), rest);
+  };
   const lasting =
-    (expire: number) =>
-    (options: RouteOptions<Request> = {}, ...rest: Rest): Result =>
-      make({ ...options, expire }, ...rest);
+    (name: string, expire: number) =>
+    (options: RouteOptions<Request> = {}, ...rest: Rest): Result => {
+      refuseRequest(`cached.${name}`, options);
+      return make({ ...options, expire }, ...rest);
+    };
   return Object.assign(make, {
-    oneMinute: lasting(ONE_MINUTE_SECONDS),
-    oneHour: lasting(ONE_HOUR_SECONDS),
-    oneDay: lasting(ONE_DAY_SECONDS),
-    oneWeek: lasting(ONE_WEEK_SECONDS),
-    oneMonth: lasting(ONE_MONTH_SECONDS),
-    oneYear: lasting(ONE_YEAR_SECONDS),
+    oneMinute: lasting("oneMinute", ONE_MINUTE_SECONDS),
+    oneHour: lasting("oneHour", ONE_HOUR_SECONDS),
+    oneDay: lasting("oneDay", ONE_DAY_SECONDS),
+    oneWeek: lasting("oneWeek", ONE_WEEK_SECONDS),
+    oneMonth: lasting("oneMonth", ONE_MONTH_SECONDS),
+    oneYear: lasting("oneYear", ONE_YEAR_SECONDS),
     with(more: RouteArgument<Request>): Cached<Request, Rest, Result> {
+      refuseRequest("cached.with", more, 'cached.with({ expire: "2h" })()');
       const merged = { ...defaults, ...asOptions(more) };
       // A wrong default is an error here, not at the first route that uses it.
       cache.route(merged);
       return cachedFamily(cache, attach, merged);
     },
     purges(options: PurgesOptions<Request> = {}, ...rest: Rest): Result {
+      refuseRequest("cached.purges", options);
       return attach(cache.routeOfWrites(options), ...rest);
     },
     refresh(options: RouteArgument<Request> = {}, ...rest: Rest): Result {
+      refuseRequest("cached.refresh", options);
       return attach(cache.routeOfRefresh({ ...defaults, ...asOptions(options) }), ...rest);
     },
     byHeaders(options: RouteOptions<Request> = {}, ...rest: Rest): Result {
+      refuseRequest("cached.byHeaders", options);
       const { expire: _, ...others } = defaults;
       return attachReader(cache.routeByHeaders({ ...others, ...options }), rest);
     },
   });
+}
+
+/**
+ * Refuses what a framework calls middleware with: a route was given the function itself in place of what it returns, and its
+ * requests would never be answered.
+ */
+function refuseRequest(name: string, argument: unknown, call = `${name}()`): void {
+  if (!isRequest(argument)) return;
+  throw invalidOption(`${name}()`, "options", argument, `Write ${call} where the route is made, not ${name} alone.`);
+}
+
+/** A request or a context of any framework; a plain object is options, whatever is in it. */
+function isRequest(argument: unknown): boolean {
+  if (typeof argument !== "object" || argument === null) return false;
+  if (typeof (argument as { on?: unknown }).on === "function") return true;
+  return Object.getPrototypeOf(argument) !== Object.prototype && ("headers" in argument || "req" in argument);
 }
 
 function asOptions<Request>(argument: RouteArgument<Request>): RouteOptions<Request> {

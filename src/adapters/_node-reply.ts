@@ -22,11 +22,18 @@ const OVERRIDDEN = ["writeHead", "write", "end"] as const;
 /** As `writeReply`, on a response that outer layers or the handler have worked on. */
 export function writeAmongOthers(response: ServerResponse, reply: Reply, lastLook?: LastLook): void | Promise<void> {
   const { status, reason, fields, body } = reply;
+  const mayBeCoded = OVERRIDDEN.some((name) => Object.hasOwn(response, name));
+  const isPart = mayBeCoded && status === 206;
   response.statusCode = status;
   response.statusMessage = reason ?? "";
   applyFields(response, reply.plainFields ?? fields);
   for (const name of reply.removed ?? []) response.removeHeader(name);
-  finishHead(response, reply.freshness, lastLook);
+  if (isPart) response.setHeader("cache-control", untransformed(response.getHeader("cache-control")));
+  if (mayBeCoded && status === 304) weakenAsAsked(response);
+  finishHead(response, isPart ? untransformedFields(reply.freshness) : reply.freshness, {
+    lastLook,
+    coding: valueIn(fields, "content-encoding"),
+  });
   const before = lateState(response);
   end(response, body);
   if (lastLook === undefined) return undefined;
@@ -38,6 +45,65 @@ export function writeAmongOthers(response: ServerResponse, reply: Reply, lastLoo
       resolve();
     });
   });
+}
+
+/**
+ * `Cache-Control` of a part: outer layers must not code its bytes, because `Content-Range` counts those of the response as it
+ * is stored (RFC 9110 §7.7). Packages that compress obey `no-transform`.
+ */
+function untransformed(cacheControl: OutgoingHttpHeader | undefined): string {
+  const own = [cacheControl ?? []].flat().join(", ").trim();
+  if (/(?:^|,)\s*no-transform\s*(?:,|$)/i.test(own)) return own;
+  return own === "" ? "no-transform" : `${own}, no-transform`;
+}
+
+function untransformedFields(fields: readonly string[] | undefined): readonly string[] | undefined {
+  return fields?.map((text, at) => (at % 2 === 1 && fields[at - 1] === "cache-control" ? untransformed(text) : text));
+}
+
+function valueIn(fields: readonly string[], name: string): string | undefined {
+  for (let at = 0; at + 1 < fields.length; at += 2) if (fields[at] === name) return fields[at + 1];
+  return undefined;
+}
+
+/**
+ * Makes the tag of a 304 as weak as the one that the client has: it may be that of a coded response, and would become strong
+ * when the client freshens that one (RFC 9111 §4.3.4).
+ */
+function weakenAsAsked(response: ServerResponse): void {
+  const tag = response.getHeader("etag");
+  if (typeof tag !== "string" || tag.startsWith("W/")) return;
+  const weak = `W/${tag}`;
+  // The fields as they were sent: a handler is not shown the condition.
+  const { rawHeaders = [] } = response.req as { rawHeaders?: readonly string[] };
+  const asked = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === "if-none-match");
+  const known = asked.join(", ");
+  if (known.includes(weak) && !known.replaceAll(weak, "").includes(tag)) response.setHeader("etag", weak);
+}
+
+/**
+ * Weakens the `ETag` where an outer layer applied a content coding: a strong one names the bytes that are stored, and would
+ * name two forms of them (RFC 9110 §8.8.1, §8.8.3.3). `coding` is that of the response as the cache has it.
+ */
+function weakenIfCoded(response: ServerResponse, coding: string | undefined): void {
+  if (response.headersSent) return;
+  const tag = response.getHeader("etag");
+  if (typeof tag !== "string" || tag.startsWith("W/")) return;
+  const now = response.getHeader("content-encoding");
+  if ((now === undefined ? undefined : String(now)) !== coding) response.setHeader("etag", `W/${tag}`);
+}
+
+/** Looks once more where an outer `write` or `end` may apply a coding, right before Node writes the head. */
+function weakenWithHead(response: ServerResponse, coding: string | undefined): void {
+  // It is called on the response.
+  // oxlint-disable-next-line typescript/unbound-method
+  const writeHead: (...head: unknown[]) => ServerResponse = response.writeHead as (
+    ...head: unknown[]
+  ) => ServerResponse;
+  response.writeHead = (...head: unknown[]): ServerResponse => {
+    weakenIfCoded(response, coding);
+    return writeHead.apply(response, head);
+  };
 }
 
 function end(response: ServerResponse, body: Uint8Array | null): void {
@@ -64,14 +130,21 @@ export function isRehearsed(response: ServerResponse): boolean {
   return Object.hasOwn(response, "_storeHeader");
 }
 
+/** What is known of a response when its head is finished. */
+interface FinishedHead {
+  readonly lastLook?: LastLook | undefined;
+  /** `Content-Encoding` of the response as the cache has it. */
+  readonly coding: string | undefined;
+}
+
 /**
- * Sets the last fields of a head: freshness, unless a cookie leaves with it. Where outer layers have hooks on `writeHead`
- * they run first, because what they do decides; the head is then written.
+ * Sets the last fields of a head: freshness, unless a cookie leaves with it, and a weak tag where outer layers code the body.
+ * Where they have hooks on `writeHead` they run first, because what they do decides; the head is then written.
  */
 export function finishHead(
   response: ServerResponse,
   freshness: readonly string[] | undefined,
-  lastLook?: LastLook,
+  { lastLook, coding }: FinishedHead,
 ): void {
   // oxlint-disable-next-line typescript/unbound-method
   const headEnd = headEnds.get(response) ?? (Object.getPrototypeOf(response) as ServerResponse).writeHead;
@@ -83,7 +156,9 @@ export function finishHead(
   if (lastLook !== undefined) applyFields(response, lastLook(changes));
   const mayBeFresh = response.getHeader("set-cookie") === undefined && !isLate;
   if (freshness !== undefined && mayBeFresh) applyFields(response, freshness);
+  weakenIfCoded(response, coding);
   if (isHooked) headEnd.call(response, response.statusCode);
+  else if (Object.hasOwn(response, "write") || Object.hasOwn(response, "end")) weakenWithHead(response, coding);
 }
 
 /** What outer layers may still change of a head that is finished, and that decides whether a response is kept. */

@@ -42,7 +42,7 @@ export class ResponseTap {
   /** The methods as outer layers left them. */
   readonly #methods: Pick<ServerResponse, Tapped>;
   /** Those of them that stood on the response itself. */
-  readonly #own: ReadonlySet<Tapped>;
+  readonly #own: Set<Tapped>;
   /** Where heads arrived before: at the tap of a cached route further out. */
   readonly #headEnd: ServerResponse["writeHead"] | undefined;
   /** `open`: no head yet; `passing`: bytes go to the destination; `answered`: they go nowhere. */
@@ -95,6 +95,7 @@ export class ResponseTap {
     if (response.headersSent) return undefined;
     this.#resetHeaders();
     const leaving = writeAmongOthers(response, reply, lastLook);
+    this.#keepWriteHead();
     this.#goOnListening();
     return leaving;
   }
@@ -119,6 +120,16 @@ export class ResponseTap {
     this.#install();
     // Node writes the head with the first byte or, where an outer layer ends the response later, then.
     if (!this.#response.headersSent) this.#restoreMethod("writeHead");
+  }
+
+  /** A finished head is looked at once more when it is written; what does so must not be replaced by what was there before. */
+  #keepWriteHead(): void {
+    const response = this.#response;
+    if (response.headersSent || !Object.hasOwn(response, "writeHead")) return;
+    // It is called on the response.
+    // oxlint-disable-next-line typescript/unbound-method
+    this.#methods.writeHead = response.writeHead;
+    this.#own.add("writeHead");
   }
 
   /** Puts back what stood there before. */
@@ -296,15 +307,18 @@ export class ResponseTap {
     this.#showRealState();
     this.#restoreMethod("writeHead");
     this.#restoreMethod("flushHeaders");
-    this.#finishHead(action, body);
+    this.#finishHead(action, head, body);
   }
 
-  #finishHead(action: HeadAction & { answered: false }, body?: Uint8Array): void {
+  #finishHead(action: HeadAction & { answered: false }, { fields }: ReportedHead, body?: Uint8Array): void {
     const response = this.#response;
     if (body !== undefined) declareLength(response, body);
     applyFields(response, action.fields);
-    this.#lastLook = action.lastLook;
-    finishHead(response, action.freshness, action.lastLook);
+    const { lastLook } = action;
+    this.#lastLook = lastLook;
+    const coding = fields["content-encoding"];
+    finishHead(response, action.freshness, { lastLook, coding: coding === undefined ? undefined : String(coding) });
+    this.#keepWriteHead();
     this.#before = lateState(response);
   }
 
@@ -316,10 +330,11 @@ export class ResponseTap {
     this.#restoreMethod("flushHeaders");
     if (body !== undefined) declareLength(response, body);
     let late: LateChanges | undefined;
-    finishHead(response, undefined, (changes) => {
+    const lastLook: LastLook = (changes) => {
       late = changes;
       return [];
-    });
+    };
+    finishHead(response, undefined, { lastLook, coding: undefined });
     this.#before = lateState(response);
     return late;
   }
@@ -353,7 +368,7 @@ export class ResponseTap {
     response.statusMessage = head.reason ?? "";
     applyFields(response, flatFields(head));
     for (const name of head.removed ?? []) response.removeHeader(name);
-    this.#finishHead(action);
+    this.#finishHead(action, head);
     this.#goOnListening();
   }
 

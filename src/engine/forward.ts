@@ -25,7 +25,7 @@ import { identityVaryFields, streamedDownstreamFields } from "./downstream.ts";
 import { isTagged, purgeUris } from "./names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
 import { declaredLength, describesStored, isEndless, upstreamStatus } from "./response-head.ts";
-import { outcomeFields, passedNotModified, storedReply } from "./serve.ts";
+import { newReply, outcomeFields, passedNotModified, storedReply } from "./serve.ts";
 import { releaseLease } from "./store-guard.ts";
 import { apartEntry, liveResponse, type LiveResponse } from "./stored-entry.ts";
 import { reportFault } from "./turn.ts";
@@ -343,7 +343,7 @@ export class ForwardedRequest implements Fill {
       ttlSeconds: freshness.ttlSeconds,
       ...(notKept === undefined ? {} : { detail: notKept }),
     };
-    void this.#answer(storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request));
+    void this.#answer(newReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request));
     if (because !== undefined) this.#evict();
     if (kept !== undefined) this.#share(live, kept.isUnpurged);
     else this.#settle({ type: "unshareable" });
@@ -471,7 +471,7 @@ export class ForwardedRequest implements Fill {
       else this.#keepNothing(head, refused);
     };
     const leaving = this.#answer(
-      storedReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request),
+      newReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request),
       lastLook,
     );
     const { flight } = this.#plan;

@@ -169,7 +169,7 @@ export const HARMLESS_COOKIES: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** Words that speak of a login: no `*` of the list covers them. */
+/** Words that speak of a login: no `*` of the list covers them, and no warning calls a cookie with one harmless. */
 const LOGIN_WORDS = /sess|sid|auth|token|csrf|xsrf|login|logged|user|member|account|jwt|remember|identity|ticket/i;
 
 /** Longer names are not looked for in the list. */
@@ -229,10 +229,28 @@ export function tellingCookie(
   return undefined;
 }
 
+/** True for the name of a cookie in which a word speaks of a login: `connect.sid`, `auth_token`. */
+export function speaksOfLogin(name: string): boolean {
+  return LOGIN_WORDS.test(name);
+}
+
+/** Names that applications often give the cookie of a login. A pattern that matches one covers logins. */
+const USUAL_LOGINS = ["connect.sid", "session", "auth_token", "token"];
+
+/** Those of the declared cookies that may be the cookie of a login, as they are written in a program. */
+export function declaredLogins(declared: readonly (string | RegExp)[]): readonly string[] {
+  const isListed = harmlessCookies([]);
+  return declared
+    .filter((own) =>
+      typeof own === "string" ? speaksOfLogin(own) && !isListed(own) : USUAL_LOGINS.some((name) => own.test(name)),
+    )
+    .map((own) => (typeof own === "string" ? JSON.stringify(own) : String(own)));
+}
+
 /** True for a `Set-Cookie` line whose cookie speaks of a login by its name, unless it is harmless. */
 export function beginsLogin(setCookie: string, isHarmless: (name: string) => boolean): boolean {
   const name = nameOfCookie(setCookie);
-  return LOGIN_WORDS.test(name) && !isHarmless(name);
+  return speaksOfLogin(name) && !isHarmless(name);
 }
 
 function tellingOfLine(line: string, isHarmless: (name: string) => boolean): string | undefined {

@@ -1,6 +1,6 @@
 import type { CacheRequest } from "../types.ts";
 import type { Engine } from "./engine.ts";
-import { beginsLogin, nameOfCookie, tellingCookie } from "./harmless-cookies.ts";
+import { beginsLogin, nameOfCookie, speaksOfLogin, tellingCookie } from "./harmless-cookies.ts";
 import { tellsOfNobody } from "./login-fields.ts";
 import type { RouteRules } from "./route.ts";
 
@@ -135,29 +135,42 @@ export function showsNewLogin(
   return true;
 }
 
+const FOR_EACH_USER = "cached({ audience: (req) => req.user?.id })";
+const FOR_ALL = 'cached({ audience: "public" })';
+
 function warnOfNewLogin(engine: Engine, route: RouteRules, request: CacheRequest, name: string): void {
   engine.warnings.inDevelopment(
     route,
     `new cookie ${name}`,
     () =>
       `the response to ${subjectOf(request)} is not cached: middleware in front of cached() gave its client the cookie ` +
-      `${shown(name)}, and the page may show something that belongs to it, such as a token. If it does not: ` +
-      `createCache({ identity: { harmlessCookies: [${shown(name)}] } }) or cached({ audience: "public" }).`,
+      `${shown(name)}, and the page may show something that belongs to it, such as a token. Leave such a page uncached. ` +
+      `${FOR_EACH_USER} keeps one for each user. Only if it shows nothing of a session, a token or a user: ${FOR_ALL}.`,
   );
 }
 
 function warnOfCookie(engine: Engine, route: RouteRules, request: CacheRequest, name: string): void {
-  engine.warnings.inDevelopment(route, `cookie ${name}`, () => {
-    const cookie = name === "" ? "a cookie without a name" : `the cookie ${shown(name)}`;
-    const declare =
-      name === ""
-        ? ""
-        : ` If its handlers do not read it: createCache({ identity: { harmlessCookies: [${shown(name)}] } }).`;
-    return (
-      `a request with ${cookie} on ${subjectOf(request)} is not cached: its response may be for one user.${declare}` +
-      ' If all users share the response: cached({ audience: "public" }), and the handler sees no cookie.'
-    );
-  });
+  engine.warnings.inDevelopment(
+    route,
+    `cookie ${name}`,
+    () =>
+      `a request with ${cookieText(name)} on ${subjectOf(request)} is not cached: its response may be for one user. ` +
+      (speaksOfLogin(name) ? CURE_FOR_LOGIN : cureForOther(name)),
+  );
+}
+
+/** Shared by all, a page shows everyone the user whose session middleware in front has read. */
+const CURE_FOR_LOGIN =
+  `For one response per user: ${FOR_EACH_USER}. Only if the page shows nothing of a user: ${FOR_ALL}. ` +
+  "The handler then sees no cookie, but middleware in front has read it (req.session, req.user, res.locals).";
+
+function cureForOther(name: string): string {
+  const declare =
+    name === ""
+      ? ""
+      : `If its handlers do not read it: createCache({ identity: { harmlessCookies: [${shown(name)}] } }). ` +
+        "What middleware in front read of it counts as well. ";
+  return `${declare}If all users share the response: ${FOR_ALL}, and the handler sees no cookie.`;
 }
 
 function warnOfAudience(engine: Engine, route: RouteRules, request: CacheRequest, { detail, name }: Identity): void {
@@ -165,7 +178,7 @@ function warnOfAudience(engine: Engine, route: RouteRules, request: CacheRequest
     const carried = detail === "cookie" ? cookieText(name) : fieldText(name);
     return (
       `audience gave no id for a request with ${carried} on ${subjectOf(request)}; it is not cached. ` +
-      "Does cached() stand before your login middleware?"
+      "That is right where nobody is logged in. If this user is: does cached() stand before your login middleware?"
     );
   });
 }

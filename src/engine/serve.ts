@@ -1,6 +1,6 @@
 import { cacheStatus } from "../rfc9111/cache-status.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
-import { evaluatePreconditions, notModifiedFields } from "../rfc9111/preconditions.ts";
+import { evaluatePreconditions, isUnmodified, notModifiedFields } from "../rfc9111/preconditions.ts";
 import { rangeReply, type RangeReply } from "../rfc9111/ranges.ts";
 import type { CacheRequest, Fields, Outcome, StoredResponse } from "../types.ts";
 import { identityVaryFields, storedDownstreamFields } from "./downstream.ts";
@@ -66,10 +66,16 @@ export function hitReply(request: CacheRequest, prepared: PreparedReply, nowMs: 
   return prepared.notModified;
 }
 
-/** The answer from a stored response on any path but a plain hit. */
+/** The answer from a stored response that is reused, on any path but a plain hit. */
 export function storedReply(serving: Serving, request: CacheRequest): Reply {
   const { stored, nowMs } = serving;
   if (evaluatePreconditions(request.fields, stored, nowMs) !== "send") return notModifiedReply(serving);
+  return partReply(serving, request) ?? wholeReply(serving);
+}
+
+/** The answer from a response that the handler has just made or confirmed. Its `Date` says nothing of a modification. */
+export function newReply(serving: Serving, request: CacheRequest): Reply {
+  if (isUnmodified(request.fields, serving.stored, undefined, serving.nowMs)) return notModifiedReply(serving);
   return partReply(serving, request) ?? wholeReply(serving);
 }
 

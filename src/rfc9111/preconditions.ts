@@ -3,11 +3,11 @@ import { emptyFields, fieldLines, fieldValue, hasField, parseEntityTag, parseEnt
 import { parseHttpDate } from "./http-date.ts";
 
 /**
- * Whether a GET or HEAD that we answer from a stored response gets a 304 (RFC 9110 §13.2.2, RFC 9111 §4.3.2).
+ * Whether a GET or HEAD that is answered by reusing a stored response gets a 304 (RFC 9110 §13.2.2, RFC 9111 §4.3.2).
  *
  * `If-None-Match` is compared weakly, and while it is present `If-Modified-Since` counts for nothing. Without
- * `Last-Modified` the date compared is `Date`, then `receivedAtMs`. A date that does not parse is ignored.
- * Only a 200 is ever "not modified". `If-Match` and `If-Unmodified-Since` are the origin's business.
+ * `Last-Modified` the date compared is `Date`, then `receivedAtMs`, and a date of the client in the future is ignored, as is
+ * one that does not parse. Only a 200 is ever "not modified". `If-Match` and `If-Unmodified-Since` are the origin's business.
  *
  * @example
  * evaluatePreconditions({ "if-none-match": 'W/"a", "b"' }, { status: 200, fields: { etag: '"a"' } }, Date.now())
@@ -18,19 +18,14 @@ export function evaluatePreconditions(
   stored: { readonly status: number; readonly fields: Fields; readonly receivedAtMs?: number },
   nowMs: number,
 ): "not-modified" | "send" {
-  const asksByTag = hasField(requestFields, "if-none-match");
-  if (!asksByTag && !hasField(requestFields, "if-modified-since")) return "send";
-  if (stored.status !== 200) return "send";
-  const unmodified = asksByTag
-    ? knowsTag(requestFields, stored.fields)
-    : isUnmodifiedSince(requestFields, stored, nowMs);
-  return unmodified ? "not-modified" : "send";
+  const madeMs = (): number | undefined => dateField(stored.fields, "date", nowMs) ?? stored.receivedAtMs;
+  return holds(requestFields, stored, madeMs, nowMs) ? "not-modified" : "send";
 }
 
 /**
- * Whether a 200 that is passed on gets a 304, because its client holds it already (RFC 9110 §13.2.2).
+ * Whether a 200 that has just been made gets a 304, because its client holds it already (RFC 9110 §13.2.2).
  *
- * Only what the response itself says counts: one without `Last-Modified` is never unmodified since a date.
+ * Only what the response itself says counts: one without `Last-Modified` is never unmodified since a date (§13.1.3).
  *
  * @param frameworkEtag the tag that clients were given where the response's own fields have none.
  */
@@ -41,8 +36,20 @@ export function isUnmodified(
   nowMs: number,
 ): boolean {
   const known = frameworkEtag === undefined ? fields : { ...fields, etag: frameworkEtag };
-  if (!hasField(requestFields, "if-none-match") && !hasField(fields, "last-modified")) return false;
-  return evaluatePreconditions(requestFields, { status, fields: known }, nowMs) === "not-modified";
+  return holds(requestFields, { status, fields: known }, undefined, nowMs);
+}
+
+/** `madeMs` gives the time that stands in for a missing `Last-Modified`, if any may. */
+function holds(
+  requestFields: Fields,
+  { status, fields }: { readonly status: number; readonly fields: Fields },
+  madeMs: (() => number | undefined) | undefined,
+  nowMs: number,
+): boolean {
+  const asksByTag = hasField(requestFields, "if-none-match");
+  if (!asksByTag && !hasField(requestFields, "if-modified-since")) return false;
+  if (status !== 200) return false;
+  return asksByTag ? knowsTag(requestFields, fields) : isUnmodifiedSince(requestFields, fields, madeMs, nowMs);
 }
 
 function knowsTag(requestFields: Fields, storedFields: Fields): boolean {
@@ -56,7 +63,8 @@ function knowsTag(requestFields: Fields, storedFields: Fields): boolean {
 
 function isUnmodifiedSince(
   requestFields: Fields,
-  stored: { readonly fields: Fields; readonly receivedAtMs?: number },
+  fields: Fields,
+  madeMs: (() => number | undefined) | undefined,
   nowMs: number,
 ): boolean {
   const lines = fieldLines(requestFields, "if-modified-since");
@@ -64,9 +72,12 @@ function isUnmodifiedSince(
   if (line === undefined || lines.length > 1) return false; // RFC 9110 §13.1.3: not one date is no date
   const sinceMs = parseHttpDate(line, nowMs);
   if (sinceMs === undefined) return false;
-  const modifiedMs =
-    dateField(stored.fields, "last-modified", nowMs) ?? dateField(stored.fields, "date", nowMs) ?? stored.receivedAtMs;
-  return modifiedMs !== undefined && modifiedMs <= sinceMs;
+  const modifiedMs = dateField(fields, "last-modified", nowMs);
+  if (modifiedMs !== undefined) return modifiedMs <= sinceMs;
+  // A client whose clock is ahead would be told that it has what was made after its own copy.
+  if (sinceMs > nowMs) return false;
+  const madeAtMs = madeMs?.();
+  return madeAtMs !== undefined && madeAtMs <= sinceMs;
 }
 
 function dateField(fields: Fields, name: string, nowMs: number): number | undefined {

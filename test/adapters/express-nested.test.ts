@@ -15,20 +15,21 @@ import { listen } from "./contract/listen.ts";
 type Cached = ReturnType<typeof expressCache>;
 
 const MIDDLEWARES: Readonly<Record<string, (cached: Cached) => RequestHandler>> = {
-  "cached()": (cached) => cached("1m") as RequestHandler,
-  "cached.purges()": (cached) => cached.purges() as RequestHandler,
-  "cached.refresh()": (cached) => cached.refresh("1m") as RequestHandler,
-  "cached.byHeaders()": (cached) => cached.byHeaders() as RequestHandler,
-  "cached() of another cache": () => expressCache(createCache())("1m") as RequestHandler,
+  "cached()": (cached) => cached("1m"),
+  "cached.purges()": (cached) => cached.purges(),
+  "cached.refresh()": (cached) => cached.refresh("1m"),
+  "cached.byHeaders()": (cached) => cached.byHeaders(),
+  "cached() of another cache": () => expressCache(createCache())("1m"),
 };
 
 const BETWEEN: Readonly<Record<string, () => RequestHandler>> = {
-  "a session": () => session({ secret: "s", resave: false, saveUninitialized: true }) as unknown as RequestHandler,
-  "a session that is always saved": () =>
-    session({ secret: "s", resave: true, saveUninitialized: false }) as unknown as RequestHandler,
-  compression: () => compression({ threshold: 0 }) as unknown as RequestHandler,
-  "response-time": () => responseTime() as unknown as RequestHandler,
+  "a session": () => session({ secret: "s", resave: false, saveUninitialized: true }),
+  "a session that is always saved": () => session({ secret: "s", resave: true, saveUninitialized: false }),
+  compression: () => compression({ threshold: 0 }),
+  "response-time": () => responseTime(),
   "a late end": () => (_request, response, next) => {
+    // It is called on the response.
+    // oxlint-disable-next-line typescript/unbound-method
     const { end } = response;
     response.end = ((...args: unknown[]) => {
       setTimeout(() => Reflect.apply(end, response, args), 1);

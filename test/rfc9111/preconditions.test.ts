@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
+import { isUnmodified } from "../../src/rfc9111/preconditions.ts";
 import { evaluatePreconditions, formatHttpDate, notModifiedFields } from "../../src/rfc9111/index.ts";
 import type { Fields } from "../../src/rfc9111/index.ts";
 import { elapsedMs, LINEAR_CEILING_MS, MEGABYTE, NOW_MS } from "./nouns.ts";
@@ -64,6 +65,13 @@ describe("preconditions of GET and HEAD (RFC 9110 §13.2.2)", () => {
     { sent: { "if-modified-since": at(-51) }, fields: { date: at(-50) }, verdict: "send", because: "Date stands in" },
     { sent: { "if-modified-since": at(0) }, fields: {}, verdict: "not-modified", because: "then the time of receipt" },
     { sent: { "if-modified-since": at(-1) }, fields: {}, verdict: "send", because: "then the time of receipt" },
+    {
+      sent: { "if-modified-since": at(5) },
+      fields: { date: at(-50) },
+      verdict: "send",
+      because: "a clock that is ahead",
+    },
+    { sent: { "if-modified-since": at(1) }, fields: {}, verdict: "send", because: "a clock that is ahead" },
     { sent: { "if-none-match": '"a"' }, status: 404, verdict: "send", because: "only a 200 can be not modified" },
     { sent: { "if-none-match": "*" }, status: 206, verdict: "send", because: "only a 200 can be not modified" },
     { sent: { "if-match": '"x"', "if-unmodified-since": at(-999) }, verdict: "send", because: "the origin's business" },
@@ -74,6 +82,22 @@ describe("preconditions of GET and HEAD (RFC 9110 §13.2.2)", () => {
 
   it("sends when nothing says how old the stored response is", () => {
     expect(evaluatePreconditions({ "if-modified-since": at(0) }, { status: 200, fields: {} }, NOW_MS)).toBe("send");
+  });
+
+  it.each<{ sent: Fields; fields: Fields; isHeld: boolean; because: string }>([
+    { sent: { "if-modified-since": at(0) }, fields: {}, isHeld: false, because: "no modification date (§13.1.3)" },
+    { sent: { "if-modified-since": at(0) }, fields: { date: at(-9) }, isHeld: false, because: "Date is none" },
+    {
+      sent: { "if-modified-since": at(0) },
+      fields: { date: at(-9), "last-modified": "yesterday" },
+      isHeld: false,
+      because: "one that is no date is none",
+    },
+    { sent: { "if-modified-since": at(0) }, fields: { "last-modified": at(-9) }, isHeld: true, because: "older" },
+    { sent: { "if-modified-since": at(-10) }, fields: { "last-modified": at(-9) }, isHeld: false, because: "newer" },
+    { sent: { "if-none-match": '"a"' }, fields: { etag: 'W/"a"' }, isHeld: true, because: "weak comparison" },
+  ])("$sent with a new response that has $fields, held: $isHeld, because $because", ({ sent, fields, isHeld }) => {
+    expect(isUnmodified(sent, { status: 200, fields }, undefined, NOW_MS)).toBe(isHeld);
   });
 
   it("never throws, and T26: a client that does not know the tag gets the body", () => {

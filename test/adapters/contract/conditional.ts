@@ -37,6 +37,63 @@ export function conditional(setup: Setup): void {
     expect((await get("/", { "If-Modified-Since": "yesterday" })).status).toBe(200);
   });
 
+  it("If-Modified-Since counts for nothing where a response was just made and has no Last-Modified", async () => {
+    let version = 1;
+    const { get, cache, advance, nowMs } = await setup.start([
+      { path: "/kept", handler: () => ({ text: `v${version}` }), options: { expire: 60, tags: ["kept"] } },
+      { path: "/refused", handler: () => ({ text: `v${version}`, headers: { "Cache-Control": "no-store" } }) },
+      { path: "/cookie", handler: () => ({ text: `v${version}`, headers: { "Set-Cookie": "seen=1" } }) },
+      {
+        path: "/renewed",
+        handler: (seen) =>
+          seen.header("if-none-match") === '"v"'
+            ? { status: 304, empty: true, headers: { ETag: '"v"' } }
+            : { text: "v", headers: { ETag: '"v"' } },
+        options: { expire: 10 },
+      },
+    ]);
+    const since = (seconds: number): Record<string, string> => ({
+      "If-Modified-Since": new Date(nowMs() + seconds * 1000).toUTCString(),
+    });
+    for (const path of ["/kept", "/refused", "/cookie", "/renewed"]) await get(path);
+    version = 2;
+    await cache.purge({ tag: "kept" });
+    advance(11);
+
+    for (const seconds of [0, 5]) {
+      for (const path of ["/kept", "/refused", "/cookie", "/renewed"]) {
+        const received = await get(path, since(seconds));
+        expect([received.status, received.text], path).toEqual([200, path === "/renewed" ? "v" : "v2"]);
+      }
+      await cache.purge({ tag: "kept" });
+      advance(11);
+    }
+  });
+
+  it("If-Modified-Since is compared with the Date of a response that is reused, and ignored in the future", async () => {
+    const { get, advance, nowMs } = await setup.serve(() => ({ text: "body" }), { expire: 60 });
+    await get("/");
+    advance(10);
+    const at = (seconds: number): Record<string, string> => ({
+      "If-Modified-Since": new Date(nowMs() + seconds * 1000).toUTCString(),
+    });
+
+    // RFC 9111 §4.3.2
+    expect((await get("/", at(0))).status).toBe(304);
+    expect((await get("/", at(-11))).status).toBe(200);
+    for (const seconds of [1, 5, 3600]) expect((await get("/", at(seconds))).status).toBe(200);
+  });
+
+  it("requests that wait for another one's response ignore If-Modified-Since without Last-Modified, too", async () => {
+    const { get, nowMs } = await setup.serve(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return { text: "body" };
+    });
+    const headers = { "If-Modified-Since": new Date(nowMs()).toUTCString() };
+    const received = await Promise.all([get("/", headers), get("/", headers), get("/", headers)]);
+    expect(received.map(({ status }) => status)).toEqual([200, 200, 200]);
+  });
+
   it("5.7 a condition on a miss is evaluated by the cache, and the whole response is stored", async () => {
     const seen: (string | undefined)[] = [];
     const { get } = await setup.serve((request) => {

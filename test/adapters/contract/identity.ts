@@ -212,8 +212,8 @@ export function identity(setup: Setup): void {
     expect((await get("/", { Cookie: "sid=ann" })).text).toBe("hello sid=ann");
     expect(warn.mock.calls.filter(([message]) => message.startsWith("audience"))).toEqual([
       [
-        "audience gave no id for a request with Authorization on GET /; it is not cached. " +
-          "Does cached() stand before your login middleware?",
+        "audience gave no id for a request with Authorization on GET /; it is not cached. That is right where nobody is " +
+          "logged in. If this user is: does cached() stand before your login middleware?",
       ],
     ]);
     await get("/");
