@@ -117,6 +117,31 @@ const ACTS: Readonly<Record<string, Act>> = {
       throw Object.assign(new Error(), { code: `${response.headersSent} ${response.writableEnded}` });
     });
   },
+  "a body of another length than writeHead said": (response, _request, note) => {
+    response.strictContentLength = true;
+    response.writeHead(200, { "Content-Length": 4 });
+    note("too long", () => response.write("a body"));
+    note("too short", () => response.end());
+    note("too long at the end", () => response.end("a body"));
+    note("half", () => response.write("bo"));
+    note("too long after half", () => response.write("dy!"));
+    note("too long at the end after half", () => response.end("dy!", "latin1"));
+    note("too short after half", () => response.end());
+    response.end("dy");
+  },
+  "a body of another length than setHeader said": (response, _request, note) => {
+    response.strictContentLength = true;
+    response.setHeader("Content-Length", "4");
+    response.write(new TextEncoder().encode("bo"));
+    note("too long", () => response.write("ZHkh", "base64"));
+    note("too short", () => response.end());
+    response.end("dy");
+  },
+  "a body without a length that is strict": (response, _request, note) => {
+    response.strictContentLength = true;
+    note("write", () => response.write("bo"));
+    note("end", () => response.end("dy"));
+  },
   "end twice": (response) => {
     response.end("body");
     response.end();
