@@ -217,8 +217,13 @@ export class ResponseTap {
     callback: Callback | undefined,
   ): ServerResponse {
     const response = this.#response;
-    if (this.#state === "answered" || this.#until !== undefined) return response;
-    return this.#methods.end.call(response, chunk as Chunk, encoding as BufferEncoding, callback as () => void);
+    // It is shown as ended while the end is still to come.
+    const isPending = this.#real.has("writableEnded") || !response.writableEnded;
+    const done = [chunk, encoding, callback].find((argument): argument is Callback => typeof argument === "function");
+    if (!isPending)
+      this.#methods.end.call(response, chunk as Chunk, encoding as BufferEncoding, callback as () => void);
+    else if (done !== undefined) response.once("finish", () => done());
+    return response;
   }
 
   #finish(body: Chunk | undefined, coding: BufferEncoding | undefined, done: Callback | undefined): void {
