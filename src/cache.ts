@@ -6,7 +6,7 @@ import type { CacheEvent } from "./engine/events.ts";
 import type { Exchange } from "./engine/exchange.ts";
 import { explain, type ExplainOptions, type Explanation } from "./engine/explain.ts";
 import type { WriteRules } from "./engine/invalidate.ts";
-import { routeName } from "./engine/names.ts";
+import { routeName, withKeyedUris } from "./engine/names.ts";
 import { tagRequest } from "./engine/request-tags.ts";
 import { respond, respondToWrite, respondWithoutKey } from "./engine/respond.ts";
 import type { RouteRules } from "./engine/route.ts";
@@ -246,6 +246,7 @@ function noStore(): CacheStore {
 
 function routeOf(engine: Engine, authority: string | undefined, rules: RouteRules): Route {
   if (rules.storing.allowSetCookie === true) engine.takesSetCookie = true;
+  engine.knownQueries.add(rules);
   if (rules.name !== undefined) engine.knownRoutes.add(routeName(rules.name), rules.name);
   return {
     owner: engine,
@@ -274,7 +275,7 @@ function refreshing(rules: RouteRules): WriteRules {
 async function purgeNow(engine: Engine, what: "all" | PurgeSelection, options: PurgeOptions): Promise<void> {
   refuseUnknown("purge(what, options)", options, { soft: true });
   requireBoolean("purge(what, { soft })", options.soft, "True keeps what is purged as stale.");
-  const targets = purgeTargets("purge", what);
+  const targets = withKeyedUris(engine, purgeTargets("purge", what));
   if (targets.length === 0 || !engine.enabled) return;
   refuseUnknownRoutes(engine, targets);
   const soft = options.soft === true;

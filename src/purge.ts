@@ -20,8 +20,9 @@ export interface PurgeSelection {
   readonly tags?: readonly string[];
   /**
    * The responses of one URL, with all variants of `Vary`: path and query (`/users/7?lang=en`) on any host, or an absolute URL.
-   * The query is that of the key: with the parameters that the route has in its key (its `query`), and no others, in any
-   * order. Where middleware rewrote the URL, both are reached: what the client sent and what the handler was shown.
+   * Parameters are in any order. Those that a route of this cache has not in its key (its `query`) may be there or not. A
+   * cache without that route, as in a script, knows nothing of it: there the URL has the parameters of the key and no others.
+   * Where middleware rewrote the URL, both are reached: what the client sent and what the handler was shown.
    *
    * Letter case of the path, a closing slash, percent-encoding and the default port make no difference to a purge.
    */
@@ -50,8 +51,9 @@ export interface PurgeOptions {
  */
 export type PurgesOptions<Request = unknown> = PurgeOptions & {
   /**
-   * As on the route that reads the same URL, so that the write invalidates what is stored of it (RFC 9111 §4.4). The handler
-   * of the write sees all parameters. Default: all are in the key.
+   * As on the route that reads the same URL, where that is in another process or has a cache of its own, so that the write
+   * invalidates what is stored of it (RFC 9111 §4.4). The handler of the write sees all parameters. Routes of this cache are
+   * known without it.
    */
   readonly query?: RouteOptions["query"];
 } & {

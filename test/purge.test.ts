@@ -1,7 +1,9 @@
-import { describe, expect, it } from "vitest";
-import { createCache } from "../src/cache.ts";
+import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { createCache, type Cache } from "../src/cache.ts";
 import { fetchCache } from "../src/adapters/fetch.ts";
 import { purgeTargets, resolveWrites, type PurgeSelection } from "../src/purge.ts";
+import { redisStore } from "../src/stores/redis.ts";
+import { ownPrefix } from "./redis/store.ts";
 
 describe("what a selection names", () => {
   it.each<{ what: "all" | PurgeSelection; named: readonly string[] }>([
@@ -35,6 +37,40 @@ describe("what a selection names", () => {
 
   it("takes a tag and a route of the same name apart", () => {
     expect(purgeTargets("purge", { tag: "users" })).not.toEqual(purgeTargets("purge", { route: "users" }));
+  });
+});
+
+describe("a purge of a URL on a route with a part of the query in its key", () => {
+  it("reaches what another process stored, and without such a route only by the URL of the key", async () => {
+    const prefix = ownPrefix();
+    const ofProcess = (): Cache => {
+      const cache = createCache({ prefix, store: redisStore({ url: inject("redisUrl") }) });
+      onTestFinished(() => cache.close());
+      return cache;
+    };
+    let version = 0;
+    const [server, other, script] = [ofProcess(), ofProcess(), ofProcess()];
+    const read = fetchCache(server)({ query: ["page"] }, () => new Response(`v${(version += 1)}`));
+    fetchCache(other)({ query: ["page"] }, () => new Response());
+    const text = async (): Promise<string> => (await read(new Request("http://a.test/list?page=2&utm=x"))).text();
+    const stored = async (): Promise<string> => {
+      for (let last = await text(); ;) {
+        const next = await text();
+        if (next === last) return next;
+        last = next;
+      }
+    };
+    await Promise.all([server.ready(), other.ready(), script.ready()]);
+
+    const before = await stored();
+    await other.purge({ url: "/list?page=1&utm=x" });
+    await script.purge({ url: "/list?page=2&utm=x" });
+    expect(await text()).toBe(before);
+    await other.purge({ url: "/list?utm=y&page=2" });
+    expect(await text()).not.toBe(before);
+    const after = await stored();
+    await script.purge({ url: "/list?page=2" });
+    expect(await text()).not.toBe(after);
   });
 });
 

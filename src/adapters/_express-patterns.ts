@@ -4,8 +4,12 @@ import type { Request, RequestHandler } from "express";
  * The pattern of a route, with the patterns of the paths that routers and apps around it are mounted on.
  *
  * Express tells a handler its route's own path, and of what is around it only the concrete path (`baseUrl`). So the way to
- * the route is looked for in the stacks of the routers, which are read and never changed. Where it is not found, because a
- * function of the application's calls a router, the concrete path stands in its place.
+ * the route is looked for in the stacks of the routers, which are read and never changed. It begins at the app that the
+ * server calls or, where a function stands between them, at the outermost app that is known.
+ *
+ * Two parts of a way cannot be read. A function of the application may call a router. And `app.use(path, inner)` hides
+ * `inner` in a closure: it is known only as a `parent` of the app that answers, which an app has if it is mounted on an app,
+ * not in a `Router`. The concrete path stands in place of these parts.
  */
 
 /** Where a request was at one moment of its way through the routers. */
@@ -13,10 +17,13 @@ export interface Place {
   readonly app: unknown;
   readonly route: { readonly path?: unknown; readonly stack?: readonly { readonly handle: unknown }[] } | undefined;
   readonly baseUrl: string;
+  /** The server that brought the request. */
+  readonly server: unknown;
 }
 
 export function placeOf(request: Request): Place {
-  return { app: request.app, route: request.route as Place["route"], baseUrl: request.baseUrl };
+  const { server } = (request.socket ?? {}) as { server?: unknown };
+  return { app: request.app, route: request.route as Place["route"], baseUrl: request.baseUrl, server };
 }
 
 export function isSamePlace(one: Place, other: Place): boolean {
@@ -24,23 +31,36 @@ export function isSamePlace(one: Place, other: Place): boolean {
 }
 
 /**
- * What the route at this place is called: `/users/:id`, one name for each path it has. A regular expression is called by its
- * text and by its source. `middleware` that is on no route is called by the path it is mounted on.
+ * Names of the route at this place: `/users/:id`, one for each path it has. A regular expression is named by its text and by
+ * its source, on mount paths too. `middleware` that is on no route is named by the path it is mounted on.
  */
-export function patternsAt({ app, route, baseUrl }: Place, middleware?: RequestHandler): readonly string[] {
+export function patternsAt(place: Place, middleware?: RequestHandler): readonly string[] {
+  const { route, baseUrl } = place;
   const isOnRoute = middleware === undefined || route?.stack?.some(({ handle }) => handle === middleware) === true;
   if (route !== undefined && isOnRoute) {
-    const base = basePattern(app, baseUrl, (layer) => layer.route === route);
-    return pathTexts(route.path).map((path) => base + path);
+    const bases = basePatterns(place, (layer) => layer.route === route);
+    const paths = [route.path].flat(Infinity).map(spellingsOf);
+    return bases.flatMap((base) => paths.flatMap((path) => joined(base, path)));
   }
   if (middleware === undefined || baseUrl === "") return [];
-  return [basePattern(app, baseUrl, ({ handle }) => handle === middleware)];
+  return basePatterns(place, ({ handle }) => handle === middleware).flat();
 }
 
-function pathTexts(path: unknown): readonly string[] {
+/**
+ * A pattern in all its spellings. Only regular expressions have several: text, source, text, … Texts are joined with texts
+ * and sources with sources, so that many expressions on one way have no more names than one.
+ */
+type Pattern = readonly string[];
+
+function spellingsOf(path: unknown): Pattern {
   if (typeof path === "string") return [path];
-  if (path instanceof RegExp) return [String(path), path.source];
-  return Array.isArray(path) ? path.flat(Infinity).flatMap(pathTexts) : [];
+  return path instanceof RegExp ? [String(path), path.source] : [];
+}
+
+function joined(base: Pattern, path: Pattern): Pattern {
+  if (path.length === 0) return path;
+  const { length } = base.length > path.length ? base : path;
+  return Array.from({ length }, (_, at) => `${base[at % base.length]}${path[at % path.length]}`);
 }
 
 /** A layer of a router, as far as Express 4 and 5 agree on it or are told apart by it. */
@@ -61,57 +81,108 @@ interface Layer {
 
 type Match = (path: string) => false | { readonly path: string; readonly params: Readonly<Record<string, unknown>> };
 
-function basePattern(app: unknown, baseUrl: string, isGoal: (layer: Layer) => boolean): string {
-  if (baseUrl === "") return "";
+function basePatterns({ app, baseUrl, server }: Place, isGoal: Way["isGoal"]): readonly Pattern[] {
+  if (baseUrl === "") return [[""]];
   const apps = withParents(app);
+  const way: Way = { apps, isGoal };
+  const starts = [...new Set([...listenersOf(server), apps[0]])];
   try {
-    return search(stackOf(apps[0]), baseUrl, apps.slice(1), isGoal) ?? baseUrl;
+    return (
+      firstFound(starts, (start) => search(start, baseUrl, way)) ??
+      firstFound(starts, (start) => search(start, baseUrl, { ...way, passesUnknownApps: true })) ??
+      searchBelow(baseUrl, way) ?? [[baseUrl]]
+    );
   } catch {
     // A version of Express that is built in another way.
-    return baseUrl;
+    return [[baseUrl]];
   }
 }
 
 /** The outermost app first. */
 function withParents(app: unknown): readonly unknown[] {
   const apps: unknown[] = [];
-  for (let each = app; each !== undefined && each !== null && !apps.includes(each);) {
+  for (let each = app; each !== undefined && each !== null && !apps.includes(each); each = parentOf(each)) {
     apps.unshift(each);
-    each = (each as { parent?: unknown }).parent;
   }
   return apps;
 }
 
-/** The patterns of the layers on the way to the goal, when their paths together are `path`. */
-function search(
-  stack: readonly Layer[],
-  path: string,
-  apps: readonly unknown[],
-  isGoal: (layer: Layer) => boolean,
-): string | undefined {
-  for (const layer of stack) {
+function parentOf(app: unknown): unknown {
+  return (app as { parent?: unknown }).parent;
+}
+
+/** What a server calls with its requests. */
+function listenersOf(server: unknown): readonly unknown[] {
+  const { listeners } = (server ?? {}) as { listeners?: unknown };
+  return typeof listeners === "function" ? (listeners.call(server, "request") as readonly unknown[]) : [];
+}
+
+function firstFound(
+  starts: readonly unknown[],
+  find: (start: unknown) => readonly Pattern[] | undefined,
+): readonly Pattern[] | undefined {
+  for (const start of starts) {
+    const found = find(start);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** How the layers to the goal are looked for. */
+interface Way {
+  readonly isGoal: (layer: Layer) => boolean;
+  /** The app that answers and its parents, the outermost first. */
+  readonly apps: readonly unknown[];
+  /**
+   * The path of a mounted app that is not among `apps` is taken as it is, up to one that is. Several such apps may be on the
+   * path, and all ways are found, because it is not known which of them it is.
+   */
+  readonly passesUnknownApps?: boolean;
+}
+
+/** More would cost each response of the route, and help no purge. */
+const MOST_WAYS = 8;
+
+/** The patterns of the layers of `outer` on the way to the goal, when their paths together are `path`. */
+function search(outer: unknown, path: string, way: Way): readonly Pattern[] | undefined {
+  const ways: Pattern[] = [];
+  for (const layer of stackOf(outer)) {
     if (layer.route !== undefined) {
-      if (path === "" && isGoal(layer)) return "";
+      if (path === "" && way.isGoal(layer)) return [[""]];
       continue;
     }
     const mount = mountOf(layer, path);
     if (mount === undefined) continue;
     const rest = path.slice(mount.length);
-    if (rest === "" && isGoal(layer)) return mount.pattern;
-    const found = search(
-      stackOf(layer.name === "mounted_app" ? apps[0] : layer.handle),
-      rest,
-      innerApps(layer, apps),
-      isGoal,
-    );
-    if (found !== undefined) return mount.pattern + found;
+    if (rest === "" && way.isGoal(layer)) return [mount.pattern];
+    const found = searchInside(layer, outer, rest, way);
+    if (found === undefined) continue;
+    ways.push(...found.map((inner) => joined(mount.pattern, inner)));
+    if (way.passesUnknownApps !== true) break;
+  }
+  return ways.length === 0 ? undefined : ways.slice(0, MOST_WAYS);
+}
+
+/** An app that is mounted on another one is called by a function that does not tell which app it is. */
+function searchInside(layer: Layer, outer: unknown, path: string, way: Way): readonly Pattern[] | undefined {
+  if (layer.name !== "mounted_app") return search(layer.handle, path, way);
+  const inner = way.apps.find((app) => parentOf(app) === outer);
+  if (inner !== undefined) return search(inner, path, way);
+  return way.passesUnknownApps === true ? searchBelow(path, way) : undefined;
+}
+
+/** The way from the outermost known app that is anywhere below, with the concrete path up to there. */
+function searchBelow(path: string, way: Way): readonly Pattern[] | undefined {
+  for (let end = 0; end !== -1; end = end === path.length ? -1 : nextSegment(path, end)) {
+    const found = search(way.apps[0], path.slice(end), way);
+    if (found !== undefined) return found.map((inner) => joined([path.slice(0, end)], inner));
   }
   return undefined;
 }
 
-/** An app that is mounted on another one is called by a function that does not tell which app it is. */
-function innerApps(layer: Layer, apps: readonly unknown[]): readonly unknown[] {
-  return layer.name === "mounted_app" ? apps.slice(1) : apps;
+function nextSegment(path: string, from: number): number {
+  const slash = path.indexOf("/", from + 1);
+  return slash === -1 ? path.length : slash;
 }
 
 const NO_LAYERS: readonly Layer[] = [];
@@ -130,10 +201,10 @@ function stackOf(handle: unknown): readonly Layer[] {
 interface Mount {
   /** How much of the path it takes. */
   readonly length: number;
-  readonly pattern: string;
+  readonly pattern: Pattern;
 }
 
-const WHOLE: Mount = { length: 0, pattern: "" };
+const WHOLE: Mount = { length: 0, pattern: [""] };
 
 function mountOf(layer: Layer, path: string): Mount | undefined {
   if (layer.slash === true || layer.regexp?.fast_slash === true) return WHOLE;
@@ -152,9 +223,11 @@ function mountOfMatchers({ matchers, rawPath }: Layer, path: string): Mount | un
     const found = match(path);
     if (found === false || !path.startsWith(found.path)) continue;
     const given: unknown = Array.isArray(rawPath) ? rawPath[at] : rawPath;
-    if (typeof given === "string") return { length: found.path.length, pattern: withoutClosingSlash(given) };
-    if (given instanceof RegExp) return { length: found.path.length, pattern: String(given) };
-    return { length: found.path.length, pattern: withoutClosingSlash(probed(match, found.path)) };
+    const pattern =
+      given instanceof RegExp
+        ? spellingsOf(given)
+        : [withoutClosingSlash(typeof given === "string" ? given : probed(match, found.path))];
+    return { length: found.path.length, pattern };
   }
   return undefined;
 }
@@ -182,10 +255,18 @@ function probed(match: Match, path: string): string {
 const MADE_OF_TEXT = /\(\?=\\\/\|\$\)$/;
 
 function mountOfRegExp(regexp: RegExp, { keys = [] }: Layer, path: string): Mount | undefined {
-  const match = new RegExp(regexp.source, `${regexp.flags.replaceAll(/[gy]/g, "")}d`).exec(path);
+  const flags = regexp.flags.replaceAll(/[gy]/g, "");
+  const match = new RegExp(regexp.source, `${flags}d`).exec(path);
   if (match === null || match.index !== 0) return undefined;
   const { length } = match[0];
-  if (!MADE_OF_TEXT.test(regexp.source)) return { length, pattern: String(regexp) };
+  // Express 4 makes one expression of a list of paths.
+  const alternatives = alternativesOf(regexp.source);
+  const chosen = alternatives.find((each) => new RegExp(each, flags).exec(path)?.index === 0) ?? regexp.source;
+  if (!MADE_OF_TEXT.test(chosen)) {
+    // A list of expressions looks like one expression with alternatives, and its own flags are lost.
+    const ofList = alternatives.length === 1 ? [] : [`/${chosen}/`, chosen];
+    return { length, pattern: [...spellingsOf(regexp), ...ofList] };
+  }
   let pattern = "";
   let at = 0;
   for (const [index, [start, end] = [0, 0]] of (match.indices ?? []).entries()) {
@@ -194,5 +275,26 @@ function mountOfRegExp(regexp: RegExp, { keys = [] }: Layer, path: string): Moun
     pattern += path.slice(at, start) + (typeof name === "string" ? `:${name}` : "*");
     at = end;
   }
-  return { length, pattern: withoutClosingSlash(pattern + path.slice(at, length)) };
+  return { length, pattern: [withoutClosingSlash(pattern + path.slice(at, length))] };
+}
+
+/** The parts of an expression between the `|` that are in no group and no class. */
+function alternativesOf(source: string): readonly string[] {
+  const parts: string[] = [];
+  let depth = 0;
+  let isClass = false;
+  let start = 0;
+  for (let at = 0; at < source.length; at += 1) {
+    const character = source[at];
+    if (character === "\\") at += 1;
+    else if (character === "[" || character === "]") isClass = character === "[";
+    else if (isClass) continue;
+    else if (character === "(") depth += 1;
+    else if (character === ")") depth -= 1;
+    else if (character === "|" && depth === 0) {
+      parts.push(source.slice(start, at));
+      start = at + 1;
+    }
+  }
+  return [...parts, source.slice(start)];
 }

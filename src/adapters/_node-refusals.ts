@@ -34,6 +34,43 @@ export function refuseChunk(method: "write" | "end", chunk: unknown, encoding: s
   response[method](chunk, encoding as BufferEncoding);
 }
 
+/** Bytes of bodies whose length Node is to hold the handler to. */
+const written = new WeakMap<ServerResponse, number>();
+
+/**
+ * Counts the chunk, where the handler has set `strictContentLength`.
+ *
+ * @throws what `write` or `end` throws when the body has another length than the head says
+ */
+export function refuseLength(
+  method: "write" | "end",
+  response: ServerResponse,
+  hasHead: boolean,
+  chunk: Chunk | undefined,
+  encoding: BufferEncoding | undefined,
+): void {
+  if (!response.strictContentLength) return;
+  const bytes = typeof chunk === "string" ? Buffer.byteLength(chunk, encoding) : (chunk?.byteLength ?? 0);
+  const total = (written.get(response) ?? 0) + bytes;
+  const declared = declaredLength(response);
+  // Node looks at the first chunk before it makes a head that `writeHead` has not given.
+  const isWrong = method === "end" ? total !== declared : hasHead && total > (declared ?? Infinity);
+  if (declared !== undefined && isWrong) {
+    const tried = scratch();
+    tried.strictContentLength = true;
+    tried.writeHead(200, { "Content-Length": declared });
+    tried[method](new Uint8Array(total));
+  }
+  written.set(response, total);
+}
+
+function declaredLength(response: ServerResponse): number | undefined {
+  const { statusCode, req } = response;
+  if (statusCode === 204 || statusCode === 304 || req.method === "HEAD") return undefined;
+  const declared = response.getHeader("content-length");
+  return declared === undefined || response.hasHeader("transfer-encoding") ? undefined : Number(declared);
+}
+
 /** @throws what `writeHead` throws for these arguments, on this response as it is */
 export function refuseHead(
   response: ServerResponse,

@@ -24,6 +24,8 @@ export interface NodeCall {
   readonly replaced?: string | null | undefined;
   /** Lets the handler answer; errors it throws are `fill`'s to hear of first, where there is one. */
   run(fill: Fill | undefined): void;
+  /** Where errors of the handler go that `run` does not throw. */
+  readonly unseenErrors?: string | undefined;
   /** The patterns of the routes that answer, where the framework has them; asked once the response is there. */
   patterns?(): readonly string[];
   /**
@@ -158,6 +160,10 @@ class NodeExchange implements Exchange {
 
   get native(): unknown {
     return this.#call.request;
+  }
+
+  get unseenErrors(): string | undefined {
+    return this.#call.unseenErrors;
   }
 
   patterns(): readonly string[] {

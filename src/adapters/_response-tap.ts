@@ -13,7 +13,7 @@ import {
   writeAmongOthers,
   type LateState,
 } from "./_node-reply.ts";
-import { blockHeaders, refuseChunk, refuseHead, refuseOwnHead, type Chunk } from "./_node-refusals.ts";
+import { blockHeaders, refuseChunk, refuseHead, refuseLength, refuseOwnHead, type Chunk } from "./_node-refusals.ts";
 
 type Callback = (error?: Error | null) => void;
 
@@ -183,6 +183,7 @@ export class ResponseTap {
     const isOver = this.#ended && this.#response.writableEnded && this.#until === undefined;
     if (isOver) return this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done);
     refuseChunk("write", chunk, coding);
+    if (this.#state !== "answered") refuseLength("write", this.#response, this.#hasHead, chunk, coding);
     if (this.#state === "open") this.#reportHead();
     // Copied by the fill before a layer outside can change it.
     this.#fill.chunk(bytesOf(chunk, coding));
@@ -207,6 +208,7 @@ export class ResponseTap {
     const coding = typeof encoding === "string" ? encoding : undefined;
     const done = [chunk, encoding, callback].find((argument): argument is Callback => typeof argument === "function");
     if (body !== undefined) refuseChunk("end", body, coding);
+    if (this.#state !== "answered") refuseLength("end", response, this.#hasHead, body, coding);
     const wasOpen = this.#state === "open";
     if (wasOpen) this.#requireHead();
     this.#ended = true;
@@ -248,8 +250,13 @@ export class ResponseTap {
     callback: Callback | undefined,
   ): ServerResponse {
     const response = this.#response;
-    if (this.#state === "answered" || this.#until !== undefined) return response;
-    return this.#methods.end.call(response, chunk as Chunk, encoding as BufferEncoding, callback as () => void);
+    // It is shown as ended while the end is still to come.
+    const isPending = this.#real.has("writableEnded") || !response.writableEnded;
+    const done = [chunk, encoding, callback].find((argument): argument is Callback => typeof argument === "function");
+    if (!isPending)
+      this.#methods.end.call(response, chunk as Chunk, encoding as BufferEncoding, callback as () => void);
+    else if (done !== undefined) response.once("finish", () => done());
+    return response;
   }
 
   #finish(body: Chunk | undefined, coding: BufferEncoding | undefined, done: Callback | undefined): void {

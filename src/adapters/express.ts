@@ -29,6 +29,8 @@ export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> 
           if (fill !== undefined) here = placeOf(request);
           next();
         },
+        // Express hands an error to the functions behind the handler, and to nothing in front of it.
+        unseenErrors: "the application's error handler",
         rewriteTarget,
         takeFrameworkEtag,
         patterns() {

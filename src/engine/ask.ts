@@ -242,6 +242,7 @@ function forwarded(
     showsRange: showsRange(turn, need),
     fillWhole: () => fillWhole(turn, need),
     runAgain: runAgain(turn.exchange, exchange),
+    unseenErrors: turn.exchange.unseenErrors,
     stale: unpurged(turn, need.stale),
     mayServeOnError,
     mayServeOnFailure,

@@ -5,6 +5,7 @@ import type { Flight } from "./collapse.ts";
 import type { CacheEvent } from "./events.ts";
 import { FirstWarnings } from "./first-warnings.ts";
 import type { IdentityRules } from "./identity.ts";
+import { KnownQueries } from "./known-queries.ts";
 import { KnownRoutes } from "./known-routes.ts";
 import type { LookUps, VarySpec } from "./select.ts";
 
@@ -61,6 +62,8 @@ export interface Engine {
   readonly searchRules: LRUCache<string, NoVarySearch>;
   /** Names and patterns of the routes of this process, as far as they are known. */
   readonly knownRoutes: KnownRoutes;
+  /** What the routes of this cache have of a query in their keys. */
+  readonly knownQueries: KnownQueries;
   /** The `Vary` of resources met by this process, so that a hit needs one look-up. */
   readonly varySpecs: LRUCache<string, VarySpec>;
 }
@@ -86,6 +89,7 @@ export interface EngineParts extends Omit<
   | "searchRules"
   | "varySpecs"
   | "knownRoutes"
+  | "knownQueries"
   | "warnings"
 > {
   /** Who listens at the moment, if anybody does. */
@@ -133,6 +137,7 @@ export function createEngine(parts: EngineParts): Engine {
     searchRules: remembered(),
     varySpecs: remembered(),
     knownRoutes: new KnownRoutes(),
+    knownQueries: new KnownQueries(),
   };
 }
 

@@ -71,6 +71,8 @@ export interface Exchange {
   forwardAgain?: ((fill: Fill) => void) | undefined;
   /** Keeps work that goes on after the response from being ended with it: `waitUntil` of Workers. */
   readonly keepAlive?: ((work: Promise<unknown>) => void) | undefined;
+  /** Where an error of the handler goes that `fail` is not told of: for the event of a renewal that failed. */
+  readonly unseenErrors?: string | undefined;
   /** What to do so that `forwardInBackground` is there, for a warning. */
   readonly missingEntry?: string | undefined;
 }

@@ -75,6 +75,8 @@ export interface ForwardPlan extends OriginRequestPlan {
   /** It may stand in for an origin that gives no answer at all. */
   readonly mayServeOnFailure: boolean;
   readonly flight: Flight | undefined;
+  /** Where errors of the handler go that are not reported to this run. */
+  readonly unseenErrors?: string | undefined;
   /** The client's `Range` is shown to the handler: whatever it answers is for this client alone. */
   readonly showsRange?: boolean;
   /** Asks for the whole of a resource of which the handler has just given a part. */
@@ -602,9 +604,20 @@ export class ForwardedRequest implements Fill {
     if (engine.report === undefined) return;
     if (exchange !== undefined) engine.report({ type: "outcome", method: request.method, url: request.path, outcome });
     else if (!outcome.stored) {
-      const failure = error ?? new Error(`the origin answered ${outcome.originStatus ?? "nothing"}`);
-      engine.report({ type: "revalidation-failed", subject: subjectOf(request), error: failure });
+      engine.report({
+        type: "revalidation-failed",
+        subject: subjectOf(request),
+        error: error ?? this.#failureOf(outcome),
+      });
     }
+  }
+
+  #failureOf({ originStatus }: Outcome): Error {
+    const { unseenErrors } = this.#plan;
+    const isError = originStatus !== undefined && originStatus >= 500;
+    const hint =
+      isError && unseenErrors !== undefined ? `; if its handler failed, the error went to ${unseenErrors}` : "";
+    return new Error(`the origin answered ${originStatus ?? "nothing"}${hint}`);
   }
 
   #reportNotStored(because: string, error?: Error): void {

@@ -120,7 +120,7 @@ export class UnsafeRequest implements Fill {
     const targets: PurgeTarget[] = [];
     for (const uri of invalidatedUris(request, head)) {
       const named = this.#requestOf(uri);
-      targets.push(...uriTargets(purgeUris(engine, route, named)));
+      targets.push(...uriTargets(engine, route, named));
       const mark = route.honoursNoVarySearch ? named.path.indexOf("?") : -1;
       if (mark === -1) continue;
       const names = searchedNames(`${named.scheme}://${named.authority}`, named.path.slice(0, mark));

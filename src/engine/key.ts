@@ -102,7 +102,7 @@ function learnedRule(engine: Engine, route: RouteRules, request: CacheRequest): 
 }
 
 /** A path with its query as it is in the key by the route's own rules. */
-export function keyedPath(route: RouteRules, path: string): string {
+export function keyedPath(route: Pick<RouteRules, "keyRules" | "searchRule">, path: string): string {
   if (route.searchRule !== undefined) return searchedPath(path, route.searchRule.rule);
   return withQuery(path, (query) => normaliseQuery(query, route.keyRules.query));
 }

@@ -71,10 +71,31 @@ export function purgeUris(engine: Engine, route: RouteRules, request: CacheReque
   return [...new Set([first, ...more, ...others])].map((path) => origin + path);
 }
 
-/** The targets of a purge of these URIs. */
-export function uriTargets(uris: PurgeUris): readonly PurgeTarget[] {
-  const list = typeof uris === "string" ? [uris] : uris;
-  return list.map((text) => ({ kind: "uri", text }));
+/** The targets of a purge of this request's URI, as it was sent and as the route has it in its keys. */
+export function uriTargets(engine: Engine, route: RouteRules, request: CacheRequest): readonly PurgeTarget[] {
+  const origin = originSpelling(`${request.scheme}://${request.authority}`);
+  const sent = [request.path, ...(request.otherPaths ?? [])].flatMap((path) => targetSpellings(path));
+  const uris = new Set([...sent.map((path) => origin + path), ...[purgeUris(engine, route, request)].flat()]);
+  return [...uris].map((text) => ({ kind: "uri", text }));
+}
+
+/** These targets, with the other URIs by which the routes of this cache may know a response of one that has a query. */
+export function withKeyedUris({ knownQueries }: Engine, targets: readonly PurgeTarget[]): readonly PurgeTarget[] {
+  const keyed = new Set<string>();
+  const resources = new Set<string>();
+  for (const target of targets) {
+    if (target.kind !== "uri") continue;
+    const uris = knownQueries.urisOf(target.text);
+    if (uris === "any query") resources.add(target.text.split("?", 1)[0] ?? "/");
+    else for (const uri of uris) keyed.add(uri);
+  }
+  for (const target of targets) if (target.kind === "uri") keyed.delete(target.text);
+  if (keyed.size + resources.size === 0) return targets;
+  return [
+    ...targets,
+    ...[...keyed].map((text): PurgeTarget => ({ kind: "uri", text })),
+    ...[...resources].map((text): PurgeTarget => ({ kind: "under", text })),
+  ];
 }
 
 /** Where the names of a response come from. */

@@ -1,13 +1,15 @@
 import { asError } from "../errors.ts";
 import type { PurgeReceipt, PurgeTarget } from "../types.ts";
 import type { Engine } from "./engine.ts";
+import { withKeyedUris } from "./names.ts";
 
 /** A purge that is done or under way; it never rejects, and gives `undefined` where it was not acknowledged. */
 export type Purging = PurgeReceipt | undefined | Promise<PurgeReceipt | undefined>;
 
 /** Purges on behalf of a request: trouble is reported and never becomes the request's. */
-export function purge(engine: Engine, targets: readonly PurgeTarget[], soft: boolean): Purging {
-  if (targets.length === 0) return undefined;
+export function purge(engine: Engine, named: readonly PurgeTarget[], soft: boolean): Purging {
+  if (named.length === 0) return undefined;
+  const targets = withKeyedUris(engine, named);
   const acknowledged = (receipt: PurgeReceipt): PurgeReceipt => {
     engine.report?.({ type: "purged", targets, soft });
     return receipt;

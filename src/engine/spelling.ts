@@ -30,12 +30,17 @@ export function pathSpellings(path: string): readonly [string, ...string[]] {
   return tidy === plain ? [plain] : [plain, tidy];
 }
 
-/** As `pathSpellings`, with a query: in order, `+` as `%20`, with no character encoded that need not be. */
+/** As `pathSpellings`, with a query in the spelling of `querySpelling`. */
 export function targetSpellings(target: string): readonly string[] {
   const mark = target.indexOf("?");
   if (mark === -1) return pathSpellings(target);
-  const query = recoded(normaliseQuery(target.slice(mark + 1), "all"), KEPT_IN_QUERY).replaceAll("+", "%20");
+  const query = querySpelling(target.slice(mark + 1));
   return pathSpellings(target.slice(0, mark)).map((path) => (query === "" ? path : `${path}?${query}`));
+}
+
+/** A query in order, `+` as `%20`, with no character encoded that need not be. */
+export function querySpelling(query: string): string {
+  return recoded(normaliseQuery(query, "all"), KEPT_IN_QUERY).replaceAll("+", "%20");
 }
 
 /** Characters that mean something else when they are not encoded. */

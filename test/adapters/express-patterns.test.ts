@@ -253,7 +253,8 @@ describe.each([
     const world = await serveExpress(express, memoryKind, (app, cached) => build(app, cached, express));
     await untilHit(world, path);
     for (const route of spared) {
-      await world.cache.purge({ route });
+      // In development it is refused where no route can have this pattern.
+      await world.cache.purge({ route }).catch(() => {});
       expect(hitOrMiss(await world.get(path)), route).toBe("Hit");
     }
     for (const route of routes) {

@@ -2,7 +2,7 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 
-import express5, { type Request, type RequestHandler } from "express";
+import express5, { type ErrorRequestHandler, type Request, type RequestHandler } from "express";
 import express4 from "express4";
 import { describe, expect, it } from "vitest";
 
@@ -106,6 +106,32 @@ describe.each([
       expect((await get("/")).text).toBe("v1");
       await until(() => events.some(({ type }) => type === "revalidation-failed"));
       expect((await get("/")).text).toBe("v1");
+    });
+
+    it("a renewal whose handler fails tells the status and where the error is: in the application's error handler", async () => {
+      let isBroken = false;
+      const handled: string[] = [];
+      const { get, advance, events } = await serve(kind, (app, cached) => {
+        app.get("/", cached(STALE), (_request, response) => {
+          if (isBroken) throw new Error("database is gone");
+          response.send("v1");
+        });
+        app.use(((error: Error, request, response, _next) => {
+          if (isRenewal(request)) handled.push(error.message);
+          response.status(502).send("broken");
+        }) as ErrorRequestHandler);
+      });
+      await get("/");
+      isBroken = true;
+      advance(15);
+
+      expect((await get("/")).text).toBe("v1");
+      await until(() => events.some(({ type }) => type === "revalidation-failed"));
+      const failed = events.find((event) => event.type === "revalidation-failed");
+      expect(failed?.error.message).toBe(
+        "the origin answered 502; if its handler failed, the error went to the application's error handler",
+      );
+      expect(handled).toEqual(["database is gone"]);
     });
 
     it("a renewal that no route answers any more takes the stale response away", async () => {

@@ -8,6 +8,7 @@ import { nodeCache } from "../../src/adapters/node.ts";
 import { createCache } from "../../src/index.ts";
 import { listen } from "./contract/listen.ts";
 import { send, type Received } from "./contract/http-client.ts";
+import { until } from "./contract/world.ts";
 
 type Act = (
   response: ServerResponse,
@@ -117,6 +118,31 @@ const ACTS: Readonly<Record<string, Act>> = {
       throw Object.assign(new Error(), { code: `${response.headersSent} ${response.writableEnded}` });
     });
   },
+  "a body of another length than writeHead said": (response, _request, note) => {
+    response.strictContentLength = true;
+    response.writeHead(200, { "Content-Length": 4 });
+    note("too long", () => response.write("a body"));
+    note("too short", () => response.end());
+    note("too long at the end", () => response.end("a body"));
+    note("half", () => response.write("bo"));
+    note("too long after half", () => response.write("dy!"));
+    note("too long at the end after half", () => response.end("dy!", "latin1"));
+    note("too short after half", () => response.end());
+    response.end("dy");
+  },
+  "a body of another length than setHeader said": (response, _request, note) => {
+    response.strictContentLength = true;
+    response.setHeader("Content-Length", "4");
+    response.write(new TextEncoder().encode("bo"));
+    note("too long", () => response.write("ZHkh", "base64"));
+    note("too short", () => response.end());
+    response.end("dy");
+  },
+  "a body without a length that is strict": (response, _request, note) => {
+    response.strictContentLength = true;
+    note("write", () => response.write("bo"));
+    note("end", () => response.end("dy"));
+  },
   "end twice": (response) => {
     response.end("body");
     response.end();
@@ -183,6 +209,42 @@ describe("node:http with and without the cache", () => {
     expect(bypass.headers["cache-status"]).toBe("reprise; fwd=bypass; detail=cookie");
   });
 });
+
+it.each(["a whole body", "a body in chunks"])(
+  "calls back and reports as Node does after the end of %s",
+  async (body) => {
+    const notes: string[][] = [];
+    const handler = (_request: IncomingMessage, response: ServerResponse): void => {
+      const own: string[] = [];
+      notes.push(own);
+      const note =
+        (name: string) =>
+        (error?: Error | null): void =>
+          void own.push(`${name}: ${(error as NodeJS.ErrnoException | undefined)?.code ?? "fine"}`);
+      response.on("error", note("error"));
+      if (body !== "a whole body") response.write("first, ");
+      response.end("body", note("end"));
+      response.end(note("at once"));
+      response.end("more", note("more"));
+      response.once("finish", () => {
+        setImmediate(() => {
+          response.end(note("late"));
+        });
+      });
+    };
+    const cached = nodeCache(createCache())("1m", handler);
+    const served = await listen((request, response) =>
+      request.url === "/plain" ? handler(request, response) : void cached(request, response),
+    );
+    onTestFinished(() => served.close());
+    for (const [at, path] of ["/plain", "/cached"].entries()) {
+      await send(served.url + path, {});
+      await until(() => notes[at]?.includes("late: ERR_STREAM_ALREADY_FINISHED"));
+    }
+    expect(notes[1]).toEqual(notes[0]);
+    expect(notes[0]).toContain("error: ERR_STREAM_WRITE_AFTER_END");
+  },
+);
 
 function codeOf(call: () => unknown): string {
   try {

@@ -9,7 +9,7 @@ import type { RouteOptions } from "../../src/route-options.ts";
 import { linesOf, open, read, send } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";
 import type { StoreKind } from "./contract/stores.ts";
-import { cacheStatusOf, gate, hitOrMiss, onEachStore, startWorld, type World } from "./contract/world.ts";
+import { cacheStatusOf, gate, hitOrMiss, onEachStore, startWorld, until, type World } from "./contract/world.ts";
 
 interface Way {
   readonly way: string;
@@ -211,6 +211,20 @@ describe("node:http", () => {
 
       expect((await get("/")).text).toBe("a");
       expect(seen).toEqual([false, true, true, false, true, true, true, 200]);
+    });
+
+    it("trailers that no field announces reach the client of the miss, and no other", async () => {
+      const { url } = await serve(kind, (_request, response) => {
+        response.write("a ");
+        response.addTrailers({ "X-Sum": "1" });
+        response.end("body");
+      });
+      const received = async (): Promise<unknown> => {
+        const response = await open(`${url}/`);
+        return { text: String(await read(response)), trailers: response.trailers };
+      };
+      expect(await received()).toEqual({ text: "a body", trailers: { "x-sum": "1" } });
+      await until(async () => JSON.stringify(await received()) === JSON.stringify({ text: "a body", trailers: {} }));
     });
 
     it("a response with trailers is not stored", async () => {

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 
+import type { RouteOptions } from "../../../src/route-options.ts";
 import type { AnyCached, RouteSpec } from "./driver.ts";
 import { counter, gate, hitOrMiss, type Setup, until, untilStored, type World } from "./world.ts";
 
@@ -82,6 +83,40 @@ export function purging(setup: Setup): void {
     expect(await variants()).toEqual(["Hit", "Hit", "Miss"]);
     await world.cache.purge({ url: "http://elsewhere.example/page" });
     expect(await variants()).toEqual(["Hit", "Hit", "Hit"]);
+  });
+
+  it.each<{ query: NonNullable<RouteOptions["query"]>; spared: readonly string[] }>([
+    { query: "none", spared: [] },
+    { query: ["a"], spared: ["/list?a=2&utm=2", "/list"] },
+    { query: { except: ["utm"] }, spared: ["/list?a=2&utm=2", "/list"] },
+    { query: { noVarySearch: 'key-order, params=("utm")' }, spared: ["/list?a=2&utm=2", "/list"] },
+  ])("reaches the URL that was asked for on a route with query $query", async ({ query, spared }) => {
+    const world = await setup.start([
+      counting("/list", { query }),
+      counting("/list/:id", { query }),
+      counting("/whole"),
+      { ...counting("/write"), make: (cached, rest) => cached.purges({ url: () => "/list?utm=7&%61=1" }, ...rest) },
+      {
+        ...counting("/own/:id"),
+        make: (cached, rest) => byMethod(cached, { query }, rest, (...more) => cached.purges({}, ...more)),
+      },
+    ]);
+    const others = [...spared, "/list/7?a=1", "/whole?a=2&utm=2", "/whole?utm=2"];
+    const expectReached = async (purge: (url: string) => Promise<unknown>): Promise<void> => {
+      for (const url of ["/list?a=1&utm=2", "/list?utm=3&a=1", `${world.url}/list?%61=1&utm=2`]) {
+        const path = "/list?utm=2&a=1";
+        await until(async () => (await hits(world, path, ...others)).every(Boolean));
+        await purge(url);
+        expect(await hits(world, path), url).toEqual([false]);
+        expect(await hits(world, ...others), url).toEqual(others.map(() => true));
+      }
+    };
+    await expectReached((url) => world.cache.purge({ url }));
+    await expectReached(() => world.send("/write", { method: "POST" }));
+
+    await until(async () => (await hits(world, "/own/1?a=1&utm=2"))[0]);
+    await world.send("/own/1?a=1&utm=9", { method: "PUT" });
+    expect(await hits(world, "/own/1?a=1&utm=2")).toEqual([false]);
   });
 
   it("reaches each spelling of a URL that a handler can be reached by, and keys stay apart", async () => {
