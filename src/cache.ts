@@ -281,7 +281,10 @@ function functionContext(
   const { prefix, ignoreArgTypes, now, fillDeadlineMs } = resolved;
   const { store, purges } = engine;
   const report = (event: FunctionEvent): void => events.report?.(functionEvent(engine, event));
-  return { prefix, store, purges, ignoreArgTypes, now, fillDeadlineMs, report, durationSeconds };
+  const warn = (key: string, message: string): void => {
+    if (isDevelopment()) engine.warnOnce(key, message);
+  };
+  return { prefix, store, purges, ignoreArgTypes, now, fillDeadlineMs, report, warn, durationSeconds };
 }
 
 function functionEvent(engine: Engine, event: FunctionEvent): CacheEvent {

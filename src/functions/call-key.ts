@@ -25,19 +25,20 @@ export interface CallKeyRules {
  * Ignored arguments leave no trace in it, neither do arguments of `undefined` at the end, as far as the function declares
  * parameters for them.
  *
+ * @param classes is given the classes of the program that stand in the key by their names
  * @throws TypeError `ERR_UNSTABLE_ARGUMENT` for an argument without a canonical text
  * @throws CallbackFault for what a callback of the options threw or answered wrongly
  */
-export function callKey(rules: CallKeyRules, self: unknown, args: unknown[]): string {
+export function callKey(rules: CallKeyRules, self: unknown, args: unknown[], classes?: Set<object>): string {
   const mark = rules.classMarks?.of(self) ?? "";
   const start = `${rules.prefix} ${rules.name}${mark}(`;
-  if (rules.key !== undefined) return `${start}${ownKeyText(rules, self, args)})`;
+  if (rules.key !== undefined) return `${start}${ownKeyText(rules, self, args, classes)})`;
   let texts = "";
   let isFirst = true;
   const end = endOfArguments(rules, self, args);
   for (let index = 0; index < end; index++) {
     if (isIgnored(rules, self, args[index], index)) continue;
-    const text = argumentText(rules, args[index], index);
+    const text = argumentText(rules, args[index], index, classes);
     texts += isFirst ? text : `,${text}`;
     isFirst = false;
   }
@@ -66,22 +67,22 @@ function isIgnored(rules: CallKeyRules, self: unknown, value: unknown, index: nu
   return rules.ignoreArgTypes.some((type) => value instanceof type);
 }
 
-function argumentText(rules: CallKeyRules, value: unknown, index: number): string {
+function argumentText(rules: CallKeyRules, value: unknown, index: number, classes?: Set<object>): string {
   try {
-    return writeText(value, rules.seenClasses);
+    return writeText(value, rules.seenClasses, classes);
   } catch (error) {
     throw unstableValue(`${rules.name}(…): argument ${index + 1}`, (part) => cureForArgument(part, index), error);
   }
 }
 
-function ownKeyText(rules: CallKeyRules, self: unknown, args: unknown[]): string {
+function ownKeyText(rules: CallKeyRules, self: unknown, args: unknown[], classes?: Set<object>): string {
   const key = resultOf("key", () => rules.key?.apply(self, args));
   // With `undefined` all calls would share one result: most often a return is missing.
   if (key === undefined || key instanceof Promise) {
     throw new CallbackFault("key", noAnswer(`${rules.where}: key`, "a value", key));
   }
   try {
-    return writeText(key, rules.seenClasses);
+    return writeText(key, rules.seenClasses, classes);
   } catch (error) {
     throw unstableValue(`${rules.name}(…): the result of key()`, () => "Return plain values from key().", error);
   }

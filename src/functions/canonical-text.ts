@@ -41,9 +41,13 @@ export function canonicalText(value: unknown, where = "canonicalText(value)"): s
   }
 }
 
-/** Internal form of {@link canonicalText}: throws an `UnstablePart`, or what a `toJSON()` of the value threw. */
-export function writeText(value: unknown, seenClasses?: SeenClasses): string {
-  return textOf(value, { ancestors: [], path: [], charsLeft: MAX_TEXT_CHARS, seenClasses });
+/**
+ * Internal form of {@link canonicalText}: throws an `UnstablePart`, or what a `toJSON()` of the value threw.
+ *
+ * @param classes is given the classes of the program that stand in the text by their names
+ */
+export function writeText(value: unknown, seenClasses?: SeenClasses, classes?: Set<object>): string {
+  return textOf(value, { ancestors: [], path: [], charsLeft: MAX_TEXT_CHARS, seenClasses, classes });
 }
 
 /** The part of a value that has no canonical text. */
@@ -86,6 +90,7 @@ interface Walk {
   readonly path: string[];
   charsLeft: number;
   readonly seenClasses: SeenClasses | undefined;
+  readonly classes: Set<object> | undefined;
 }
 
 function textOf(value: unknown, walk: Walk): string {
@@ -271,6 +276,7 @@ function rememberedClass(value: object, walk: Walk): string {
   const className = nameOfClass(value, walk);
   const { constructor } = Object.getPrototypeOf(value) as { constructor: object };
   rememberClass(className, constructor, walk);
+  walk.classes?.add(constructor);
   return className;
 }
 

@@ -14,6 +14,8 @@ export interface FunctionCacheContext {
   /** After this many milliseconds a call that is still running stops collecting other callers. */
   readonly fillDeadlineMs: number;
   readonly report: (event: FunctionEvent) => void;
+  /** Tells a developer something once; silent in production. A second call with the same `key` does nothing. */
+  readonly warn: (key: string, message: string) => void;
   /** Parses a `Duration` into seconds; throws an error that starts with `where`. */
   readonly durationSeconds: (value: unknown, where: string) => number;
 }

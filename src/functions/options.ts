@@ -83,7 +83,7 @@ export function resolveFunctionOptions(
       ...ignoredArgs(options.ignoreArgs, `${where}: ignoreArgs`),
       key,
       firstCountedPosition: firstCountedPosition(fn as AnyFunction),
-      classMarks: method === undefined ? undefined : new ClassMarks(method, name),
+      classMarks: method === undefined ? undefined : new ClassMarks(method, name, context.warn),
       seenClasses: new Map(),
     },
   };

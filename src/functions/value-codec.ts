@@ -117,24 +117,28 @@ export function decodeValue(encoded: EncodedValue): unknown {
   return encoded.live === undefined ? decodeText(encoded.text) : encoded.live.value;
 }
 
-/** The store entry of a result. `names` and `generation` are what the purge log knows it by. */
+/** The store entry of a result. `madeBy` tells what made it; `names` and `generation` are what the purge log knows it by. */
 export function valueEntry(
   encoded: EncodedValue,
   times: ValueTimes,
+  madeBy: string,
   names: readonly string[],
   generation: string,
 ): StoreEntry {
   const body = new TextEncoder().encode(encoded.text);
-  const entry: StoreEntry = { meta: { kind: "value", ...times }, body, names, generation };
+  const entry: StoreEntry = { meta: { kind: "value", madeBy, ...times }, body, names, generation };
   if (encoded.live !== undefined) entry.live = encoded.live;
   return entry;
 }
 
-/** The decoded entry, or `undefined` for anything that is not one of ours: nothing read from a store is trusted. */
-export function readValue(entry: StoreEntry | undefined): StoredValue | undefined {
+/**
+ * The decoded entry, or `undefined` for anything that is not one of ours: nothing read from a store is trusted. Another
+ * function or class of the same name, in another process say, made what does not say `madeBy`.
+ */
+export function readValue(entry: StoreEntry | undefined, madeBy: string): StoredValue | undefined {
   if (entry === undefined) return undefined;
   try {
-    return read(entry);
+    return entry.meta["madeBy"] === madeBy ? read(entry) : undefined;
   } catch {
     return undefined;
   }

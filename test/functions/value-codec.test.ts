@@ -14,8 +14,8 @@ const times = {
 
 /** What a store that keeps bytes gives back. */
 function throughBytes(value: unknown): unknown {
-  const { meta, body } = valueEntry(encodeValue(value), times, [], "");
-  return readValue({ meta, body })?.value;
+  const { meta, body } = valueEntry(encodeValue(value), times, "source", [], "");
+  return readValue({ meta, body }, "source")?.value;
 }
 
 describe("values that come back as they were", () => {
@@ -162,11 +162,11 @@ describe("values that would not come back", () => {
 });
 
 describe("reading from a store", () => {
-  const good = valueEntry(encodeValue({ a: 1 }), times, [], "");
+  const good = valueEntry(encodeValue({ a: 1 }), times, "source", [], "");
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
   it("reads what it wrote", () => {
-    expect(readValue(good)).toMatchObject({ value: { a: 1 }, ...times });
+    expect(readValue(good, "source")).toMatchObject({ value: { a: 1 }, ...times });
   });
 
   it.each<[string, StoreEntry]>([
@@ -177,6 +177,8 @@ describe("reading from a store", () => {
     ["a lifetime without end", { ...good, meta: { ...good.meta, freshnessLifetimeSeconds: Number.POSITIVE_INFINITY } }],
     ["a negative time", { ...good, meta: { ...good.meta, receivedAtMs: -1 } }],
     ["NaN for a time", { ...good, meta: { ...good.meta, staleIfErrorSeconds: Number.NaN } }],
+    ["what something else made", { ...good, meta: { ...good.meta, madeBy: "another source" } }],
+    ["what does not say what made it", { ...good, meta: { ...good.meta, madeBy: undefined } }],
     ["no bytes", { ...good, body: bytes("") }],
     ["half of the bytes", { ...good, body: good.body.subarray(0, 4) }],
     ["bytes that are no UTF-8", { ...good, body: new Uint8Array([0xff, 0xfe]) }],
@@ -191,27 +193,27 @@ describe("reading from a store", () => {
     ],
   ])("counts %s as nothing", (_, entry) => {
     const { live: _live, ...stored } = entry;
-    expect(readValue(stored)).toBeUndefined();
+    expect(readValue(stored, "source")).toBeUndefined();
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
   });
 
   it("survives any bytes and any meta", () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.dictionary(fc.string(), fc.anything()), (body, meta) => {
-        expect(() => readValue({ meta: { ...good.meta, ...meta }, body })).not.toThrow();
+        expect(() => readValue({ meta: { ...good.meta, ...meta }, body }, "source")).not.toThrow();
       }),
     );
   });
 
   it("does not take somebody else's object for a live value", () => {
-    expect(readValue({ ...good, live: { value: "not mine" } })?.value).toStrictEqual({ a: 1 });
+    expect(readValue({ ...good, live: { value: "not mine" } }, "source")?.value).toStrictEqual({ a: 1 });
   });
 
   it("keeps a primitive at hand, and nothing that can be changed or is large", () => {
-    expect(valueEntry(encodeValue(7), times, [], "").live).toBeInstanceOf(LiveValue);
-    expect(valueEntry(encodeValue(2n ** 1000n), times, [], "").live).toBeInstanceOf(LiveValue);
+    expect(valueEntry(encodeValue(7), times, "source", [], "").live).toBeInstanceOf(LiveValue);
+    expect(valueEntry(encodeValue(2n ** 1000n), times, "source", [], "").live).toBeInstanceOf(LiveValue);
     for (const large of ["x".repeat(300), 2n ** 5000n]) {
-      expect(valueEntry(encodeValue(large), times, [], "").live).toBeUndefined();
+      expect(valueEntry(encodeValue(large), times, "source", [], "").live).toBeUndefined();
     }
     expect(good.live).toBeUndefined();
   });

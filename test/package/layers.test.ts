@@ -34,7 +34,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "engine/": ["engine/", "rfc9111/", "tags.ts", "types.ts", "errors.ts", "real-time.ts", "timer.ts", "npm:lru-cache"],
   "stores/": ["stores/", "known-options.ts", ...BASE, "node:", "npm:lru-cache"],
   "stores/_redis-client.ts": ["stores/", ...BASE, "node:", "npm:redis", "npm:ioredis"],
-  "functions/": ["functions/", "tags.ts", ...BASE, "node:async_hooks", "npm:devalue"],
+  "functions/": ["functions/", "tags.ts", ...BASE, "node:async_hooks", "node:crypto", "npm:devalue"],
   "events.ts": ["engine/", ...BASE, "node:diagnostics_channel"],
   "log.ts": ["events.ts", "engine/", ...BASE],
   "warnings.ts": ["types.ts", "npm:lru-cache"],
