@@ -257,6 +257,7 @@ class FunctionCalls {
     const call = this.#callOf(receiver, args);
     if (call === undefined) return this.#plainCall(receiver, args);
     this.#refuseRecursion(call);
+    await this.#connected(call);
     const run = this.#inFlight.begin(call.key);
     try {
       const { value, entry } = await this.#result(call);
@@ -265,6 +266,15 @@ class FunctionCalls {
     } finally {
       this.#inFlight.end(run);
     }
+  }
+
+  /**
+   * A result from before the purge log was read for the first time cannot be told from one that was purged. A look-up waits
+   * for the first connection, within its deadline, and reads the log.
+   */
+  async #connected({ key }: Call): Promise<void> {
+    const { prefix, purges } = this.#context;
+    if (purges.verifiedAtMs(prefix) === -Infinity) await this.#read(key);
   }
 
   #answer(call: Call): Promise<unknown> {
