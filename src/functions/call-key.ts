@@ -22,8 +22,8 @@ export interface CallKeyRules {
 /**
  * The key of a call: `myapi-cache Users.getUser(7)`.
  *
- * Ignored arguments leave no trace in it, neither do arguments of `undefined` at the end, as far as the function declares
- * parameters for them.
+ * Ignored arguments at the end leave no trace in it, neither do arguments of `undefined` there, as far as the function
+ * declares parameters for them. In front of another argument an ignored one is `_`: `list(_,7)` is not `list(7)`.
  *
  * @param classes is given the classes of the program that stand in the key by their names
  * @throws TypeError `ERR_UNSTABLE_ARGUMENT` for an argument without a canonical text
@@ -34,26 +34,26 @@ export function callKey(rules: CallKeyRules, self: unknown, args: unknown[], cla
   const start = `${rules.prefix} ${rules.name}${mark}(`;
   if (rules.key !== undefined) return `${start}${ownKeyText(rules, self, args, classes)})`;
   let texts = "";
-  let isFirst = true;
   const end = endOfArguments(rules, self, args);
   for (let index = 0; index < end; index++) {
-    if (isIgnored(rules, self, args[index], index)) continue;
-    const text = argumentText(rules, args[index], index, classes);
-    texts += isFirst ? text : `,${text}`;
-    isFirst = false;
+    if (index > 0) texts += ",";
+    const value = args[index];
+    texts += isIgnored(rules, self, value, index) ? IGNORED : argumentText(rules, value, index, classes);
   }
   return `${start}${texts})`;
 }
 
+/** Stands for an ignored argument. No value has this text. */
+const IGNORED = "_";
+
 /** Where the arguments end that count: behind the last one that is neither ignored nor as good as not passed. */
 function endOfArguments(rules: CallKeyRules, self: unknown, args: unknown[]): number {
-  let end = args.length;
-  for (let index = args.length - 1; index >= 0; index--) {
+  for (let end = args.length; end > 0; end--) {
+    const index = end - 1;
     if (isIgnored(rules, self, args[index], index)) continue;
-    if (args[index] !== undefined || index >= rules.firstCountedPosition) break;
-    end = index;
+    if (args[index] !== undefined || index >= rules.firstCountedPosition) return end;
   }
-  return end;
+  return 0;
 }
 
 function isIgnored(rules: CallKeyRules, self: unknown, value: unknown, index: number): boolean {

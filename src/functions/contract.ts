@@ -97,7 +97,10 @@ export interface FunctionOptions<Args extends readonly unknown[], Result, This =
   readonly staleIfError?: Duration;
   /** Tags to purge a result by: `cache.purge({ tag })`. A function of the arguments is called before the cached function runs. */
   readonly tags?: readonly string[] | ((this: This, ...args: Args) => readonly string[]);
-  /** Arguments that are not in the key: positions counted from 0, or a test of each argument. */
+  /**
+   * Arguments that are not in the key: positions counted from 0, or a test of each argument. In front of another argument,
+   * `_` stands for an ignored one.
+   */
   readonly ignoreArgs?: readonly number[] | ((this: This, value: unknown, index: number) => boolean);
   /** Classes whose instances are not in the key, besides the cache's own. Looks at the arguments, not inside them. */
   readonly ignoreArgTypes?: readonly AnyClass[];
