@@ -22,6 +22,16 @@ const MAX_DEPTH = 100;
 /** The longest text a key may have, in characters. Shared references can make a small value's text grow without end. */
 const MAX_TEXT_CHARS = 1_048_576;
 
+/** Writing its digits takes milliseconds; those of one with millions of bits would stop all else for seconds. */
+const MAX_BIGINT = 1n << 65_536n;
+
+export const HUGE_BIGINT = "a BigInt of more than 65,536 bits";
+
+/** Compares and writes nothing: its length is known before its digits are. */
+export function isHugeBigInt(value: unknown): boolean {
+  return typeof value === "bigint" && (value >= MAX_BIGINT || value <= -MAX_BIGINT);
+}
+
 /** A name that may stand in a key: it contains none of the characters that delimit texts. */
 export const KEY_NAME: RegExp = /^[\w.$:-]+$/;
 
@@ -107,6 +117,7 @@ function textOf(value: unknown, walk: Walk): string {
     case "number":
       return spent(value === 0 ? "0" : String(value), walk);
     case "bigint":
+      if (isHugeBigInt(value)) throw refusal(HUGE_BIGINT, walk);
       return spent(`${value}n`, walk);
     case "boolean":
     case "undefined":
@@ -148,6 +159,7 @@ function objectText(value: object, walk: Walk): string {
 
 /** The text of an instance of a built-in class without properties of its own. */
 function builtInText(value: object, className: string, walk: Walk): string {
+  if (className === "BigInt" && isHugeBigInt(value.valueOf())) throw refusal(HUGE_BIGINT, walk);
   switch (className) {
     case "Array":
       return arrayText(value as readonly unknown[], walk);

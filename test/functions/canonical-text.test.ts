@@ -143,6 +143,9 @@ describe("values without a canonical text", () => {
     { what: "an object with a symbol for a key", value: { [Symbol("a")]: 1 } },
     { what: "an instance of a class without a name", value: new Anonymous() },
     { what: "a generator", value: [1][Symbol.iterator]() },
+    { what: "a BigInt of a million bits", value: 1n << 1_000_000n },
+    { what: "a negative one", value: -(1n << 1_000_000n) },
+    { what: "a boxed one", value: Object(1n << 1_000_000n) as object },
     { what: "an invalid Date", value: new Date(Number.NaN) },
   ])("refuses $what", ({ value }) => {
     expect(() => canonicalText(value)).toThrow(expect.objectContaining({ code: "ERR_UNSTABLE_ARGUMENT" }) as Error);

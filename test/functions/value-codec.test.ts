@@ -73,6 +73,22 @@ describe("values that come back as they were", () => {
     expect(text.length).toBeLessThan(150);
   });
 
+  it("keeps what shares nothing: views side by side, Buffers of one pool, parameters of a URL that is not there", () => {
+    const bytes = new Uint8Array([1, 2, 3, 4]);
+    const twice = Buffer.from("b");
+    const value = {
+      views: [bytes.subarray(0, 2), bytes.subarray(2)],
+      buffers: [Buffer.from("a"), twice, twice],
+      query: new URL("http://a/?b=1").searchParams,
+      url: new URL("http://a/?b=1"),
+    };
+    expect(throughBytes(value)).toStrictEqual(value);
+  });
+
+  it("keeps a BigInt of thousands of digits", () => {
+    expect(throughBytes(2n ** 60_000n)).toBe(2n ** 60_000n);
+  });
+
   it("takes plain values of another realm", () => {
     const foreign: unknown = runInNewContext("({ list: [1], at: new Date(0), map: new Map([[1, 2]]) })");
     expect(throughBytes(foreign)).toStrictEqual({ list: [1], at: new Date(0), map: new Map([[1, 2]]) });
@@ -120,6 +136,13 @@ describe("values that would not come back", () => {
     }
   }
 
+  const pair = new Uint8Array(2);
+  const text = Buffer.from("abc");
+  const url = new URL("http://a/?b=1");
+  /** Newer than the library that the compiler knows. */
+  const resizable = (): ArrayBuffer =>
+    new (ArrayBuffer as new (length: number, options: object) => ArrayBuffer)(2, { maxByteLength: 4 });
+
   const nameless = (Base: new () => object): object => new (class extends Base {})();
 
   it.each<[string, unknown, string, string]>([
@@ -142,6 +165,59 @@ describe("values that would not come back", () => {
     ["a list with a hidden property", Object.defineProperty([1], "raw", { value: 1 }), "", "Array with a property raw"],
     ["a URL with a property", Object.assign(new URL("http://a/"), { tenant: 1 }), "", "URL with a property tenant"],
     ["a RegExp that has begun", { pattern: begun }, ".pattern", "a RegExp in the middle of its matches"],
+    [
+      "a getter",
+      {
+        a: {
+          get now(): number {
+            return 1;
+          },
+        },
+      },
+      ".a",
+      "whose property now is an accessor",
+    ],
+    [
+      "a getter in a list",
+      Object.defineProperty([1], 0, { get: () => 1, enumerable: true, configurable: true }),
+      "",
+      "property 0 is an accessor",
+    ],
+    [
+      "a property that is read-only",
+      [Object.defineProperty({}, "id", { value: 1, enumerable: true })],
+      "[0]",
+      "whose property id is read-only",
+    ],
+    ["a frozen object", { a: Object.freeze({ b: 1 }) }, ".a", "an object that is frozen"],
+    ["a frozen list", { a: Object.freeze([1]) }, ".a", "an instance of Array that is frozen"],
+    ["a sealed object", { a: Object.seal({ b: 1 }) }, ".a", "an object that is sealed"],
+    [
+      "an object that cannot be extended",
+      { a: Object.preventExtensions({ b: 1 }) },
+      ".a",
+      "an object that is not extensible",
+    ],
+    [
+      "a Date that cannot be extended",
+      { at: Object.preventExtensions(new Date(0)) },
+      ".at",
+      "an instance of Date that is",
+    ],
+    ["bytes that can be resized", { bytes: resizable() }, ".bytes", "an instance of ArrayBuffer that can be resized"],
+    ["a view on them", { view: new Uint8Array(resizable()) }, ".view", "an instance of Uint8Array that can be resized"],
+    [
+      "shared memory",
+      { view: new Uint8Array(new SharedArrayBuffer(2)) },
+      ".view",
+      "an instance of Uint8Array on shared memory",
+    ],
+    ["two views on the same bytes", { all: pair, part: pair.subarray(1) }, ".part", "binary data on the same bytes"],
+    ["two Buffers on the same bytes", [text, text.subarray(1)], "[1]", "binary data on the same bytes"],
+    ["a view and its buffer", { pair, bytes: pair.buffer }, ".bytes", "binary data on the same bytes"],
+    ["a URL and its parameters", { query: url.searchParams, url }, ".query", "the searchParams of a URL beside it"],
+    ["a BigInt of a million bits", { size: 1n << 1_000_000n }, ".size", "a BigInt of more than 65,536 bits"],
+    ["a boxed one", { size: Object(-1n << 1_000_000n) as object }, ".size", "a BigInt of more than 65,536 bits"],
     ["what is nested too deep", deep, "", "nested too deep"],
     ["a key __proto__", { a: Object.fromEntries([["__proto__", 1]]) }, ".a", "a property __proto__"],
   ])("names path and class: %s", (_, value, path, what) => {
