@@ -1,3 +1,4 @@
+import { muteRejections } from "../errors.ts";
 import type { AnyClass } from "./contract.ts";
 import { CallbackFault, noAnswer, resultOf, yesOrNo } from "./callback.ts";
 import { unstableValue, writeText, type SeenClasses, type UnstablePart } from "./canonical-text.ts";
@@ -37,8 +38,7 @@ export function callKey(rules: CallKeyRules, self: unknown, args: unknown[], cla
   const end = endOfArguments(rules, self, args);
   for (let index = 0; index < end; index++) {
     if (index > 0) texts += ",";
-    const value = args[index];
-    texts += isIgnored(rules, self, value, index) ? IGNORED : argumentText(rules, value, index, classes);
+    texts += isIgnored(rules, self, args[index], index) ? IGNORED : argumentText(rules, args, index, classes);
   }
   return `${start}${texts})`;
 }
@@ -67,10 +67,12 @@ function isIgnored(rules: CallKeyRules, self: unknown, value: unknown, index: nu
   return rules.ignoreArgTypes.some((type) => value instanceof type);
 }
 
-function argumentText(rules: CallKeyRules, value: unknown, index: number, classes?: Set<object>): string {
+function argumentText(rules: CallKeyRules, args: unknown[], index: number, classes?: Set<object>): string {
   try {
-    return writeText(value, rules.seenClasses, classes);
+    return writeText(args[index], rules.seenClasses, classes);
   } catch (error) {
+    // A promise among the arguments: the function is not called, which would have waited for it.
+    muteRejections(args);
     throw unstableValue(`${rules.name}(…): argument ${index + 1}`, (part) => cureForArgument(part, index), error);
   }
 }
@@ -84,6 +86,7 @@ function ownKeyText(rules: CallKeyRules, self: unknown, args: unknown[], classes
   try {
     return writeText(key, rules.seenClasses, classes);
   } catch (error) {
+    muteRejections(key);
     throw unstableValue(`${rules.name}(…): the result of key()`, () => "Return plain values from key().", error);
   }
 }

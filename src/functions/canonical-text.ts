@@ -6,7 +6,7 @@
  * Equal on purpose: 0 and -0; objects that differ in key order or in having no prototype.
  */
 import type { CodedError } from "../errors.ts";
-import { unstableArgument } from "../errors.ts";
+import { muteRejections, unstableArgument } from "../errors.ts";
 import {
   builtInInstance,
   classNameOf,
@@ -54,6 +54,7 @@ export function canonicalText(value: unknown, where = "canonicalText(value)"): s
   try {
     return writeText(value);
   } catch (error) {
+    muteRejections(value);
     throw unstableValue(`${where}: the value`, cureForValue, error);
   }
 }

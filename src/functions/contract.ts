@@ -87,7 +87,7 @@ export type NotStoredReason =
 // Callbacks of functions that do not declare their `this` may read what they know of it.
 // oxlint-disable-next-line typescript/no-explicit-any
 export interface FunctionOptions<Args extends readonly unknown[], Result, This = any> {
-  /** Freshness lifetime of a result. Default: one year. `0`: not cached. */
+  /** Freshness lifetime of a result. Default: one year. `0`, `"0s"`: not cached. */
   readonly expire?: Duration;
   /** `false`: not cached, as with `expire: 0`, for tests and development. The function runs for each call. Default true. */
   readonly enabled?: boolean;

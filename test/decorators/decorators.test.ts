@@ -74,6 +74,13 @@ describe("@Cached where it cannot stand", () => {
     expect(() => (factory()() as Decorate)(...args)).toThrow(invalid("it caches methods only"));
   });
 
+  it.each([{ options: Promise.resolve({ expire: "5m" }) }, { options: [] }, { options: new Map() }, { options: null }])(
+    "refuses what are no options: $options",
+    ({ options }) => {
+      expect(() => factory()(options as never)).toThrow("@Cached(options): expected an object of options, got ");
+    },
+  );
+
   it("refuses to stand there without brackets", () => {
     const bare = factory() as unknown as Decorate;
     const problem = invalid("write @Cached() with brackets");

@@ -16,7 +16,7 @@ describe("refresh", () => {
     { what: "storeWhen refuses", options: { storeWhen: () => false }, result: (): unknown => "new" },
     {
       what: "storeWhen gives a promise for",
-      options: { storeWhen: (async () => true) as never },
+      options: { storeWhen: (() => Promise.resolve(true)) as never },
       result: (): unknown => "new",
     },
     { what: "has a class", options: {}, result: (): unknown => new User() },
