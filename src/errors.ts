@@ -36,7 +36,7 @@ export function muteRejections(value: unknown): void {
     if (typeof part !== "object" || part === null || seen.has(part) || seen.size >= MAX_MUTED_PARTS) continue;
     seen.add(part);
     try {
-      if (isPromise(part)) Promise.prototype.then.call(part, undefined, () => {});
+      if (isPromise(part)) void Promise.prototype.then.call(part, undefined, () => {});
       else open.push(...membersOf(part));
     } catch {
       // It poses as what it is not, and throws when it is looked at.
