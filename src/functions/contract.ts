@@ -162,14 +162,20 @@ export interface CachedFunction<Args extends readonly unknown[], Result, This = 
   (this: This, ...args: Args): Promise<Result>;
 }
 
-/** What `wrap()` returns for a function: its own signature where that gives a promise already, type parameters and overloads included. */
+/**
+ * What `wrap()` returns for a function: its own type, with type parameters, overloads and properties, where every overload
+ * gives a promise (the last eight count). Otherwise each of the last four overloads gives a promise of what it gave; type parameters are lost, and
+ * overloads before these four cannot be called.
+ */
 export type Cached<F extends CallableFunction> =
-  GivesPromise<ResultOf<F>> extends true
+  GivesPromises<F> extends true
     ? F &
-        Omit<FunctionHandle<ArgumentsOf<F>, Awaited<ResultOf<F>>>, "refresh"> & {
+        Omit<FunctionHandle<ArgumentsOf<F>, Awaited<ResultsOf<F>>>, "refresh"> & {
           readonly refresh: OmitThisParameter<F>;
         }
-    : CachedFunction<ArgumentsOf<F>, Awaited<ResultOf<F>>, ThisParameterType<F>>;
+    : IsOverloaded<F> extends true
+      ? FunctionHandle<ArgumentsOf<F>, Awaited<ResultsOf<F>>> & PromisingOverloads<F>
+      : CachedFunction<ArgumentsOf<F>, Awaited<ResultOf<F>>, ThisParameterType<F>>;
 
 /** The options of `wrap()` for a function. Of several overloads, callbacks have the parameters of the last. */
 export type OptionsOf<F extends CallableFunction> = FunctionOptions<
@@ -191,6 +197,59 @@ export type ArgumentsOf<F> = F extends {
   (this: any, ...args: infer A4 extends readonly any[]): unknown;
 }
   ? A1 | A2 | A3 | A4
+  : never;
+
+/** What the last four overloads of a function return. */
+type ResultsOf<F> = F extends {
+  (this: any, ...args: any): infer R1;
+  (this: any, ...args: any): infer R2;
+  (this: any, ...args: any): infer R3;
+  (this: any, ...args: any): infer R4;
+}
+  ? R1 | R2 | R3 | R4
+  : never;
+
+/** True where each of the last eight overloads gives a promise. */
+type GivesPromises<F> = F extends {
+  (this: any, ...args: any): infer R1;
+  (this: any, ...args: any): infer R2;
+  (this: any, ...args: any): infer R3;
+  (this: any, ...args: any): infer R4;
+  (this: any, ...args: any): infer R5;
+  (this: any, ...args: any): infer R6;
+  (this: any, ...args: any): infer R7;
+  (this: any, ...args: any): infer R8;
+}
+  ? false extends
+      | GivesPromise<R1>
+      | GivesPromise<R2>
+      | GivesPromise<R3>
+      | GivesPromise<R4>
+      | GivesPromise<R5>
+      | GivesPromise<R6>
+      | GivesPromise<R7>
+      | GivesPromise<R8>
+    ? false
+    : true
+  : false;
+
+/** True where the last overload does not say what all of them take and give. */
+type IsOverloaded<F> = [ArgumentsOf<F>, ResultsOf<F>] extends [LastArgumentsOf<F>, ResultOf<F>] ? false : true;
+
+/** The last four overloads, and one that takes what any of them takes. */
+type PromisingOverloads<F> = F extends {
+  (this: infer T1, ...args: infer A1 extends readonly any[]): infer R1;
+  (this: infer T2, ...args: infer A2 extends readonly any[]): infer R2;
+  (this: infer T3, ...args: infer A3 extends readonly any[]): infer R3;
+  (this: infer T4, ...args: infer A4 extends readonly any[]): infer R4;
+}
+  ? {
+      (this: T1, ...args: A1): Promise<Awaited<R1>>;
+      (this: T2, ...args: A2): Promise<Awaited<R2>>;
+      (this: T3, ...args: A3): Promise<Awaited<R3>>;
+      (this: T4, ...args: A4): Promise<Awaited<R4>>;
+      (this: T1 & T2 & T3 & T4, ...args: A1 | A2 | A3 | A4): Promise<Awaited<R1 | R2 | R3 | R4>>;
+    }
   : never;
 
 type LastArgumentsOf<F> = F extends (this: any, ...args: infer A extends readonly any[]) => unknown ? A : never;

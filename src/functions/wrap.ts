@@ -48,7 +48,7 @@ export function wrapFunction<F extends CallableFunction>(
   Object.defineProperty(cached, "length", { value: fn.length, configurable: true });
   /** `rates.purge("EUR")` is called on the function, and names no object. */
   const named = (self: unknown): unknown => (self === cached ? undefined : self);
-  return Object.assign(cached, {
+  const wrapper = Object.assign(cached, {
     purge(this: unknown, ...args: unknown[]): Promise<void> {
       return unawaited(calls.purge(named(this), args));
     },
@@ -60,8 +60,22 @@ export function wrapFunction<F extends CallableFunction>(
       return calls.keyOf(named(this), args);
     },
     cacheName: name,
-  }) as unknown as Cached<F>;
+  });
+  copyProperties(fn, wrapper);
+  return wrapper as unknown as Cached<F>;
 }
+
+/** What was put on a function, which its type promises of the wrapper too. What the wrapper has itself stays. */
+function copyProperties(fn: object, wrapper: object): void {
+  for (const key of Reflect.ownKeys(fn)) {
+    const descriptor = Object.getOwnPropertyDescriptor(fn, key);
+    if (descriptor === undefined || OF_ANY_FUNCTION.has(key) || Object.hasOwn(wrapper, key)) continue;
+    Object.defineProperty(wrapper, key, descriptor);
+  }
+}
+
+/** Of functions in sloppy mode, and of constructors. */
+const OF_ANY_FUNCTION: ReadonlySet<string | symbol> = new Set(["arguments", "caller", "prototype"]);
 
 /** Furthest a result may come from the future and still be new: clocks of machines that share a store differ. */
 const CLOCK_TOLERANCE_MS = 2000;
