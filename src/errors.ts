@@ -230,11 +230,15 @@ function isThenable(value: unknown): boolean {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
-/** A cached function called itself, and the inner call has the key of the outer one. */
+/**
+ * A cached function called itself, and the inner call has the key of the outer one. Whether the outer run waits for it
+ * cannot be told.
+ */
 export function recursiveCall(call: string): CodedError {
   const message =
     `${call} calls itself with the same arguments, and would wait for its own result.\n` +
-    "Call the function that was wrapped, or pass other arguments: those that are ignored do not count.";
+    "Call the function that was wrapped, or pass other arguments: those that are ignored do not count. What the run starts " +
+    "and does not wait for, a timer say, counts as inside of it until it ends: start that outside of the function.";
   return coded(new Error(message), "ERR_RECURSIVE_CALL");
 }
 
