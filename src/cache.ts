@@ -15,7 +15,7 @@ import { EventHub, type CacheEvents } from "./events.ts";
 import type { Cached, FunctionCacheContext, FunctionEvent, OptionsOf } from "./functions/contract.ts";
 import { wrapFunction } from "./functions/wrap.ts";
 import { logEvent } from "./log.ts";
-import { refuseUnknown } from "./known-options.ts";
+import { refuseUnknown, requireOptions } from "./known-options.ts";
 import { requireBoolean } from "./option-checks.ts";
 import { resolveCacheOptions, type CacheOptions } from "./options.ts";
 import {
@@ -210,8 +210,12 @@ export function createCache(options: CacheOptions = {}): Cache {
       return purged;
     },
     tag: (request, ...tags) => tagRequest(request, tags),
-    wrap: (name, fn, functionOptions) =>
-      wrapFunction(functions, name, fn, enabled ? functionOptions : { ...functionOptions, enabled: false }),
+    wrap: (name, fn, functionOptions) => {
+      // Before its options are copied: a promise would be none.
+      if (functionOptions !== undefined)
+        requireOptions(`wrap(${JSON.stringify(name)}, …)`, functionOptions, '{ expire: "5m" }');
+      return wrapFunction(functions, name, fn, enabled ? functionOptions : { ...functionOptions, enabled: false });
+    },
     ready: (options = {}) => storeReady(store, prefix, options),
     close: async () => {
       await store.close?.();
@@ -296,7 +300,10 @@ function functionContext(
   const { prefix, ignoreArgTypes, now, fillDeadlineMs } = resolved;
   const { store, purges } = engine;
   const report = (event: FunctionEvent): void => events.report?.(functionEvent(engine, event));
-  return { prefix, store, purges, ignoreArgTypes, now, fillDeadlineMs, report, durationSeconds };
+  const warn = (key: string, message: string): void => {
+    if (isDevelopment()) engine.warnOnce(key, message);
+  };
+  return { prefix, store, purges, ignoreArgTypes, now, fillDeadlineMs, report, warn, durationSeconds };
 }
 
 function functionEvent(engine: Engine, event: FunctionEvent): CacheEvent {

@@ -2,6 +2,7 @@ import type { Duration } from "./duration.ts";
 import { describeValue } from "./errors.ts";
 import type { ArgumentsOf, CachedFunction, FunctionHandle, FunctionOptions, ResultOf } from "./functions/contract.ts";
 import { invalidDecoration } from "./errors.ts";
+import { requireOptions } from "./known-options.ts";
 import { METHOD, type MethodIdentity } from "./functions/method.ts";
 
 /** What decorators need of a cache: the `wrap` of `createCache()`. */
@@ -114,6 +115,7 @@ type AnyCachedFunction = ReturnType<FunctionWrapper["wrap"]>;
 function methodOptions(options: CachedMethodOptions | Duration | undefined): CachedMethodOptions {
   if (options === undefined) return {};
   if (typeof options === "string" || typeof options === "number") return { expire: options };
+  requireOptions("@Cached(options)", options, '{ expire: "5m" }');
   return options as CachedMethodOptions;
 }
 

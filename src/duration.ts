@@ -108,7 +108,8 @@ function rounded(seconds: number): number {
 }
 
 function cureFor(value: unknown): string {
-  if (value === 0) return "The shortest time is one second. Only expire may be 0: the cache is off there.";
+  if (value === 0 || (typeof value === "string" && /^0+$/.test(value)))
+    return 'The shortest time is one second. Only expire may be 0 (the number) or "0s": the cache is off there.';
   if (typeof value === "string" && /^\d+$/.test(value)) return `Add a unit ("${value}s") or pass the number ${value}.`;
   return "The shortest lifetime is one second, the longest one year.";
 }

@@ -18,7 +18,44 @@ function coded<E extends Error>(error: E, code: string): CodedError<E> {
 }
 
 function sentence(where: string, expected: string, got: unknown, cure: string): string {
+  muteRejections(got);
   return `${where}: expected ${expected}, got ${describeValue(got)}.${cure === "" ? "" : `\n${cure}`}`;
+}
+
+/** More than any refused list has; what a value of this size holds beyond that is not looked at. */
+const MAX_MUTED_PARTS = 10_000;
+
+/**
+ * Marks the promises in a value that is refused as handled. Nobody gets to wait for them, so what they reject with would
+ * end the process. Looks into arrays, plain objects, Maps and Sets; a thenable that is no promise is not started.
+ */
+export function muteRejections(value: unknown): void {
+  const open: unknown[] = [value];
+  const seen = new Set<unknown>();
+  for (let part = open.pop(); part !== undefined || open.length > 0; part = open.pop()) {
+    if (typeof part !== "object" || part === null || seen.has(part) || seen.size >= MAX_MUTED_PARTS) continue;
+    seen.add(part);
+    try {
+      if (isPromise(part)) void Promise.prototype.then.call(part, undefined, () => {});
+      else open.push(...membersOf(part));
+    } catch {
+      // It poses as what it is not, and throws when it is looked at.
+    }
+  }
+}
+
+function isPromise(value: object): boolean {
+  return value instanceof Promise || Object.prototype.toString.call(value) === "[object Promise]";
+}
+
+function membersOf(value: object): readonly unknown[] {
+  if (ArrayBuffer.isView(value)) return [];
+  if (Array.isArray(value)) return value.slice(0, MAX_MUTED_PARTS);
+  if (value instanceof Map) return [...value].flat().slice(0, MAX_MUTED_PARTS);
+  if (value instanceof Set) return [...value].slice(0, MAX_MUTED_PARTS);
+  // Not by reading: a getter may do something.
+  const members = Object.values(Object.getOwnPropertyDescriptors(value)).slice(0, MAX_MUTED_PARTS);
+  return members.map((member): unknown => member.value);
 }
 
 /** A value as an error message shows it: short, on one line, and without the contents of objects. */
@@ -29,12 +66,15 @@ export function describeValue(value: unknown): string {
   }
   if (typeof value === "function") return value.name === "" ? "a function" : `the function ${value.name}`;
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (typeof value !== "object" || value === null) return typeof value === "bigint" ? `${value}n` : String(value);
+  if (typeof value === "bigint") return value < MAX_SHOWN && value > -MAX_SHOWN ? `${value}n` : "a large BigInt";
+  if (typeof value !== "object" || value === null) return String(value);
   const { constructor } = value;
   return typeof constructor === "function" && constructor !== Object && constructor.name !== ""
     ? `an instance of ${constructor.name}`
     : "an object";
 }
+
+const MAX_SHOWN = 10n ** 80n;
 
 /** A text without what may be a password in it: the user of a URL, and what a server says it was sent. */
 export function withoutUserInfo(text: string): string {
@@ -190,11 +230,15 @@ function isThenable(value: unknown): boolean {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
-/** A cached function called itself, and the inner call has the key of the outer one. */
+/**
+ * A cached function called itself, and the inner call has the key of the outer one. Whether the outer run waits for it
+ * cannot be told.
+ */
 export function recursiveCall(call: string): CodedError {
   const message =
     `${call} calls itself with the same arguments, and would wait for its own result.\n` +
-    "Call the function that was wrapped, or pass other arguments: those that are ignored do not count.";
+    "Call the function that was wrapped, or pass other arguments: those that are ignored do not count. What the run starts " +
+    "and does not wait for, a timer say, counts as inside of it until it ends: start that outside of the function.";
   return coded(new Error(message), "ERR_RECURSIVE_CALL");
 }
 

@@ -3,6 +3,7 @@
 import { durationSeconds, type Duration } from "./duration.ts";
 import { invalidCallback, invalidOption } from "./errors.ts";
 import { isFieldName } from "./rfc9111/fields.ts";
+import { refuseAsync } from "./synchronous.ts";
 import type { RequestDirectiveMode } from "./types.ts";
 
 const DIRECTIVE_MODES: readonly RequestDirectiveMode[] = ["bypass", "rfc9111", "ignore"];
@@ -44,8 +45,7 @@ export function requireFunction(where: string, value: unknown): void {
   if (typeof value !== "function") {
     throw invalidOption(where, "a function", value, "It is called with the framework's request or the response.");
   }
-  const kind = Object.prototype.toString.call(value).slice(8, -1);
-  if (kind.startsWith("Async")) throw invalidCallback(where, "a function that is not async", value, NO_WAITING);
+  refuseAsync(where, value, NO_WAITING);
 }
 
 const NO_WAITING =

@@ -143,7 +143,7 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
   if (typeof (options as Partial<CacheStore> | undefined)?.get === "function") {
     throw invalidOption("createCache(options)", "an object of options", options, "Pass a store as { store }.");
   }
-  refuseUnknown("createCache()", options, CACHE_OPTIONS);
+  refuseUnknown("createCache()", options, CACHE_OPTIONS, '{ prefix: "shop" }');
   const prefix = options.prefix ?? "reprise";
   if (typeof prefix !== "string" || !/^[\w.-]{1,64}$/.test(prefix)) {
     throw invalidOption(where("prefix"), "1 to 64 letters, digits, _ . or -", prefix, 'For example "shop-cache".');

@@ -3,7 +3,7 @@ import { carriesLogin } from "./engine/identity.ts";
 import type { CandidateResponse, RouteRules } from "./engine/route.ts";
 import { invalidOption } from "./errors.ts";
 import { canonicalText } from "./functions/canonical-text.ts";
-import { refuseUnknown } from "./known-options.ts";
+import { refuseUnknown, requireOptions } from "./known-options.ts";
 import {
   atOnce,
   directiveMode,
@@ -256,14 +256,8 @@ function lifetimes<Request>(
   const lifetimeSeconds = new Map(DEFAULT_STATUSES.map((status) => [status, seconds]));
   const { statuses } = options;
   if (statuses === undefined) return lifetimeSeconds;
-  if (typeof statuses !== "object" || statuses === null) {
-    throw invalidOption(
-      where("statuses"),
-      "a list or record of statuses",
-      statuses,
-      'For example [404] or { 404: "1m" }.',
-    );
-  }
+  const example = '[404] or { 404: "1m" }';
+  if (!Array.isArray(statuses)) requireOptions(where("statuses"), statuses, example, "a list or record of statuses");
   const pairs: [number, Duration | undefined][] = Array.isArray(statuses)
     ? (statuses as readonly number[]).map((status) => [status, undefined])
     : Object.entries(statuses).map(([status, expire]) => [Number(status), expire]);

@@ -3,8 +3,39 @@ import { fetchCache } from "../src/adapters/fetch.ts";
 import { createCache } from "../src/cache.ts";
 import type { CacheOptions } from "../src/options.ts";
 import type { RouteOptions } from "../src/route-options.ts";
+import { watchUnhandled } from "./redis/unhandled.ts";
 
 const handler = (): Response => new Response("ok");
+
+it.each([
+  { what: "tags", options: { tags: () => [Promise.reject(new Error("late"))] } },
+  { what: "key", options: { key: () => ({ a: [Promise.reject(new Error("late"))] }) } },
+  { what: "audience", options: { audience: () => [Promise.reject(new Error("late"))] } },
+])("leaves no rejection behind of a promise inside of what $what gives", async ({ options }) => {
+  const expectNoneUnhandled = watchUnhandled();
+  const cached = fetchCache(createCache());
+  const response = await cached(
+    { expire: "5m", ...options } as RouteOptions<Request>,
+    handler,
+  )(new Request("http://a.test/", { headers: { cookie: "sid=1" } }));
+  expect(await response.text()).toBe("ok");
+  await expectNoneUnhandled();
+});
+
+it("refuses options of a route that are none, as an adapter is given them", () => {
+  for (const options of [Promise.resolve({ expire: "5m" }), [], new Date(), new Map()]) {
+    expect(() => createCache().route(options as RouteOptions)).toThrow(
+      "cached(): expected an object of options, got an",
+    );
+  }
+});
+
+it("refuses options of a function that are none, also where the cache is switched off", () => {
+  for (const enabled of [true, false]) {
+    const options = Promise.resolve({ expire: "5m" }) as object;
+    expect(() => createCache({ enabled }).wrap("f", () => 1, options)).toThrow("Await it first.");
+  }
+});
 
 describe("options of a cache", () => {
   it.each([
@@ -43,6 +74,11 @@ describe("options of a cache", () => {
     { options: { identity: { cookie: ["sid"] } }, says: 'there is no option "cookie"' },
     { options: { ttl: 5 }, says: 'createCache(): there is no option "ttl"' },
     { options: "redis", says: "createCache(): expected an object of options" },
+    { options: new Date(), says: "createCache(): expected an object of options, got an instance of Date" },
+    {
+      options: Promise.resolve({ enabled: false }),
+      says: "createCache(): expected an object of options, got an instance of Promise.\nAwait it first.",
+    },
   ])("refuses $options", ({ options, says }) => {
     expect(() => createCache(options as unknown as CacheOptions)).toThrow(says);
   });
@@ -80,6 +116,11 @@ describe("options of a route", () => {
     { options: { statuses: [99] }, says: "cached({ statuses })" },
     { options: { statuses: { 404: "soon" } }, says: "cached({ statuses: { 404 } })" },
     { options: { statuses: 404 }, says: "cached({ statuses })" },
+    {
+      options: { statuses: Promise.resolve([404]) },
+      says: "cached({ statuses }): expected a list or record of statuses",
+    },
+    { options: { statuses: new Map([[404, "1m"]]) }, says: "got an instance of Map" },
     { options: { statuses: [404, 401] }, says: "cached({ statuses }): expected no 401, 403 or 407, got 401" },
     { options: { statuses: { 403: "1m" } }, says: "got 403" },
     { options: { cdn: "1m", audience: () => 7 }, says: "cached({ cdn }): expected no lifetime for CDNs" },

@@ -25,8 +25,8 @@ export class PlainJourneys implements JourneyPlanner {
 }
 
 /**
- * Plans with a cache. The results are stored under `Journeys.shortest(2267057,2013348,500)`: `cities` is handed in like
- * a database session, and `ignoreArgTypes: [Cities]` in `main.ts` keeps it out of the key.
+ * Plans with a cache. The results are stored under `Journeys.shortest(_,2267057,2013348,500)`: `cities` is handed in like
+ * a database session, and `ignoreArgTypes: [Cities]` in `main.ts` keeps it out of the key: `_` stands for it.
  */
 export function cachedJourneys(cache: Cache): JourneyPlanner {
   const Cached = cachedMethods(cache);

@@ -40,6 +40,11 @@ export function isBuiltInPrototype(value: object): boolean {
   return constructor !== undefined && constructor.prototype === value && isNative(constructor);
 }
 
+/** True for a name that a built-in class has in a text: `URL`, `Buffer`, `Object`. */
+export function isBuiltInName(name: string): boolean {
+  return NAMES.has(name);
+}
+
 /** True for a function without source text: a built-in or a bound one. */
 export function isNative(fn: object): boolean {
   return /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(fn));
@@ -56,6 +61,8 @@ const CLASS_NAMES =
   "Array Date Map Set RegExp URL URLSearchParams Number String Boolean BigInt ArrayBuffer DataView Int8Array Uint8Array " +
   "Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array Float16Array Float32Array Float64Array BigInt64Array " +
   "BigUint64Array";
+
+const NAMES: ReadonlySet<string> = new Set([...CLASS_NAMES.split(" "), "Buffer", "Object"]);
 
 const PROTOTYPES: ReadonlyMap<object, string> = new Map(
   CLASS_NAMES.split(" ").flatMap((name) => {

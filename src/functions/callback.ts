@@ -26,8 +26,7 @@ export function yesOrNo(where: string, answer: unknown): boolean {
   throw noAnswer(where, "true or false", answer);
 }
 
-/** The error for an answer that is none. What a promise among them rejects with later must not end the process. */
+/** The error for an answer that is none. */
 export function noAnswer(where: string, expected: string, answer: unknown): Error {
-  if (answer instanceof Promise) answer.catch(() => {});
   return invalidCallbackResult(where, expected, answer);
 }

@@ -3,18 +3,34 @@
  *
  * Every text delimits itself: strings are JSON, lists are bracketed, everything made by a class starts with its name and
  * an opening bracket. So no text is a prefix of another one's continuation, and joining them with commas stays injective.
- * Equal on purpose: 0 and -0; objects that differ in key order or in having no prototype; Maps and Sets that differ in
- * insertion order; a Buffer and a Uint8Array of the same bytes.
+ * Equal on purpose: 0 and -0; objects that differ in key order or in having no prototype.
  */
 import type { CodedError } from "../errors.ts";
-import { unstableArgument } from "../errors.ts";
-import { builtInInstance, classNameOf, isBuiltInPrototype, isObjectPrototype, isPlainObject } from "./built-ins.ts";
+import { muteRejections, unstableArgument } from "../errors.ts";
+import {
+  builtInInstance,
+  classNameOf,
+  isBuiltInName,
+  isBuiltInPrototype,
+  isObjectPrototype,
+  isPlainObject,
+} from "./built-ins.ts";
 
 /** The deepest nesting a key may have. */
 const MAX_DEPTH = 100;
 
 /** The longest text a key may have, in characters. Shared references can make a small value's text grow without end. */
 const MAX_TEXT_CHARS = 1_048_576;
+
+/** Writing its digits takes milliseconds; those of one with millions of bits would stop all else for seconds. */
+const MAX_BIGINT = 1n << 65_536n;
+
+export const HUGE_BIGINT = "a BigInt of more than 65,536 bits";
+
+/** Compares and writes nothing: its length is known before its digits are. */
+export function isHugeBigInt(value: unknown): boolean {
+  return typeof value === "bigint" && (value >= MAX_BIGINT || value <= -MAX_BIGINT);
+}
 
 /** A name that may stand in a key: it contains none of the characters that delimit texts. */
 export const KEY_NAME: RegExp = /^[\w.$:-]+$/;
@@ -26,7 +42,8 @@ export type SeenClasses = Map<string, WeakRef<object>>;
  * The canonical text of a value: equal texts mean equal values, in this process and in any other.
  *
  * Takes plain data, `Date`, `Map`, `Set`, `URL`, binary data and instances of classes with a `toJSON()` or `toString()` of
- * their own. An instance of a subclass of these, or with properties of its own, needs such a method too. Key order of objects, insertion order of Maps and Sets, and the sign of 0 make no difference.
+ * their own. An instance of a subclass of these, or with properties of its own, needs such a method too, unless the
+ * inherited one shows all that the instance holds. Key order of objects and the sign of 0 make no difference.
  *
  * @param where starts the error message
  * @throws TypeError `ERR_UNSTABLE_ARGUMENT` for what has no such text: functions, symbols, promises, other class
@@ -37,13 +54,18 @@ export function canonicalText(value: unknown, where = "canonicalText(value)"): s
   try {
     return writeText(value);
   } catch (error) {
+    muteRejections(value);
     throw unstableValue(`${where}: the value`, cureForValue, error);
   }
 }
 
-/** Internal form of {@link canonicalText}: throws an `UnstablePart`, or what a `toJSON()` of the value threw. */
-export function writeText(value: unknown, seenClasses?: SeenClasses): string {
-  return textOf(value, { ancestors: [], path: [], charsLeft: MAX_TEXT_CHARS, seenClasses });
+/**
+ * Internal form of {@link canonicalText}: throws an `UnstablePart`, or what a `toJSON()` of the value threw.
+ *
+ * @param classes is given the classes of the program that stand in the text by their names
+ */
+export function writeText(value: unknown, seenClasses?: SeenClasses, classes?: Set<object>): string {
+  return textOf(value, { ancestors: [], path: [], charsLeft: MAX_TEXT_CHARS, seenClasses, classes });
 }
 
 /** The part of a value that has no canonical text. */
@@ -86,6 +108,7 @@ interface Walk {
   readonly path: string[];
   charsLeft: number;
   readonly seenClasses: SeenClasses | undefined;
+  readonly classes: Set<object> | undefined;
 }
 
 function textOf(value: unknown, walk: Walk): string {
@@ -95,6 +118,7 @@ function textOf(value: unknown, walk: Walk): string {
     case "number":
       return spent(value === 0 ? "0" : String(value), walk);
     case "bigint":
+      if (isHugeBigInt(value)) throw refusal(HUGE_BIGINT, walk);
       return spent(`${value}n`, walk);
     case "boolean":
     case "undefined":
@@ -124,8 +148,8 @@ function objectText(value: object, walk: Walk): string {
   if (isPlainObject(value)) return plainText(value, walk);
   // What an object says of itself comes first: it may know more than its built-in class does.
   const toJSON = statedMethod(value, "toJSON");
-  const toString = toJSON === undefined ? statedMethod(value, "toString") : undefined;
-  if (toJSON !== undefined || toString !== undefined) return statedText(value, toJSON, toString, walk);
+  const stated = toJSON ?? statedMethod(value, "toString");
+  if (stated !== undefined) return statedText(value, stated, toJSON !== undefined, walk);
   if (Array.isArray(value)) spend(value.length, walk);
   const builtIn = builtInInstance(value);
   if (builtIn === undefined) return otherText(value, walk);
@@ -136,6 +160,7 @@ function objectText(value: object, walk: Walk): string {
 
 /** The text of an instance of a built-in class without properties of its own. */
 function builtInText(value: object, className: string, walk: Walk): string {
+  if (className === "BigInt" && isHugeBigInt(value.valueOf())) throw refusal(HUGE_BIGINT, walk);
   switch (className) {
     case "Array":
       return arrayText(value as readonly unknown[], walk);
@@ -158,8 +183,7 @@ function builtInText(value: object, className: string, walk: Walk): string {
       return `${className}(${spent(JSON.stringify(textOfBuiltIn(value)), walk)})`;
   }
   const { buffer, byteOffset, byteLength } = value as ArrayBufferView;
-  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-  return bytesText(className === "Buffer" ? "Uint8Array" : className, bytes, walk);
+  return bytesText(className, new Uint8Array(buffer, byteOffset, byteLength), walk);
 }
 
 function textOfBuiltIn(value: object & { toString(): string }): string {
@@ -183,16 +207,23 @@ function plainText(object: object, walk: Walk): string {
   if (Object.hasOwn(object, "toJSON") && typeof (object as { toJSON: unknown }).toJSON === "function") {
     return `Object(${within(".toJSON()", (object as { toJSON(key: string): unknown }).toJSON(""), walk)})`;
   }
-  for (const symbol of Object.getOwnPropertySymbols(object)) {
-    if (Object.prototype.propertyIsEnumerable.call(object, symbol))
-      throw refusal("an object with a symbol for a key", walk);
-  }
+  const keys = Object.keys(object);
+  if (Reflect.ownKeys(object).length !== keys.length) throw refusal(hiddenPart(object, keys), walk);
   const texts: string[] = [];
-  for (const key of Object.keys(object).sort()) {
+  for (const key of keys.sort()) {
     const name = spent(JSON.stringify(key), walk);
     texts.push(`${name}:${within(memberPath(key), (object as Record<string, unknown>)[key], walk)}`);
   }
   return `{${texts.join(",")}}`;
+}
+
+/** What a text made of the enumerable properties would not show. */
+function hiddenPart(object: object, shown: readonly string[]): string {
+  if (tagOf(object) === "Arguments") return "an arguments object; pass [...arguments]";
+  const hidden = Reflect.ownKeys(object).find((key) => typeof key === "symbol" || !shown.includes(key));
+  return typeof hidden === "symbol"
+    ? "an object with a symbol for a key"
+    : `an object with a property ${String(hidden)} that is not enumerable`;
 }
 
 function dateText(date: Date, walk: Walk): string {
@@ -206,13 +237,13 @@ function mapText(map: ReadonlyMap<unknown, unknown>, walk: Walk): string {
     const keyText = within(".keys()", key, walk);
     texts.push(`${keyText}=>${within(`.get(${keyText})`, member, walk)}`);
   }
-  return `Map{${texts.sort().join(",")}}`;
+  return `Map{${texts.join(",")}}`;
 }
 
 function setText(set: ReadonlySet<unknown>, walk: Walk): string {
   const texts: string[] = [];
   for (const member of set) texts.push(within(".values()", member, walk));
-  return `Set{${texts.sort().join(",")}}`;
+  return `Set{${texts.join(",")}}`;
 }
 
 /** A global or sticky one goes on where its last match ended. */
@@ -224,19 +255,53 @@ function regExpText({ source, flags, lastIndex }: RegExp, walk: Walk): string {
 
 type TextMethod = (this: object, key?: string) => unknown;
 
+/** The method by which an instance says what it stands for, and the object that declares it. */
+interface Stated {
+  readonly method: TextMethod;
+  readonly owner: object;
+}
+
 /** The text of an instance that says itself what it stands for. */
-function statedText(
-  value: object,
-  toJSON: TextMethod | undefined,
-  toString: TextMethod | undefined,
-  walk: Walk,
-): string {
+function statedText(value: object, { method, owner }: Stated, isJSON: boolean, walk: Walk): string {
   const className = rememberedClass(value, walk);
-  if (toJSON !== undefined) return `${className}(${within(".toJSON()", toJSON.call(value, ""), walk)})`;
-  const text = toString?.call(value);
+  const said = isJSON ? method.call(value, "") : method.call(value);
   // "[object Session]" says nothing about the instance.
-  if (typeof text !== "string" || /^\[object .*\]$/.test(text)) throw withoutStableForm(className, walk);
-  return `${className}(${spent(JSON.stringify(text), walk)})`;
+  if (!isJSON && (typeof said !== "string" || /^\[object .*\]$/.test(said))) throw withoutStableForm(className, walk);
+  if (!showsAll(value, owner, said)) {
+    const inherited = isJSON ? "toJSON()" : "toString()";
+    const what = `${withArticle(className)} with a ${inherited} that it inherits and that does not show all it holds`;
+    throw new UnstablePart(what, shortened(walk.path), className);
+  }
+  return `${className}(${isJSON ? within(".toJSON()", said, walk) : spent(JSON.stringify(said), walk)})`;
+}
+
+/**
+ * False where the class inherits what `said` comes from, and may hold more than its superclass knows: a property that is not
+ * in `said`, or something private. A subclass with an empty body holds no more.
+ */
+function showsAll(value: object, owner: object, said: unknown): boolean {
+  let prototype = Object.getPrototypeOf(value) as object | null;
+  if (owner === value || owner === prototype) return true;
+  const texts: string[] = [];
+  for (; prototype !== null && prototype !== owner; prototype = Object.getPrototypeOf(prototype) as object | null) {
+    const constructor: unknown = Object.getOwnPropertyDescriptor(prototype, "constructor")?.value;
+    if (typeof constructor !== "function") return false;
+    texts.push(Function.prototype.toString.call(constructor));
+  }
+  if (texts.every((text) => /^class\b[^{]*\{\s*\}$/.test(text))) return true;
+  if (texts.some((text) => MAY_HOLD_PRIVATELY.test(text))) return false;
+  return Reflect.ownKeys(value).every((key) => isShown(value, key, said));
+}
+
+/** A private member, or what compilers make of it for older runtimes. */
+const MAY_HOLD_PRIVATELY = /#|WeakMap|WeakSet|classPrivateField|\.(?:set|add)\(this\b/;
+
+function isShown(value: object, key: string | symbol, said: unknown): boolean {
+  if (typeof said === "object" && said !== null) return Object.hasOwn(said, key);
+  const member: unknown = Object.getOwnPropertyDescriptor(value, key)?.value;
+  return (
+    typeof said === "string" && (typeof member === "string" || typeof member === "number") && String(member) === said
+  );
 }
 
 /** The text of what the runtime made and has a text for, `Temporal` and `Intl.Locale`. */
@@ -250,7 +315,10 @@ function otherText(value: object, walk: Walk): string {
   const method = builtInMethod(prototype, "toJSON") ?? builtInMethod(prototype, "toString");
   const text = method?.call(value);
   if (typeof text !== "string" || /^\[object .*\]$/.test(text)) throw withoutStableForm(className, walk);
-  return `${className}(${spent(JSON.stringify(text), walk)})`;
+  // "Temporal.PlainDate", "Intl.Locale": a class of the program may be called PlainDate.
+  const tag = tagOf(value);
+  const name = tag.endsWith(`.${className}`) ? tag : className;
+  return `${name}(${spent(JSON.stringify(text), walk)})`;
 }
 
 function builtInMethod(prototype: object, name: "toJSON" | "toString"): TextMethod | undefined {
@@ -269,8 +337,16 @@ function nameOfClass(value: object, walk: Walk): string {
 
 function rememberedClass(value: object, walk: Walk): string {
   const className = nameOfClass(value, walk);
-  const { constructor } = Object.getPrototypeOf(value) as { constructor: object };
+  const { constructor } = Object.getPrototypeOf(value) as { constructor: object & { readonly prototype?: unknown } };
+  const { prototype } = constructor;
+  if (
+    isBuiltInName(className) &&
+    !(typeof prototype === "object" && prototype !== null && isBuiltInPrototype(prototype))
+  ) {
+    throw refusal(`an instance of a class of the program that is named ${className}, like a built-in one`, walk);
+  }
   rememberClass(className, constructor, walk);
+  walk.classes?.add(constructor);
   return className;
 }
 
@@ -284,12 +360,12 @@ function rememberClass(className: string, constructor: object, walk: Walk): void
 }
 
 /** The method that an object or a class of the program declares. A built-in one knows nothing of what a subclass adds. */
-function statedMethod(value: object, name: "toJSON" | "toString"): TextMethod | undefined {
+function statedMethod(value: object, name: "toJSON" | "toString"): Stated | undefined {
   let owner: object | null = value;
   while (owner !== null && !isObjectPrototype(owner)) {
     if (Object.hasOwn(owner, name) && (owner === value || !isBuiltInPrototype(owner))) {
       const method = (value as Record<string, unknown>)[name];
-      return typeof method === "function" ? (method as TextMethod) : undefined;
+      return typeof method === "function" ? { method: method as TextMethod, owner } : undefined;
     }
     owner = Object.getPrototypeOf(owner) as object | null;
   }

@@ -14,6 +14,8 @@ export interface FunctionCacheContext {
   /** After this many milliseconds a call that is still running stops collecting other callers. */
   readonly fillDeadlineMs: number;
   readonly report: (event: FunctionEvent) => void;
+  /** Tells a developer something once; silent in production. A second call with the same `key` does nothing. */
+  readonly warn: (key: string, message: string) => void;
   /** Parses a `Duration` into seconds; throws an error that starts with `where`. */
   readonly durationSeconds: (value: unknown, where: string) => number;
 }
@@ -85,7 +87,7 @@ export type NotStoredReason =
 // Callbacks of functions that do not declare their `this` may read what they know of it.
 // oxlint-disable-next-line typescript/no-explicit-any
 export interface FunctionOptions<Args extends readonly unknown[], Result, This = any> {
-  /** Freshness lifetime of a result. Default: one year. `0`: not cached. */
+  /** Freshness lifetime of a result. Default: one year. `0`, `"0s"`: not cached. */
   readonly expire?: Duration;
   /** `false`: not cached, as with `expire: 0`, for tests and development. The function runs for each call. Default true. */
   readonly enabled?: boolean;
@@ -95,7 +97,10 @@ export interface FunctionOptions<Args extends readonly unknown[], Result, This =
   readonly staleIfError?: Duration;
   /** Tags to purge a result by: `cache.purge({ tag })`. A function of the arguments is called before the cached function runs. */
   readonly tags?: readonly string[] | ((this: This, ...args: Args) => readonly string[]);
-  /** Arguments that are not in the key: positions counted from 0, or a test of each argument. */
+  /**
+   * Arguments that are not in the key: positions counted from 0, or a test of each argument. In front of another argument,
+   * `_` stands for an ignored one.
+   */
   readonly ignoreArgs?: readonly number[] | ((this: This, value: unknown, index: number) => boolean);
   /** Classes whose instances are not in the key, besides the cache's own. Looks at the arguments, not inside them. */
   readonly ignoreArgTypes?: readonly AnyClass[];
@@ -157,14 +162,20 @@ export interface CachedFunction<Args extends readonly unknown[], Result, This = 
   (this: This, ...args: Args): Promise<Result>;
 }
 
-/** What `wrap()` returns for a function: its own signature where that gives a promise already, type parameters and overloads included. */
+/**
+ * What `wrap()` returns for a function: its own type, with type parameters, overloads and properties, where every overload
+ * gives a promise (the last eight count). Otherwise each of the last four overloads gives a promise of what it gave; type parameters are lost, and
+ * overloads before these four cannot be called.
+ */
 export type Cached<F extends CallableFunction> =
-  GivesPromise<ResultOf<F>> extends true
+  GivesPromises<F> extends true
     ? F &
-        Omit<FunctionHandle<ArgumentsOf<F>, Awaited<ResultOf<F>>>, "refresh"> & {
+        Omit<FunctionHandle<ArgumentsOf<F>, Awaited<ResultsOf<F>>>, "refresh"> & {
           readonly refresh: OmitThisParameter<F>;
         }
-    : CachedFunction<ArgumentsOf<F>, Awaited<ResultOf<F>>, ThisParameterType<F>>;
+    : IsOverloaded<F> extends true
+      ? FunctionHandle<ArgumentsOf<F>, Awaited<ResultsOf<F>>> & PromisingOverloads<F>
+      : CachedFunction<ArgumentsOf<F>, Awaited<ResultOf<F>>, ThisParameterType<F>>;
 
 /** The options of `wrap()` for a function. Of several overloads, callbacks have the parameters of the last. */
 export type OptionsOf<F extends CallableFunction> = FunctionOptions<
@@ -186,6 +197,59 @@ export type ArgumentsOf<F> = F extends {
   (this: any, ...args: infer A4 extends readonly any[]): unknown;
 }
   ? A1 | A2 | A3 | A4
+  : never;
+
+/** What the last four overloads of a function return. */
+type ResultsOf<F> = F extends {
+  (this: any, ...args: any): infer R1;
+  (this: any, ...args: any): infer R2;
+  (this: any, ...args: any): infer R3;
+  (this: any, ...args: any): infer R4;
+}
+  ? R1 | R2 | R3 | R4
+  : never;
+
+/** True where each of the last eight overloads gives a promise. */
+type GivesPromises<F> = F extends {
+  (this: any, ...args: any): infer R1;
+  (this: any, ...args: any): infer R2;
+  (this: any, ...args: any): infer R3;
+  (this: any, ...args: any): infer R4;
+  (this: any, ...args: any): infer R5;
+  (this: any, ...args: any): infer R6;
+  (this: any, ...args: any): infer R7;
+  (this: any, ...args: any): infer R8;
+}
+  ? false extends
+      | GivesPromise<R1>
+      | GivesPromise<R2>
+      | GivesPromise<R3>
+      | GivesPromise<R4>
+      | GivesPromise<R5>
+      | GivesPromise<R6>
+      | GivesPromise<R7>
+      | GivesPromise<R8>
+    ? false
+    : true
+  : false;
+
+/** True where the last overload does not say what all of them take and give. */
+type IsOverloaded<F> = [ArgumentsOf<F>, ResultsOf<F>] extends [LastArgumentsOf<F>, ResultOf<F>] ? false : true;
+
+/** The last four overloads, and one that takes what any of them takes. */
+type PromisingOverloads<F> = F extends {
+  (this: infer T1, ...args: infer A1 extends readonly any[]): infer R1;
+  (this: infer T2, ...args: infer A2 extends readonly any[]): infer R2;
+  (this: infer T3, ...args: infer A3 extends readonly any[]): infer R3;
+  (this: infer T4, ...args: infer A4 extends readonly any[]): infer R4;
+}
+  ? {
+      (this: T1, ...args: A1): Promise<Awaited<R1>>;
+      (this: T2, ...args: A2): Promise<Awaited<R2>>;
+      (this: T3, ...args: A3): Promise<Awaited<R3>>;
+      (this: T4, ...args: A4): Promise<Awaited<R4>>;
+      (this: T1 & T2 & T3 & T4, ...args: A1 | A2 | A3 | A4): Promise<Awaited<R1 | R2 | R3 | R4>>;
+    }
   : never;
 
 type LastArgumentsOf<F> = F extends (this: any, ...args: infer A extends readonly any[]) => unknown ? A : never;

@@ -1,5 +1,6 @@
 import { indistinctClass } from "../errors.ts";
 import { KEY_NAME } from "./canonical-text.ts";
+import { sourceDigest } from "./source-digest.ts";
 
 /** What `@Cached` tells of the method it stands on, beside the options of `wrap()`. */
 export interface MethodIdentity {
@@ -26,11 +27,13 @@ export class ClassMarks {
   readonly #method: MethodIdentity;
   readonly #name: string;
   readonly #marks = new WeakMap<object, string>();
+  readonly #warn: (key: string, message: string) => void;
   readonly #classes = new Map<string, WeakRef<object>>();
 
-  constructor(method: MethodIdentity, name: string) {
+  constructor(method: MethodIdentity, name: string, warn: (key: string, message: string) => void) {
     this.#method = method;
     this.#name = name;
+    this.#warn = warn;
   }
 
   /** Empty without a `this` that has a class, and for the class that declares the method. */
@@ -50,14 +53,26 @@ export class ClassMarks {
       throw indistinctClass(this.#name, "a class without a name that can stand in a key");
     }
     const seen = this.#classes.get(name)?.deref();
-    if (seen !== undefined && seen !== ownClass) throw indistinctClass(this.#name, `one of several classes ${name}`);
+    if (seen !== undefined && seen !== ownClass) {
+      if (sourceDigest(seen) === sourceDigest(ownClass))
+        this.#warn(`classes ${this.#name}`, sameClasses(this.#name, name));
+      throw indistinctClass(this.#name, `one of several classes ${name}`);
+    }
     this.#classes.set(name, new WeakRef(ownClass));
     return name;
   }
 }
 
+function sameClasses(method: string, name: string): string {
+  return (
+    `${method}: several classes ${name} with the same source text inherit it. The cache cannot tell them apart: here it keeps ` +
+    "the results of the first one alone, and another process that meets another one first gives its objects those.\n" +
+    "Give each of these classes a name of its own."
+  );
+}
+
 /** For a static method `this` is the class itself. */
-function classOf(self: unknown): object | undefined {
+export function classOf(self: unknown): object | undefined {
   if (typeof self === "function") return self;
   if (typeof self !== "object" || self === null) return undefined;
   const prototype = Object.getPrototypeOf(self) as { readonly constructor?: unknown } | null;

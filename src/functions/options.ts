@@ -1,5 +1,7 @@
-import { ONE_YEAR_SECONDS } from "../duration.ts";
+import { isNoTime, ONE_YEAR_SECONDS } from "../duration.ts";
 import { describeValue, invalidOption, unknownOption } from "../errors.ts";
+import { requireOptions } from "../known-options.ts";
+import { refuseAsync } from "../synchronous.ts";
 import { KEY_NAME } from "./canonical-text.ts";
 import type { CallKeyRules } from "./call-key.ts";
 import { noAnswer, resultOf, yesOrNo } from "./callback.ts";
@@ -14,7 +16,7 @@ export type AnyOptions = FunctionOptions<unknown[], unknown, unknown>;
 
 /** The resolved options of one function: every default filled in, every value checked and copied. */
 export interface FunctionRules {
-  /** True for `expire: 0` and `enabled: false`. */
+  /** True for an `expire` of no length and `enabled: false`. */
   readonly isOff: boolean;
   readonly freshnessLifetimeSeconds: number;
   readonly staleWhileRevalidateSeconds: number;
@@ -59,12 +61,13 @@ export function resolveFunctionOptions(
   if (enabled !== undefined && typeof enabled !== "boolean") {
     throw invalidOption(`${where}: enabled`, "true or false", enabled, "False turns the cache off for this function.");
   }
-  const isOff = enabled === false || expire === 0;
+  const isNoLifetime = expire !== undefined && isNoTime(expire, `${where}: expire`);
+  const isOff = enabled === false || isNoLifetime;
   const method = methodIdentity(options);
   const key = optionalFunction(options.key, `${where}: key`);
   return {
     isOff,
-    freshnessLifetimeSeconds: expire === 0 ? 0 : seconds(context, expire, `${where}: expire`, ONE_YEAR_SECONDS),
+    freshnessLifetimeSeconds: isNoLifetime ? 0 : seconds(context, expire, `${where}: expire`, ONE_YEAR_SECONDS),
     staleWhileRevalidateSeconds: seconds(context, options.staleWhileRevalidate, `${where}: staleWhileRevalidate`, 0),
     staleIfErrorSeconds: seconds(context, options.staleIfError, `${where}: staleIfError`, 0),
     tags: tagsFunction(options.tags, where),
@@ -83,7 +86,7 @@ export function resolveFunctionOptions(
       ...ignoredArgs(options.ignoreArgs, `${where}: ignoreArgs`),
       key,
       firstCountedPosition: firstCountedPosition(fn as AnyFunction),
-      classMarks: method === undefined ? undefined : new ClassMarks(method, name),
+      classMarks: method === undefined ? undefined : new ClassMarks(method, name, context.warn),
       seenClasses: new Map(),
     },
   };
@@ -110,7 +113,7 @@ function checkFunction(fn: unknown, where: string): void {
 }
 
 function checkNames(options: unknown, where: string): void {
-  if (typeof options !== "object" || options === null) throw invalidOption(where, "an object of options", options, "");
+  requireOptions(where, options, '{ expire: "5m" }');
   for (const option of Object.keys(options)) {
     if (!OPTION_NAMES.includes(option)) throw unknownOption(where, option, OPTION_NAMES);
   }
@@ -122,6 +125,7 @@ function seconds(context: FunctionCacheContext, value: unknown, where: string, f
 
 function tagsFunction(tags: AnyOptions["tags"], where: string): FunctionRules["tags"] {
   if (typeof tags === "function") {
+    refuseAsync(`${where}: tags`, tags, NO_WAITING);
     return (self, args) => {
       const given: unknown = tags.apply(self, args);
       if (given instanceof Promise) throw noAnswer(`${where}: tags`, "an array of texts", given);
@@ -145,9 +149,14 @@ function storeWhenFunction(option: AnyOptions["storeWhen"], where: string): Func
 }
 
 function optionalFunction<F>(value: F | undefined, where: string): F | undefined {
-  if (value === undefined || typeof value === "function") return value;
-  throw invalidOption(where, "a function", value, "");
+  if (value === undefined) return value;
+  if (typeof value !== "function") throw invalidOption(where, "a function", value, "");
+  refuseAsync(where, value, NO_WAITING);
+  return value;
 }
+
+const NO_WAITING =
+  "The cache does not wait for callbacks. Decide by what is known already, or do what takes time inside the function.";
 
 function classes(types: readonly AnyClass[], where: string): readonly AnyClass[] {
   for (const type of types) {
@@ -171,6 +180,7 @@ function ignoredArgs(
   where: string,
 ): Pick<CallKeyRules, "ignoredPositions" | "ignores"> {
   if (ignored === undefined) return { ignoredPositions: new Set(), ignores: undefined };
+  if (typeof ignored === "function") refuseAsync(where, ignored, NO_WAITING);
   if (typeof ignored === "function") return { ignoredPositions: new Set(), ignores: ignored };
   const expected = "an array of positions counted from 0, or a function";
   if (!Array.isArray(ignored)) throw invalidOption(where, expected, ignored, "");

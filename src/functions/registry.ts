@@ -5,7 +5,7 @@ import type { FunctionCacheContext } from "./contract.ts";
 interface Registered {
   readonly fn: unknown;
   /** Takes the function out of the cache: another one has its name. */
-  readonly retire: () => void;
+  readonly retire: (successor: unknown) => void;
 }
 
 const registered = new WeakMap<FunctionCacheContext, Map<string, Registered>>();
@@ -22,6 +22,6 @@ export function registerFunction(context: FunctionCacheContext, name: string, en
   const known = names.get(name);
   if (known !== undefined && known.fn === entry.fn) throw duplicateFunctionName(name);
   names.set(name, entry);
-  known?.retire();
+  known?.retire(entry.fn);
   return known !== undefined;
 }

@@ -2,7 +2,7 @@ import { DevalueError, parse, stringify } from "devalue";
 import { describeValue, unkeepableResult } from "../errors.ts";
 import type { StoreEntry } from "../types.ts";
 import { builtInInstance, classNameOf, isPlainObject } from "./built-ins.ts";
-import { memberPath } from "./canonical-text.ts";
+import { HUGE_BIGINT, isHugeBigInt, memberPath } from "./canonical-text.ts";
 
 /** A result in the form the store keeps: text that carries types, so a Date comes back a Date. */
 export interface EncodedValue {
@@ -45,13 +45,18 @@ export interface StoredValue extends ValueTimes {
  * Encodes a result.
  *
  * Only what comes back the same is taken: plain objects, arrays, Date, Map, Set, RegExp, URL, BigInt, binary data,
- * Temporal, cyclic references. A class instance would come back without its class, so it is refused.
+ * Temporal, cyclic references. A class instance would come back without its class, a frozen object unfrozen, a getter as
+ * its value of the moment, and two views on the same bytes as two copies, so they are refused.
  *
  * @throws TypeError `ERR_UNKEEPABLE_RESULT` that names the part by path and class
  */
 export function encodeValue(value: unknown): EncodedValue {
   try {
-    return { text: stringify(value, REDUCERS, { operations: ENCODING }), live: liveValue(value) };
+    const sharing = new Sharing();
+    const operations = { ...ENCODING, tagOf: (part: object) => tagOf(part, sharing) };
+    const text = stringify(value, reducers(sharing), { operations });
+    sharing.check();
+    return { text, live: liveValue(value) };
   } catch (error) {
     throw unkeepable(value, error);
   }
@@ -59,10 +64,10 @@ export function encodeValue(value: unknown): EncodedValue {
 
 /** Thrown for a part of a result that would come back different. */
 class DifferentPart {
-  readonly part: object;
+  readonly part: unknown;
   readonly what: string;
 
-  constructor(part: object, what: string) {
+  constructor(part: unknown, what: string) {
     this.part = part;
     this.what = what;
   }
@@ -85,7 +90,7 @@ function whatOf({ value, message }: DevalueError): string {
 }
 
 /** Where a part is inside a result: `.users[0]`. Called only once it is known that nothing is kept. */
-function pathTo(result: unknown, part: object): string {
+function pathTo(result: unknown, part: unknown): string {
   const seen = new Set<unknown>();
   const open: [value: unknown, path: string][] = [[result, ""]];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -107,7 +112,10 @@ function membersOf(value: object): readonly (readonly [step: string, member: unk
     ]);
   }
   if (value instanceof Set) return Array.from(value, (member) => [".values()", member] as const);
-  const entries = Object.entries(value);
+  // Not by Object.entries(): a getter may throw.
+  const entries = Object.entries(Object.getOwnPropertyDescriptors(value))
+    .filter(([key, { enumerable }]) => enumerable === true && key !== "length")
+    .map(([key, descriptor]): [string, unknown] => [key, descriptor.value]);
   if (Array.isArray(value)) return entries.map(([index, member]) => [`[${index}]`, member] as const);
   return entries.map(([key, member]) => [memberPath(key), member] as const);
 }
@@ -117,24 +125,28 @@ export function decodeValue(encoded: EncodedValue): unknown {
   return encoded.live === undefined ? decodeText(encoded.text) : encoded.live.value;
 }
 
-/** The store entry of a result. `names` and `generation` are what the purge log knows it by. */
+/** The store entry of a result. `madeBy` tells what made it; `names` and `generation` are what the purge log knows it by. */
 export function valueEntry(
   encoded: EncodedValue,
   times: ValueTimes,
+  madeBy: string,
   names: readonly string[],
   generation: string,
 ): StoreEntry {
   const body = new TextEncoder().encode(encoded.text);
-  const entry: StoreEntry = { meta: { kind: "value", ...times }, body, names, generation };
+  const entry: StoreEntry = { meta: { kind: "value", madeBy, ...times }, body, names, generation };
   if (encoded.live !== undefined) entry.live = encoded.live;
   return entry;
 }
 
-/** The decoded entry, or `undefined` for anything that is not one of ours: nothing read from a store is trusted. */
-export function readValue(entry: StoreEntry | undefined): StoredValue | undefined {
+/**
+ * The decoded entry, or `undefined` for anything that is not one of ours: nothing read from a store is trusted. Another
+ * function or class of the same name, in another process say, made what does not say `madeBy`.
+ */
+export function readValue(entry: StoreEntry | undefined, madeBy: string): StoredValue | undefined {
   if (entry === undefined) return undefined;
   try {
-    return read(entry);
+    return entry.meta["madeBy"] === madeBy ? read(entry) : undefined;
   } catch {
     return undefined;
   }
@@ -188,9 +200,16 @@ function decodeText(text: string): unknown {
   return parse(text, REVIVERS);
 }
 
-const REDUCERS = {
-  Buffer: (value: unknown): unknown => isBuffer(value) && builtInTag(value) === "Buffer" && Uint8Array.from(value),
-};
+function reducers(sharing: Sharing): Readonly<Record<string, (value: unknown) => unknown>> {
+  return {
+    // Not a type: the one hook that sees a BigInt before its digits are written.
+    BigInt(value) {
+      if (isHugeBigInt(value)) throw new DifferentPart(value, HUGE_BIGINT);
+      return false;
+    },
+    Buffer: (value) => isBuffer(value) && tagOf(value, sharing) === "Buffer" && Uint8Array.from(value),
+  };
+}
 
 const REVIVERS = {
   Buffer(bytes: unknown): unknown {
@@ -203,11 +222,15 @@ function isBuffer(value: unknown): value is Uint8Array {
   return typeof Buffer !== "undefined" && Buffer.isBuffer(value);
 }
 
+function tagOf(value: object, sharing: Sharing): string {
+  if (isPlainObject(value)) return plainTag(value);
+  const tag = builtInTag(value);
+  if (tag === undefined) return temporalTag(value);
+  sharing.note(value, tag);
+  return tag;
+}
+
 const ENCODING = {
-  tagOf(value: object): string {
-    if (isPlainObject(value)) return plainTag(value);
-    return builtInTag(value) ?? temporalTag(value);
-  },
   // Only the bytes in view: the buffer behind may be large, and hold what was never returned.
   viewInfo(view: ArrayBufferView & { readonly length?: number }): ViewInfo {
     const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
@@ -230,13 +253,68 @@ interface ViewInfo {
   readonly bufferByteLength: number;
 }
 
+/** What parts of one result share with each other: a change of one shows in the other, and would not in copies. */
+class Sharing {
+  readonly #views = new Map<ArrayBufferLike, (readonly [start: number, end: number])[]>();
+  readonly #urls: URL[] = [];
+  readonly #searches = new Set<URLSearchParams>();
+
+  /** Each part is seen once, however often it stands in the result. */
+  note(part: object, className: string): void {
+    if (className === "URL") this.#urls.push(part as URL);
+    else if (className === "URLSearchParams") this.#searches.add(part as URLSearchParams);
+    else if (className === "ArrayBuffer")
+      this.#noteBytes(part, part as ArrayBuffer, 0, (part as ArrayBuffer).byteLength);
+    else if (ArrayBuffer.isView(part)) {
+      const { buffer, byteOffset, byteLength } = part;
+      this.#noteBytes(part, buffer, byteOffset, byteOffset + byteLength);
+    }
+  }
+
+  check(): void {
+    if (this.#searches.size === 0) return;
+    for (const { searchParams } of this.#urls) {
+      if (!this.#searches.has(searchParams)) continue;
+      throw new DifferentPart(searchParams, "the searchParams of a URL beside it, which would be apart from it");
+    }
+  }
+
+  /** Small Buffers share a pool without sharing bytes. */
+  #noteBytes(part: object, buffer: ArrayBufferLike, start: number, end: number): void {
+    const known = this.#views.get(buffer) ?? [];
+    if (known.some(([from, to]) => start < to && from < end)) {
+      throw new DifferentPart(part, "binary data on the same bytes as another part, which would be apart from it");
+    }
+    known.push([start, end]);
+    this.#views.set(buffer, known);
+  }
+}
+
 /** What is hidden from Object.keys() is not written. */
 function plainTag(value: object): string {
   const written = Object.keys(value);
   const all = Reflect.ownKeys(value);
+  refuseRestricted(value, "an object", written);
   if (written.length === all.length) return "Object";
   const lost = all.find((key) => typeof key === "symbol" || !written.includes(key));
   throw new DifferentPart(value, `an object with a property ${String(lost)}, which would be lost`);
+}
+
+/** A copy can be written to and extended everywhere, and has values where this has accessors. */
+function refuseRestricted(value: object, what: string, keys: readonly string[]): void {
+  if (!Object.isExtensible(value)) {
+    const how = Object.isFrozen(value) ? "frozen" : Object.isSealed(value) ? "sealed" : "not extensible";
+    throw new DifferentPart(value, `${what} that is ${how}, which its copies would not be`);
+  }
+  for (const key of keys) {
+    const descriptor = Object.getOwnPropertyDescriptor(value, key);
+    if (descriptor === undefined || (descriptor.writable === true && descriptor.configurable === true)) continue;
+    const isAccessor = descriptor.get !== undefined || descriptor.set !== undefined;
+    const lost = isAccessor
+      ? "an accessor, which would come back as a value"
+      : "read-only, which its copies would not be";
+    throw new DifferentPart(value, `${what} whose property ${key} is ${lost}`);
+  }
 }
 
 /** The tag of an instance of a built-in class that is no more than that; undefined for an instance of another class. */
@@ -250,7 +328,20 @@ function builtInTag(value: object): string | undefined {
   if (className === "RegExp" && (value as RegExp).lastIndex !== 0) {
     throw new DifferentPart(value, "a RegExp in the middle of its matches, which would begin anew");
   }
+  refuseRestricted(value, `an instance of ${className}`, className === "Array" ? Object.keys(value) : []);
+  if (className === "BigInt" && isHugeBigInt(value.valueOf())) throw new DifferentPart(value, HUGE_BIGINT);
+  const buffer = ArrayBuffer.isView(value) ? value.buffer : value;
+  if ((buffer as { readonly resizable?: unknown }).resizable === true && isBinary(value)) {
+    throw new DifferentPart(value, `an instance of ${className} that can be resized, which its copies could not`);
+  }
+  if (ArrayBuffer.isView(value) && Object.prototype.toString.call(buffer) !== "[object ArrayBuffer]") {
+    throw new DifferentPart(value, `an instance of ${className} on shared memory, which its copies would not be`);
+  }
   return className;
+}
+
+function isBinary(value: object): boolean {
+  return ArrayBuffer.isView(value) || Object.prototype.toString.call(value) === "[object ArrayBuffer]";
 }
 
 function temporalTag(value: object): string {

@@ -5,10 +5,11 @@ import type { PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../typ
 import { callKey } from "./call-key.ts";
 import { CallbackFault } from "./callback.ts";
 import type { Cached, FunctionCacheContext, FunctionEvent, NotStoredReason, OptionsOf } from "./contract.ts";
-import { Receivers } from "./method.ts";
+import { classOf, Receivers } from "./method.ts";
 import { callName, functionName, methodCallName, methodName } from "./names.ts";
 import { isInside, runAs } from "./own-runs.ts";
 import { registerFunction } from "./registry.ts";
+import { sourceDigest } from "./source-digest.ts";
 import { readsThis } from "./source-text.ts";
 import { InFlight, type Flight, type FlightEnd, type Run } from "./in-flight.ts";
 import { resolveFunctionOptions, type AnyOptions, type FunctionRules } from "./options.ts";
@@ -36,7 +37,7 @@ export function wrapFunction<F extends CallableFunction>(
   const rules = resolveFunctionOptions(context, name, fn, options as unknown as AnyOptions);
   const calls = new FunctionCalls(context, name, fn as unknown as CalledFunction, rules);
   if (rules.method?.isProvisional !== true) {
-    const replaces = registerFunction(context, name, { fn, retire: () => calls.retire() });
+    const replaces = registerFunction(context, name, { fn, retire: (successor) => calls.retire(successor) });
     if (replaces) calls.forget();
   }
   function cached(this: unknown, ...args: unknown[]): Promise<unknown> {
@@ -47,7 +48,7 @@ export function wrapFunction<F extends CallableFunction>(
   Object.defineProperty(cached, "length", { value: fn.length, configurable: true });
   /** `rates.purge("EUR")` is called on the function, and names no object. */
   const named = (self: unknown): unknown => (self === cached ? undefined : self);
-  return Object.assign(cached, {
+  const wrapper = Object.assign(cached, {
     purge(this: unknown, ...args: unknown[]): Promise<void> {
       return unawaited(calls.purge(named(this), args));
     },
@@ -59,8 +60,22 @@ export function wrapFunction<F extends CallableFunction>(
       return calls.keyOf(named(this), args);
     },
     cacheName: name,
-  }) as unknown as Cached<F>;
+  });
+  copyProperties(fn, wrapper);
+  return wrapper as unknown as Cached<F>;
 }
+
+/** What was put on a function, which its type promises of the wrapper too. What the wrapper has itself stays. */
+function copyProperties(fn: object, wrapper: object): void {
+  for (const key of Reflect.ownKeys(fn)) {
+    const descriptor = Object.getOwnPropertyDescriptor(fn, key);
+    if (descriptor === undefined || OF_ANY_FUNCTION.has(key) || Object.hasOwn(wrapper, key)) continue;
+    Object.defineProperty(wrapper, key, descriptor);
+  }
+}
+
+/** Of functions in sloppy mode, and of constructors. */
+const OF_ANY_FUNCTION: ReadonlySet<string | symbol> = new Set(["arguments", "caller", "prototype"]);
 
 /** Furthest a result may come from the future and still be new: clocks of machines that share a store differ. */
 const CLOCK_TOLERANCE_MS = 2000;
@@ -77,6 +92,8 @@ interface Call {
   readonly self: unknown;
   readonly args: unknown[];
   readonly key: string;
+  /** Digests of the function and the classes that decide its result: the key has no more of them than names. */
+  readonly madeBy: string;
   /** When it was made, on the clock of `performance.now()`: a purge acknowledged before that must hold for its result. */
   readonly sinceMs: number;
 }
@@ -97,6 +114,8 @@ class FunctionCalls {
   readonly #inFlight: InFlight;
   readonly #receivers: Receivers | undefined;
   #isRetired = false;
+  /** The function that has this name now has the same source text. */
+  #isLikeSuccessor = false;
   /** What another function of this name has stored is being purged. */
   #forgetting: Promise<void> | undefined;
 
@@ -136,8 +155,12 @@ class FunctionCalls {
     const anyCall = `${this.#context.prefix} ${this.#name}(…)`;
     try {
       if (!this.#rules.takesPart(self, args)) return undefined;
-      const key = callKey(this.#rules.keyRules, self, args);
-      if (!this.#isRetired) return { self, args, key, sinceMs: performance.now() };
+      const classes = new Set<object>();
+      const key = callKey(this.#rules.keyRules, self, args, classes);
+      if (!this.#isRetired) {
+        return { self, args, key, madeBy: this.#madeBy(self, classes), sinceMs: performance.now() };
+      }
+      if (this.#isLikeSuccessor) this.#context.warn(`functions ${this.#name}`, sameFunctions(this.#name));
       this.#reportNotStored({ key }, "replaced", duplicateFunctionName(this.#name));
     } catch (error) {
       if (error instanceof CallbackFault) {
@@ -149,9 +172,19 @@ class FunctionCalls {
     return undefined;
   }
 
+  /** What a result must be made by to be one of this call. */
+  #madeBy(self: unknown, classes: ReadonlySet<object>): string {
+    let digests = sourceDigest(this.#fn);
+    const ownClass = this.#rules.method === undefined ? undefined : classOf(self);
+    if (ownClass !== undefined) digests += `.${sourceDigest(ownClass)}`;
+    for (const each of classes) digests += `.${sourceDigest(each)}`;
+    return digests;
+  }
+
   /** Another function has this name now: the two must not share their results. */
-  retire(): void {
+  retire(successor: unknown): void {
     this.#isRetired = true;
+    this.#isLikeSuccessor = typeof successor === "function" && sourceDigest(successor) === sourceDigest(this.#fn);
     this.#inFlight.purgeWhere(() => true);
   }
 
@@ -238,6 +271,7 @@ class FunctionCalls {
     const call = this.#callOf(receiver, args);
     if (call === undefined) return this.#plainCall(receiver, args);
     this.#refuseRecursion(call);
+    await this.#connected(call);
     const run = this.#inFlight.begin(call.key);
     try {
       const { value, entry } = await this.#result(call);
@@ -248,6 +282,15 @@ class FunctionCalls {
     }
   }
 
+  /**
+   * A result from before the purge log was read for the first time cannot be told from one that was purged. A look-up waits
+   * for the first connection, within its deadline, and reads the log.
+   */
+  async #connected({ key }: Call): Promise<void> {
+    const { prefix, purges } = this.#context;
+    if (purges.verifiedAtMs(prefix) === -Infinity) await this.#read(key);
+  }
+
   #answer(call: Call): Promise<unknown> {
     const state = this.#inFlight.state(call.key);
     if (state?.flight !== undefined) {
@@ -256,7 +299,7 @@ class FunctionCalls {
     }
     const entry = this.#onItsWay(call, state?.beingStored) ?? this.#read(call.key);
     if (entry instanceof Promise) return this.#lookUp(call, entry);
-    const stored = readValue(entry);
+    const stored = readValue(entry, call.madeBy);
     if (this.#reuses(call, stored)) return Promise.resolve(stored.value);
     this.#refuseRecursion(call);
     return this.#fill(call, this.#inFlight.takeOff(call.key), stored);
@@ -271,7 +314,7 @@ class FunctionCalls {
   async #lookUp(call: Call, entry: Promise<StoreEntry | undefined>): Promise<unknown> {
     const flight = this.#inFlight.takeOff(call.key);
     // A store that has not answered at the deadline is one that has nothing.
-    const stored = readValue(await Promise.race([entry, flight.ended.then(() => undefined)]));
+    const stored = readValue(await Promise.race([entry, flight.ended.then(() => undefined)]), call.madeBy);
     if (this.#reuses(call, stored)) {
       flight.end({ type: "value", copy: stored.copy, entry: stored.entry });
       return stored.value;
@@ -368,7 +411,7 @@ class FunctionCalls {
     const value = await this.#value(call);
     if (!this.#mayKeep(call, value, wasUnchanged) || tags === undefined) return { value, encoded: undefined };
     const names = [...tags.map(tagName), ...this.#names(call)];
-    const kept = this.#encode(call, value, (encoded) => this.#entry(encoded, requestedAtMs, names, generation));
+    const kept = this.#encode(call, value, (encoded) => this.#entry(call, encoded, requestedAtMs, names, generation));
     if (kept === undefined) return { value, encoded: undefined };
     const { encoded, entry } = kept;
     const verdict = this.#verdict(call, entry);
@@ -448,7 +491,13 @@ class FunctionCalls {
     return names;
   }
 
-  #entry(encoded: EncodedValue, requestedAtMs: number, names: readonly string[], generation: string): StoreEntry {
+  #entry(
+    { madeBy }: Call,
+    encoded: EncodedValue,
+    requestedAtMs: number,
+    names: readonly string[],
+    generation: string,
+  ): StoreEntry {
     const { freshnessLifetimeSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = this.#rules;
     const times = {
       requestedAtMs,
@@ -457,7 +506,7 @@ class FunctionCalls {
       staleWhileRevalidateSeconds,
       staleIfErrorSeconds,
     };
-    return valueEntry(encoded, times, names, generation);
+    return valueEntry(encoded, times, madeBy, names, generation);
   }
 
   #verdict({ key }: Call, entry: StoreEntry): PurgeVerdict {
@@ -594,6 +643,14 @@ function landed(flight: Flight, { value, encoded, entry }: Filled): unknown {
   if (encoded === undefined || entry === undefined) flight.end({ type: "alone" });
   else flight.end({ type: "value", copy: () => decodeValue(encoded), entry });
   return value;
+}
+
+function sameFunctions(name: string): string {
+  return (
+    `${name}: a function of this name with the same source text was wrapped later, and both are called. The cache cannot ` +
+    "tell them apart: here it keeps the results of the later one alone, and another process may keep those of the other one.\n" +
+    `Give each a name of its own: wrap(name, …), @Cached({ name }).`
+  );
 }
 
 function isIndistinctClass(error: unknown): boolean {

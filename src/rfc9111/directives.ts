@@ -232,16 +232,21 @@ export function requestDirectives(fields: Fields): RequestDirectives {
 const NUMERIC: ReadonlySet<string> = new Set(["max-age", "min-fresh", "max-stale"]);
 
 /** What a member of a request's `Cache-Control` asks for that no directive of the grammar asks for. */
-function malformedRestrictions(member: string, equals: number): readonly Restriction[] {
-  if (equals === -1 || !isWellFormedDirective(member)) return askedRestrictionsIn(member);
+function malformedRestrictions(
+  member: string,
+  equals: number,
+  restrictions: (text: string) => readonly Restriction[] = askedRestrictionsIn,
+): readonly Restriction[] {
+  if (equals === -1 || !isWellFormedDirective(member)) return restrictions(member);
   const name = directiveName(member, equals);
   const isBrokenNumber = NUMERIC.has(name) && directiveSeconds(member, equals) === undefined;
-  return askedRestrictionsIn(isBrokenNumber || name === "only-if-cached" ? member : name);
+  return restrictions(isBrokenNumber || name === "only-if-cached" ? member : name);
 }
 
 /**
  * True when the request's `Cache-Control` has the directive `no-cache` or `no-store`, in any case, among others or alone,
- * or is malformed where one of them stands (`max-age=0; no-cache`).
+ * or is malformed where one of them stands (`max-age=0; no-cache`). `nocache` and `noStore` count, as in a response: who
+ * writes that asks for a fresh response.
  *
  * It reads directives, not text: `x-no-cache-thing` and `note="no-cache"` ask for nothing.
  *
@@ -249,7 +254,7 @@ function malformedRestrictions(member: string, equals: number): readonly Restric
  */
 export function asksToBypass(fields: Fields): boolean {
   if (!hasField(fields, "cache-control")) return false;
-  return namesDirective(fields, "cache-control", isNoCacheOrNoStore);
+  return namesDirective(fields, "cache-control", isNoCacheOrNoStore, restrictionsIn);
 }
 
 function isNoCache(name: string): boolean {
@@ -260,11 +265,16 @@ function isNoCacheOrNoStore(name: string): boolean {
   return name === "no-cache" || name === "no-store";
 }
 
-function namesDirective(fields: Fields, field: string, isWanted: (name: string) => boolean): boolean {
+function namesDirective(
+  fields: Fields,
+  field: string,
+  isWanted: (name: string) => boolean,
+  restrictions?: (text: string) => readonly Restriction[],
+): boolean {
   for (const member of listMembers(fieldLines(fields, field))) {
     const equals = member.indexOf("=");
     if (isWanted(directiveName(member, equals))) return true;
-    if (malformedRestrictions(member, equals).some(isWanted)) return true;
+    if (malformedRestrictions(member, equals, restrictions).some(isWanted)) return true;
   }
   return false;
 }

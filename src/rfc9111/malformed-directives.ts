@@ -32,7 +32,7 @@ export function restrictionsIn(text: string): readonly Restriction[] {
 
 /**
  * The restrictions that a request asks for in `text`. `nocache` is a name of its own here: a request that is not understood
- * gives nothing away.
+ * gives nothing away. Where `no-cache` bypasses the cache, {@link restrictionsIn} reads requests too.
  * @internal
  */
 export function askedRestrictionsIn(text: string): readonly Restriction[] {

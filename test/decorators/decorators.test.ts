@@ -74,6 +74,13 @@ describe("@Cached where it cannot stand", () => {
     expect(() => (factory()() as Decorate)(...args)).toThrow(invalid("it caches methods only"));
   });
 
+  it.each([{ options: Promise.resolve({ expire: "5m" }) }, { options: [] }, { options: new Map() }, { options: null }])(
+    "refuses what are no options: $options",
+    ({ options }) => {
+      expect(() => factory()(options as never)).toThrow("@Cached(options): expected an object of options, got ");
+    },
+  );
+
   it("refuses to stand there without brackets", () => {
     const bare = factory() as unknown as Decorate;
     const problem = invalid("write @Cached() with brackets");
@@ -313,7 +320,7 @@ describe("@Cached on an inherited method", () => {
   });
 
   it("is not cached for classes that cannot be told apart by their names, and says so", async () => {
-    const { cache, events } = wrappingCache();
+    const { cache, events, warnings } = wrappingCache();
     const Repository = decoratedBase(cache);
     const named = (): typeof Base => class Mixed extends Repository {};
     const nameless = (): typeof Base => class extends Repository {};
@@ -323,6 +330,9 @@ describe("@Cached on an inherited method", () => {
     expect(refused).toEqual([
       expect.objectContaining({ because: "class", error: expect.objectContaining({ code: "ERR_INDISTINCT_CLASS" }) }),
       expect.objectContaining({ because: "class", error: expect.objectContaining({ code: "ERR_INDISTINCT_CLASS" }) }),
+    ]);
+    expect(warnings).toEqual([
+      expect.stringContaining("Repository.find: several classes Mixed with the same source text inherit it."),
     ]);
   });
 
@@ -337,5 +347,49 @@ describe("@Cached on an inherited method", () => {
     await expect(cached.refresh(1)).rejects.toMatchObject({ code: "ERR_UNKNOWN_THIS" });
     expect(await cached.refresh.call(two, 1)).toBe("two 1");
     expect(await one.find(1)).toBe("two 1");
+  });
+});
+
+describe("@Cached on classes that share a name in two processes", () => {
+  /** One text in both classes: what they call differs. */
+  const get = async function (this: { load(id: number): string }, id: number): Promise<string> {
+    return this.load(id);
+  };
+
+  it("does not mix them where the text of the class, or of the subclass that inherits the method, differs", async () => {
+    const parts = wrappingCache();
+    const inProcess = (cache: Parameters<typeof cachedMethods>[0], target: { readonly prototype: object }): void => {
+      Object.defineProperty(target.prototype, "get", { value: get, configurable: true, writable: true });
+      legacy(cachedMethods(cache)({ expire: "1h" }), target.prototype, "get");
+    };
+    type Gets = { get(id: number): Promise<string> };
+    const users = ((): new () => Gets => {
+      class Service {
+        declare get: Gets["get"];
+        load(id: number): string {
+          return `user ${id}`;
+        }
+      }
+      inProcess(parts.cache, Service);
+      return Service;
+    })();
+    const orders = ((): new () => Gets => {
+      class Service {
+        declare get: Gets["get"];
+        load(id: number): string {
+          return `order ${id}`;
+        }
+      }
+      inProcess(parts.sharing(), Service);
+      return Service;
+    })();
+    expect([await new users().get(1), await new orders().get(1), await new users().get(1)]).toEqual([
+      "user 1",
+      "order 1",
+      "user 1",
+    ]);
+    expect(new Set(parts.keys())).toEqual(new Set(["test Service.get(1)"]));
+    expect(await new users().get(1)).toBe("user 1");
+    expect(parts.trace().at(-1)).toBe("found");
   });
 });

@@ -141,7 +141,7 @@ describe("ignored arguments", () => {
   it("leaves out instances of the cache's classes and of their subclasses", () => {
     const cache = { ignoreArgTypes: [Session] };
     expect(keyOf([7, new Session()], {}, cache)).toBe("test Users.getUser(7)");
-    expect(keyOf([new AdminSession(), 7], {}, cache)).toBe("test Users.getUser(7)");
+    expect(keyOf([7, new AdminSession(), new Session()], {}, cache)).toBe("test Users.getUser(7)");
   });
 
   it("leaves out the function's own classes as well", () => {
@@ -150,12 +150,32 @@ describe("ignored arguments", () => {
   });
 
   it("leaves out positions", () => {
-    expect(keyOf(["a", new Session(), "c"], { ignoreArgs: [1] })).toBe('test Users.getUser("a","c")');
+    expect(keyOf(["a", new Session(), "c"], { ignoreArgs: [1] })).toBe('test Users.getUser("a",_,"c")');
   });
 
   it("leaves out what a function says", () => {
     const options = { ignoreArgs: (value: unknown, index: number) => index > 0 && value instanceof Session };
     expect(keyOf(["a", new Session()], options)).toBe('test Users.getUser("a")');
+  });
+
+  it("keep the positions of the arguments behind them", async () => {
+    const { context } = harness({ ignoreArgTypes: [Session] });
+    const list = wrapFunction(context, "list", (a: unknown, b: unknown) =>
+      a instanceof Session ? `b=${String(b)}` : `a=${String(a)}`,
+    );
+    expect([await list(new Session(), 1), await list(1, new Session())]).toEqual(["b=1", "a=1"]);
+    expect(list.keyOf(new AdminSession(), 1)).toBe("test list(_,1)");
+    const range = wrapFunction(context, "range", (from: unknown, to: unknown) => `${String(from)}-${String(to)}`, {
+      ignoreArgs: (value) => value === null,
+    });
+    expect([await range(null, 5), await range(5, null)]).toEqual(["null-5", "5-null"]);
+    expect(range.keyOf("_", 5)).toBe('test range("_",5)');
+  });
+
+  it("are as good as not passed at the end", () => {
+    const options = { ignoreArgTypes: [Session] };
+    expect(keyOf([7, new Session()], options)).toBe(keyOf([7], options));
+    expect(keyOf([new Session(), new Session()], options)).toBe(keyOf([], options));
   });
 
   it("does not look inside arguments", () => {

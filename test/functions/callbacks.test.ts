@@ -3,13 +3,11 @@ import { wrapFunction } from "../../src/functions/wrap.ts";
 import { watchUnhandled } from "../redis/unhandled.ts";
 import { harness, settled } from "./harness.ts";
 
-const failing = async (): Promise<never> => {
-  throw new Error("late");
-};
+const failing = (): Promise<never> => Promise.reject(new Error("late"));
 
 const NO_ANSWERS: readonly { readonly what: string; readonly answer: () => unknown }[] = [
-  { what: "a promise of true", answer: async () => true },
-  { what: "a promise of false", answer: async () => false },
+  { what: "a promise of true", answer: () => Promise.resolve(true) },
+  { what: "a promise of false", answer: () => Promise.resolve(false) },
   { what: "a promise that rejects", answer: failing },
   { what: "undefined", answer: () => undefined },
   { what: "null", answer: () => null },
@@ -88,16 +86,79 @@ describe("a callback that throws", () => {
 });
 
 describe("a key that is none", () => {
-  it.each([{ key: () => undefined }, { key: async () => 7 }, { key: failing }])("shares nothing", async ({ key }) => {
+  it.each([{ key: () => undefined }, { key: () => Promise.resolve(7) }, { key: failing }])(
+    "shares nothing",
+    async ({ key }) => {
+      const expectNoneUnhandled = watchUnhandled();
+      const { context, trace } = harness();
+      const find = wrapFunction(context, "find", (id: number) => id, { key });
+      expect(await find(7)).toBe(7);
+      expect(await find(8)).toBe(8);
+      expect(trace()).toEqual(["callback-failed", "callback-failed"]);
+      await expect(find.purge(7)).rejects.toThrow('wrap("find", …): key: expected a value');
+      await settled();
+      await expectNoneUnhandled();
+    },
+  );
+});
+
+describe("a callback that is async", () => {
+  it.each(["when", "storeWhen", "key", "tags", "ignoreArgs"])(
+    "is refused as %s when the function is wrapped",
+    (name) => {
+      const options = { [name]: async () => true };
+      expect(() => wrapFunction(harness().context, "find", () => 1, options as never)).toThrow(
+        expect.objectContaining({
+          code: "ERR_INVALID_CALLBACK",
+          message: expect.stringContaining(`wrap("find", …): ${name}: expected a function that is not async`) as string,
+        }) as Error,
+      );
+    },
+  );
+});
+
+describe("a promise that rejects inside of what is refused", () => {
+  const rejecting = (): Promise<unknown> => Promise.reject(new Error("late"));
+
+  it.each([
+    { what: "in the tags", options: { tags: () => [rejecting()] } },
+    { what: "beside a tag that is too long", options: { tags: () => ["x".repeat(300), rejecting()] } },
+    { what: "in a key", options: { key: () => [rejecting()] } },
+    { what: "deep in a key", options: { key: () => ({ a: new Map([[1, new Set([rejecting()])]]) }) } },
+    { what: "in place of tags", options: { tags: () => rejecting() } },
+  ])("leaves no rejection behind: $what", async ({ options }) => {
     const expectNoneUnhandled = watchUnhandled();
-    const { context, trace } = harness();
-    const find = wrapFunction(context, "find", (id: number) => id, { key });
-    expect(await find(7)).toBe(7);
-    expect(await find(8)).toBe(8);
-    expect(trace()).toEqual(["callback-failed", "callback-failed"]);
-    await expect(find.purge(7)).rejects.toThrow('wrap("find", …): key: expected a value');
+    const find = wrapFunction(harness().context, "find", (id: number) => id, options as never);
+    await find(7).catch((error: unknown) => expect(error).toMatchObject({ code: "ERR_UNSTABLE_ARGUMENT" }));
     await settled();
     await expectNoneUnhandled();
+  });
+
+  it.each([
+    { what: "an argument", args: () => [rejecting()] },
+    { what: "in an argument", args: () => [1, { a: [rejecting()] }, rejecting()] },
+  ])("leaves no rejection behind: $what", async ({ args }) => {
+    const expectNoneUnhandled = watchUnhandled();
+    const find = wrapFunction(harness().context, "find", (...all: unknown[]) => all.length);
+    await expect(find(...args())).rejects.toMatchObject({ code: "ERR_UNSTABLE_ARGUMENT" });
+    await settled();
+    await expectNoneUnhandled();
+  });
+
+  it("is passed on to the function as it is where it is an ignored argument", async () => {
+    const unhandled: unknown[] = [];
+    const find = wrapFunction(
+      harness().context,
+      "find",
+      async (_id: number, other: Promise<unknown>) => {
+        unhandled.push(other);
+        return other.catch((error: unknown) => (error as Error).message);
+      },
+      { ignoreArgs: [1] },
+    );
+    const passed = rejecting();
+    expect(await find(1, passed)).toBe("late");
+    expect(unhandled[0]).toBe(passed);
   });
 });
 

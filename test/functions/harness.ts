@@ -10,6 +10,8 @@ export interface Harness {
   readonly context: FunctionCacheContext;
   readonly store: CacheStore;
   readonly events: FunctionEvent[];
+  /** What a developer was told. */
+  readonly warnings: string[];
   /** Types of the events until now, with the reason of those that have one. */
   readonly trace: () => readonly string[];
   readonly advance: (seconds: number) => void;
@@ -27,9 +29,11 @@ export function harness(options: HarnessOptions = {}): Harness {
   const now = (): number => nowMs;
   const { store, purges } = withPurgeLog(options.store?.(now) ?? memoryStore({ now }));
   const events: FunctionEvent[] = [];
+  const warnings: string[] = [];
   return {
     store,
     events,
+    warnings,
     context: {
       prefix: "test",
       store,
@@ -38,6 +42,7 @@ export function harness(options: HarnessOptions = {}): Harness {
       now,
       fillDeadlineMs: options.fillDeadlineMs ?? 30_000,
       report: (event) => events.push(event),
+      warn: (_key, message) => void (warnings.includes(message) || warnings.push(message)),
       durationSeconds,
     },
     trace: () => events.map((event) => (event.type === "not-stored" ? `not-stored: ${event.because}` : event.type)),

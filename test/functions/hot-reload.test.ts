@@ -37,11 +37,14 @@ describe.each([
   });
 
   it("says what is wrong where the first one is still called", async () => {
-    const { context, events } = cache();
+    const { context, events, warnings } = cache();
     const make = (): (() => number) => () => 1;
     const first = wrapFunction(context, "find", make());
     wrapFunction(context, "find", make());
     await first();
+    expect(warnings).toEqual([
+      expect.stringContaining("find: a function of this name with the same source text was wrapped later"),
+    ]);
     expect(events).toEqual([
       expect.objectContaining({
         because: "replaced",

@@ -4,20 +4,23 @@ import { wrapFunction } from "../../src/functions/wrap.ts";
 import { harness } from "./harness.ts";
 
 describe("a function that is not cached", () => {
-  it.each([{ expire: 0 }, { enabled: false }, { enabled: false, expire: "5m", staleIfError: "1h" }])(
-    "%o runs for each call, whatever its arguments",
-    async (options) => {
-      const { context, events } = harness();
-      let runs = 0;
-      const find = wrapFunction(context, "find", (_value: unknown) => ++runs, options);
-      const symbol = Symbol("no stable text");
-      expect(await Promise.all([find(symbol), find(symbol), find(7), find.refresh(7)])).toEqual([1, 2, 3, 4]);
-      await find.purge(7);
-      await find.purgeAll();
-      expect(find.keyOf(7)).toBe("test find(7)");
-      expect(events).toEqual([]);
-    },
-  );
+  it.each([
+    { expire: 0 },
+    { expire: "0s" },
+    { expire: { seconds: 0 } },
+    { enabled: false },
+    { enabled: false, expire: "5m", staleIfError: "1h" },
+  ])("%o runs for each call, whatever its arguments", async (options) => {
+    const { context, events } = harness();
+    let runs = 0;
+    const find = wrapFunction(context, "find", (_value: unknown) => ++runs, options);
+    const symbol = Symbol("no stable text");
+    expect(await Promise.all([find(symbol), find(symbol), find(7), find.refresh(7)])).toEqual([1, 2, 3, 4]);
+    await find.purge(7);
+    await find.purgeAll();
+    expect(find.keyOf(7)).toBe("test find(7)");
+    expect(events).toEqual([]);
+  });
 
   it("still gives promises, and its other options are checked", async () => {
     const { context } = harness();

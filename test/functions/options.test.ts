@@ -21,6 +21,19 @@ describe("options of a function", () => {
     },
     { options: "5m", code: "ERR_INVALID_OPTION", message: "expected an object of options" },
     { options: null, code: "ERR_INVALID_OPTION", message: "expected an object of options" },
+    { options: [], code: "ERR_INVALID_OPTION", message: "expected an object of options, got an array of 0" },
+    {
+      options: new Map(),
+      code: "ERR_INVALID_OPTION",
+      message: "expected an object of options, got an instance of Map",
+    },
+    { options: new Date(), code: "ERR_INVALID_OPTION", message: "got an instance of Date" },
+    {
+      options: Promise.resolve({ expire: "5m" }),
+      code: "ERR_INVALID_OPTION",
+      message: 'wrap("find", …): expected an object of options, got an instance of Promise.\nAwait it first.',
+    },
+    { options: { expire: "0" }, code: "ERR_INVALID_DURATION", message: 'may be 0 (the number) or "0s"' },
     { options: { tags: "users" }, code: "ERR_INVALID_OPTION", message: "tags: expected an array of texts" },
     { options: { tags: [""] }, code: "ERR_INVALID_OPTION", message: "tags: expected an array of texts" },
     {

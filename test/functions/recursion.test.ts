@@ -50,6 +50,24 @@ describe.each(STORES)("a function that calls itself over $kind", ({ store }) => 
     await expect(find(7)).rejects.toMatchObject({ code: "ERR_RECURSIVE_CALL" });
   });
 
+  it("fails at once in what it has started and does not wait for, until its end, and says so", async () => {
+    const { context } = cache();
+    const { promise, open } = gate<number>();
+    const started: Promise<unknown>[] = [];
+    const find: Find = wrapFunction(context, "find", async (id: number) => {
+      started.push(nextTurn().then(async () => find(id).catch((error: unknown) => error)));
+      return promise;
+    });
+    const call = find(7);
+    await settled();
+    expect(await started[0]).toMatchObject({
+      code: "ERR_RECURSIVE_CALL",
+      message: expect.stringContaining("counts as inside of it until it ends") as string,
+    });
+    open(7);
+    expect(await call).toBe(7);
+  });
+
   it("works with other arguments", async () => {
     const { context } = cache();
     const factorial: Find = wrapFunction(context, "factorial", async (n: number) =>

@@ -16,7 +16,7 @@ describe("refresh", () => {
     { what: "storeWhen refuses", options: { storeWhen: () => false }, result: (): unknown => "new" },
     {
       what: "storeWhen gives a promise for",
-      options: { storeWhen: (async () => true) as never },
+      options: { storeWhen: (() => Promise.resolve(true)) as never },
       result: (): unknown => "new",
     },
     { what: "has a class", options: {}, result: (): unknown => new User() },
@@ -31,10 +31,10 @@ describe("refresh", () => {
     },
   ])("purges the old result also where the new one $what", async ({ options, result }) => {
     const { context } = harness();
-    const results: unknown[] = [result(), "later"];
-    const old = wrapFunction(context, "rates", (): unknown => "old");
+    const giving = (results: unknown[]) => (): unknown => results.shift();
+    const old = wrapFunction(context, "rates", giving(["old"]));
     await old();
-    const rates = wrapFunction({ ...context }, "rates", () => results.shift(), options);
+    const rates = wrapFunction({ ...context }, "rates", giving([result(), "later"]), options);
     expect(await rates()).toBe("old");
     expect(await rates.refresh()).not.toBe("old");
     expect(await rates()).toBe("later");

@@ -1,6 +1,6 @@
 /** Wrapped functions of several processes on one real Redis: each has a store, a connection and a purge log of its own. */
 
-import { expect, inject, it, onTestFinished } from "vitest";
+import { describe, expect, inject, it, onTestFinished } from "vitest";
 
 import { createCache } from "../../src/cache.ts";
 import type { CachedFunction } from "../../src/functions/contract.ts";
@@ -88,4 +88,88 @@ it("a refresh reaches what another process has in memory, and is there for the n
     expect(await one("EUR")).toBe(fresh);
     expect(fresh).toBe(`run ${runs}`);
   }
+});
+
+describe("what shares a name in two processes", () => {
+  type Id = object;
+  type Named<Fn extends (...args: never[]) => unknown> = (prefix: string) => Promise<Fn>;
+
+  /** Wraps a function as a process of its own does. */
+  function processWith<Args extends unknown[], Result>(
+    fn: (...args: Args) => Result,
+  ): Named<(...args: Args) => Promise<Awaited<Result>>> {
+    return async (prefix) => {
+      const redis = redisStore({ url: inject("redisUrl"), deadlineMs: 5000 });
+      const cache = createCache({ store: redis, prefix });
+      onTestFinished(() => cache.close());
+      await cache.ready();
+      return cache.wrap("Service.get", fn as (...args: unknown[]) => unknown, { expire: "10m" }) as never;
+    };
+  }
+
+  /** Calls until the result comes out of the store. */
+  const untilHit = async (call: () => Promise<unknown>, runs: () => number): Promise<void> =>
+    until(async () => {
+      const before = runs();
+      await call();
+      return runs() === before;
+    });
+
+  it("is not given the results of a function with another text, and replaces them", async () => {
+    const prefix = ownPrefix();
+    let runs = 0;
+    const users = await processWith((id: number) => `user ${id} ${++runs}`)(prefix);
+    const orders = await processWith((id: number) => `order ${id} ${++runs}`)(prefix);
+    await untilHit(
+      () => users(1),
+      () => runs,
+    );
+    expect(await orders(1)).toMatch(/^order 1 /);
+    await untilHit(
+      () => orders(1),
+      () => runs,
+    );
+    expect(await users(1)).toMatch(/^user 1 /);
+  });
+
+  it("is given the results of a function with the same text", async () => {
+    const prefix = ownPrefix();
+    let runs = 0;
+    const make = (): ((id: number) => string) => (id) => `user ${id} ${++runs}`;
+    const [one, two] = [await processWith(make())(prefix), await processWith(make())(prefix)];
+    await untilHit(
+      () => one(1),
+      () => runs,
+    );
+    expect(await two(1)).toBe(await one(1));
+  });
+
+  it("is told apart by the classes of its arguments", async () => {
+    const prefix = ownPrefix();
+    const idOfA = ((): Id => {
+      class Id {
+        toString(): string {
+          return "1";
+        }
+      }
+      return new Id();
+    })();
+    const idOfB = ((): Id => {
+      class Id {
+        readonly isOfB = true;
+        toString(): string {
+          return "1";
+        }
+      }
+      return new Id();
+    })();
+    let runs = 0;
+    const kind = (id: Id): string => `${"isOfB" in id} ${++runs}`;
+    const [one, two] = [await processWith(kind)(prefix), await processWith(kind)(prefix)];
+    await untilHit(
+      () => one(idOfA),
+      () => runs,
+    );
+    expect(await two(idOfB)).toMatch(/^true /);
+  });
 });

@@ -117,6 +117,70 @@ describe("the result of a wrapped function", () => {
   });
 });
 
+describe("a wrapped function with overloads of which not all give a promise", () => {
+  function mixed(id: number): number;
+  function mixed(name: string): Promise<string>;
+  function mixed(of: number | string): number | Promise<string> {
+    return typeof of === "number" ? of : Promise.resolve(of);
+  }
+  function plain(id: number): number;
+  function plain(name: string): string;
+  function plain(of: number | string): number | string {
+    return of;
+  }
+
+  it("gives a promise of what each overload gives", async () => {
+    const wrapped = cache.wrap("mixed", mixed);
+    const id: Promise<number> = wrapped(1);
+    const name: Promise<string> = wrapped("a");
+    expect([await id, await name]).toEqual([1, "a"]);
+    // @ts-expect-error it is a promise
+    calledOnlyByTheCompiler(() => wrapped(1).toFixed());
+    const both: Promise<number | string> = wrapped(...([1] as [id: number] | [name: string]));
+    const again: Promise<number | string> = wrapped.refresh("a");
+    expect([await both, await again, await wrapped.purge(1)]).toEqual([1, "a", undefined]);
+  });
+
+  it("gives a promise of what each overload gives where none does", async () => {
+    const wrapped = cache.wrap("plainOverloads", plain);
+    const id: Promise<number> = wrapped(1);
+    const name: Promise<string> = wrapped("a");
+    expect([await id, await name]).toEqual([1, "a"]);
+    // @ts-expect-error the text is no number
+    const wrong = (): Promise<number> => wrapped("a");
+    calledOnlyByTheCompiler(wrong);
+    calledOnlyByTheCompiler(() => [wrapped.purge(1), wrapped.purge("a"), wrapped.keyOf("a")]);
+  });
+
+  it("is not taken for one that gives promises where more than four do", () => {
+    function five(a: 1): number;
+    function five(a: 2): Promise<2>;
+    function five(a: 3): Promise<3>;
+    function five(a: 4): Promise<4>;
+    function five(a: 5): Promise<5>;
+    function five(a: number): number | Promise<number> {
+      return a;
+    }
+    // @ts-expect-error the first overload is not typed any more, and gives no number
+    calledOnlyByTheCompiler(() => cache.wrap("five", five)(1).toFixed());
+  });
+});
+
+describe("the properties of a wrapped function", () => {
+  it("are those of the function, which the type promises", async () => {
+    const fetchRates = Object.assign(async (currency: string) => currency, { source: { url: "a" }, purge: 7 });
+    const hidden = Symbol("hidden");
+    Object.defineProperty(fetchRates, hidden, { value: 1, enumerable: false });
+    const rates = cache.wrap("properties", fetchRates);
+    const url: string = rates.source.url;
+    expect(url).toBe("a");
+    expect(Object.getOwnPropertyDescriptor(rates, hidden)).toEqual(Object.getOwnPropertyDescriptor(fetchRates, hidden));
+    expect(rates.purge).toBeTypeOf("function");
+    expect(rates.length).toBe(1);
+    expect(await rates("EUR")).toBe("EUR");
+  });
+});
+
 describe("the options of a wrapped function", () => {
   it("must exist, and callbacks must answer at once", () => {
     const fn = async (id: number): Promise<number> => id;

@@ -14,8 +14,8 @@ const times = {
 
 /** What a store that keeps bytes gives back. */
 function throughBytes(value: unknown): unknown {
-  const { meta, body } = valueEntry(encodeValue(value), times, [], "");
-  return readValue({ meta, body })?.value;
+  const { meta, body } = valueEntry(encodeValue(value), times, "source", [], "");
+  return readValue({ meta, body }, "source")?.value;
 }
 
 describe("values that come back as they were", () => {
@@ -73,6 +73,22 @@ describe("values that come back as they were", () => {
     expect(text.length).toBeLessThan(150);
   });
 
+  it("keeps what shares nothing: views side by side, Buffers of one pool, parameters of a URL that is not there", () => {
+    const bytes = new Uint8Array([1, 2, 3, 4]);
+    const twice = Buffer.from("b");
+    const value = {
+      views: [bytes.subarray(0, 2), bytes.subarray(2)],
+      buffers: [Buffer.from("a"), twice, twice],
+      query: new URL("http://a/?b=1").searchParams,
+      url: new URL("http://a/?b=1"),
+    };
+    expect(throughBytes(value)).toStrictEqual(value);
+  });
+
+  it("keeps a BigInt of thousands of digits", () => {
+    expect(throughBytes(2n ** 60_000n)).toBe(2n ** 60_000n);
+  });
+
   it("takes plain values of another realm", () => {
     const foreign: unknown = runInNewContext("({ list: [1], at: new Date(0), map: new Map([[1, 2]]) })");
     expect(throughBytes(foreign)).toStrictEqual({ list: [1], at: new Date(0), map: new Map([[1, 2]]) });
@@ -120,6 +136,13 @@ describe("values that would not come back", () => {
     }
   }
 
+  const pair = new Uint8Array(2);
+  const text = Buffer.from("abc");
+  const url = new URL("http://a/?b=1");
+  /** Newer than the library that the compiler knows. */
+  const resizable = (): ArrayBuffer =>
+    new (ArrayBuffer as new (length: number, options: object) => ArrayBuffer)(2, { maxByteLength: 4 });
+
   const nameless = (Base: new () => object): object => new (class extends Base {})();
 
   it.each<[string, unknown, string, string]>([
@@ -142,6 +165,59 @@ describe("values that would not come back", () => {
     ["a list with a hidden property", Object.defineProperty([1], "raw", { value: 1 }), "", "Array with a property raw"],
     ["a URL with a property", Object.assign(new URL("http://a/"), { tenant: 1 }), "", "URL with a property tenant"],
     ["a RegExp that has begun", { pattern: begun }, ".pattern", "a RegExp in the middle of its matches"],
+    [
+      "a getter",
+      {
+        a: {
+          get now(): number {
+            return 1;
+          },
+        },
+      },
+      ".a",
+      "whose property now is an accessor",
+    ],
+    [
+      "a getter in a list",
+      Object.defineProperty([1], 0, { get: () => 1, enumerable: true, configurable: true }),
+      "",
+      "property 0 is an accessor",
+    ],
+    [
+      "a property that is read-only",
+      [Object.defineProperty({}, "id", { value: 1, enumerable: true })],
+      "[0]",
+      "whose property id is read-only",
+    ],
+    ["a frozen object", { a: Object.freeze({ b: 1 }) }, ".a", "an object that is frozen"],
+    ["a frozen list", { a: Object.freeze([1]) }, ".a", "an instance of Array that is frozen"],
+    ["a sealed object", { a: Object.seal({ b: 1 }) }, ".a", "an object that is sealed"],
+    [
+      "an object that cannot be extended",
+      { a: Object.preventExtensions({ b: 1 }) },
+      ".a",
+      "an object that is not extensible",
+    ],
+    [
+      "a Date that cannot be extended",
+      { at: Object.preventExtensions(new Date(0)) },
+      ".at",
+      "an instance of Date that is",
+    ],
+    ["bytes that can be resized", { bytes: resizable() }, ".bytes", "an instance of ArrayBuffer that can be resized"],
+    ["a view on them", { view: new Uint8Array(resizable()) }, ".view", "an instance of Uint8Array that can be resized"],
+    [
+      "shared memory",
+      { view: new Uint8Array(new SharedArrayBuffer(2)) },
+      ".view",
+      "an instance of Uint8Array on shared memory",
+    ],
+    ["two views on the same bytes", { all: pair, part: pair.subarray(1) }, ".part", "binary data on the same bytes"],
+    ["two Buffers on the same bytes", [text, text.subarray(1)], "[1]", "binary data on the same bytes"],
+    ["a view and its buffer", { pair, bytes: pair.buffer }, ".bytes", "binary data on the same bytes"],
+    ["a URL and its parameters", { query: url.searchParams, url }, ".query", "the searchParams of a URL beside it"],
+    ["a BigInt of a million bits", { size: 1n << 1_000_000n }, ".size", "a BigInt of more than 65,536 bits"],
+    ["a boxed one", { size: Object(-1n << 1_000_000n) as object }, ".size", "a BigInt of more than 65,536 bits"],
     ["what is nested too deep", deep, "", "nested too deep"],
     ["a key __proto__", { a: Object.fromEntries([["__proto__", 1]]) }, ".a", "a property __proto__"],
   ])("names path and class: %s", (_, value, path, what) => {
@@ -162,11 +238,11 @@ describe("values that would not come back", () => {
 });
 
 describe("reading from a store", () => {
-  const good = valueEntry(encodeValue({ a: 1 }), times, [], "");
+  const good = valueEntry(encodeValue({ a: 1 }), times, "source", [], "");
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
   it("reads what it wrote", () => {
-    expect(readValue(good)).toMatchObject({ value: { a: 1 }, ...times });
+    expect(readValue(good, "source")).toMatchObject({ value: { a: 1 }, ...times });
   });
 
   it.each<[string, StoreEntry]>([
@@ -177,6 +253,8 @@ describe("reading from a store", () => {
     ["a lifetime without end", { ...good, meta: { ...good.meta, freshnessLifetimeSeconds: Number.POSITIVE_INFINITY } }],
     ["a negative time", { ...good, meta: { ...good.meta, receivedAtMs: -1 } }],
     ["NaN for a time", { ...good, meta: { ...good.meta, staleIfErrorSeconds: Number.NaN } }],
+    ["what something else made", { ...good, meta: { ...good.meta, madeBy: "another source" } }],
+    ["what does not say what made it", { ...good, meta: { ...good.meta, madeBy: undefined } }],
     ["no bytes", { ...good, body: bytes("") }],
     ["half of the bytes", { ...good, body: good.body.subarray(0, 4) }],
     ["bytes that are no UTF-8", { ...good, body: new Uint8Array([0xff, 0xfe]) }],
@@ -191,27 +269,27 @@ describe("reading from a store", () => {
     ],
   ])("counts %s as nothing", (_, entry) => {
     const { live: _live, ...stored } = entry;
-    expect(readValue(stored)).toBeUndefined();
+    expect(readValue(stored, "source")).toBeUndefined();
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
   });
 
   it("survives any bytes and any meta", () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.dictionary(fc.string(), fc.anything()), (body, meta) => {
-        expect(() => readValue({ meta: { ...good.meta, ...meta }, body })).not.toThrow();
+        expect(() => readValue({ meta: { ...good.meta, ...meta }, body }, "source")).not.toThrow();
       }),
     );
   });
 
   it("does not take somebody else's object for a live value", () => {
-    expect(readValue({ ...good, live: { value: "not mine" } })?.value).toStrictEqual({ a: 1 });
+    expect(readValue({ ...good, live: { value: "not mine" } }, "source")?.value).toStrictEqual({ a: 1 });
   });
 
   it("keeps a primitive at hand, and nothing that can be changed or is large", () => {
-    expect(valueEntry(encodeValue(7), times, [], "").live).toBeInstanceOf(LiveValue);
-    expect(valueEntry(encodeValue(2n ** 1000n), times, [], "").live).toBeInstanceOf(LiveValue);
+    expect(valueEntry(encodeValue(7), times, "source", [], "").live).toBeInstanceOf(LiveValue);
+    expect(valueEntry(encodeValue(2n ** 1000n), times, "source", [], "").live).toBeInstanceOf(LiveValue);
     for (const large of ["x".repeat(300), 2n ** 5000n]) {
-      expect(valueEntry(encodeValue(large), times, [], "").live).toBeUndefined();
+      expect(valueEntry(encodeValue(large), times, "source", [], "").live).toBeUndefined();
     }
     expect(good.live).toBeUndefined();
   });

@@ -154,6 +154,7 @@ describe.each(STORES)("a cached function over $kind", ({ store }) => {
     await find(7);
     const meta = {
       kind: "value",
+      madeBy: expect.any(String) as string,
       requestedAtMs: context.now(),
       receivedAtMs: context.now(),
       freshnessLifetimeSeconds: 60,

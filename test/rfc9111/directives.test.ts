@@ -207,8 +207,22 @@ describe("a malformed Cache-Control fails safe", () => {
 
   it("nostore is no-store in a response", () => {
     expect(responseDirectives({ "cache-control": "max-age=60, nostore" }).noStore).toBe(true);
-    expect(asksToBypass({ "cache-control": "nostore, nocache" })).toBe(false);
   });
+
+  it.each(["nocache", "nostore", "noCache", "NoStore", "max-age=0, nocache", "nocache=1", "max-age=0;nocache"])(
+    "%s asks to bypass the cache, and says nothing where requests follow RFC 9111",
+    (value) => {
+      expect(asksToBypass({ "cache-control": value })).toBe(true);
+      expect(requestDirectives({ "cache-control": value })).toMatchObject({ noCache: false, noStore: false });
+    },
+  );
+
+  it.each(["x-nocache", "nocaches", "note=nocache", 'note="nocache"'])(
+    "%s does not ask to bypass the cache",
+    (value) => {
+      expect(asksToBypass({ "cache-control": value })).toBe(false);
+    },
+  );
 
   it.each(["no_store", "no store", "no--store", "No_Store", 'no-"store"', "no\u00adstore", "no_store=1"])(
     "%s is no-store, in requests and responses",

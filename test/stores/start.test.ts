@@ -113,6 +113,20 @@ describe.each(stores)("a cache on $name that has just been made", ({ name, make 
     }
   });
 
+  it("keeps the result of a refresh that is the first thing it does", async () => {
+    const { url } = await server();
+    const prefix = ownPrefix();
+    const run = async (method: "call" | "refresh"): Promise<number> => {
+      const cache = createCache({ store: make(url, 2000), prefix });
+      const f = cache.wrap("f", async () => ++runs);
+      const result = await (method === "refresh" ? f.refresh() : f());
+      await cache.close();
+      return result;
+    };
+    let runs = 0;
+    expect([await run("refresh"), await run("call"), await run("refresh"), await run("call")]).toEqual([1, 1, 2, 2]);
+  });
+
   it("lets the first requests wait for one deadline where nothing answers, and later ones for nothing", async () => {
     const silent = createServer(() => {}).listen(0, "127.0.0.1");
     cleanups.push(() => silent.close());
