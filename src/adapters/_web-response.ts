@@ -79,10 +79,16 @@ export function headOf({ status, reason }: Opened, { fields, removed, outerCooki
   return { status, fields, reason, removed, outerCookies };
 }
 
-/** A flat list of fields as headers. */
-export function headersOf(flat: readonly string[]): Headers {
+/**
+ * A flat list of fields as headers. Runtimes count the bytes that leave: a `Content-Length` of this cache would be wrong once
+ * an outer layer changes the body, so it is there only `withLength`, for a response that leaves without a body.
+ */
+export function headersOf(flat: readonly string[], withLength: boolean): Headers {
   const headers = new Headers();
-  for (let at = 0; at + 1 < flat.length; at += 2) headers.append(flat[at] ?? "", flat[at + 1] ?? "");
+  for (let at = 0; at + 1 < flat.length; at += 2) {
+    const name = flat[at] ?? "";
+    if (withLength || name !== "content-length") headers.append(name, flat[at + 1] ?? "");
+  }
   return headers;
 }
 

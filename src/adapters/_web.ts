@@ -343,7 +343,7 @@ class WebExchange implements Exchange {
   send(reply: Reply, lastLook?: LastLook): void | Promise<void> {
     const { outer, request } = this.#call;
     const { freshness = NO_NAMES, removed = NO_NAMES, status, reason } = reply;
-    const headers = headersOf(reply.plainFields ?? reply.fields);
+    const headers = headersOf(reply.plainFields ?? reply.fields, request.method === "HEAD");
     outer?.addTo(headers, removed);
     const isFree = outer?.forbidsFreshness(headers) !== true;
     const plain = lastLook === undefined ? headers : new Headers(headers);
