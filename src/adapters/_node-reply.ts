@@ -116,7 +116,7 @@ const OUTER_VARY: ReadonlySet<string> = new Set(["origin", "accept-encoding"]);
 /** Names that tell browsers of identities, which requests that share a response do not carry; caches set them, too. */
 const IDENTITY_VARY: ReadonlySet<string> = new Set(["cookie", "authorization"]);
 
-function addsVary(before: OutgoingHttpHeader | undefined, now: OutgoingHttpHeader | undefined): boolean {
+export function addsVary(before: OutgoingHttpHeader | undefined, now: OutgoingHttpHeader | undefined): boolean {
   if (now === before || now === undefined) return false;
   const known = new Set(varyMembers(before));
   return varyMembers(now).some((name) => !known.has(name) && !OUTER_VARY.has(name) && !IDENTITY_VARY.has(name));

@@ -102,6 +102,7 @@ function callOf(
     within: run?.fill,
     marked: markedOf(context),
     outer,
+    isOutermost: index === 0 && run === undefined,
     get exit() {
       return honoExit(context);
     },

@@ -23,6 +23,8 @@ export interface LateChanges {
   readonly setsCookie: boolean;
   /** The `Cache-Control` they set in place of the one before. */
   readonly cacheControl?: string | undefined;
+  /** The status of a response that they gave in place of the handler's: a denial, an error that they threw. */
+  readonly replacedBy?: number | undefined;
 }
 
 /**

@@ -169,6 +169,7 @@ export class ForwardedRequest implements Fill {
   /** Why what outer layers did after the handler forbids keeping the response. */
   #whyRefusedLate(changes: LateChanges | undefined): string | undefined {
     if (changes === undefined) return undefined;
+    if (changes.replacedBy !== undefined) return "replaced";
     const { storing } = this.#plan.route;
     if (changes.setsCookie && storing.allowSetCookie !== true) return "set-cookie";
     if (changes.cacheControl === undefined) return undefined;

@@ -40,6 +40,11 @@ export function renewalNotReached(status: number): Error {
   return new Error(`the renewal was answered with ${status} before it reached cached()`);
 }
 
+/** What became of a copy whose response was replaced on its way out. */
+export function renewalReplaced(status: number): Error {
+  return new Error(`the renewal was answered with ${status} by middleware in front of cached()`);
+}
+
 /**
  * True for a request that the cache made to renew a stored response (`staleWhileRevalidate`, early refresh). It comes
  * through all middleware as a client's request does, so a logger counts it, and a rate limiter may want to let it pass.

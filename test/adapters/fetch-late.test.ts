@@ -1,5 +1,6 @@
 /** Code around a cached fetch handler that changes its response: as without the cache, on misses and on hits. */
 
+import { setTimeout as pause } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { describe, expect, it, onTestFinished } from "vitest";
 
@@ -62,5 +63,55 @@ describe.each([onNode, direct])("a fetch handler $name", (kind) => {
       expect(await response.text()).toBe("a page and more");
       if (length !== null) expect(length).toBe("15");
     }
+  });
+
+  it.each(["Accept-Language", "*"])("Vary: %s that is set late counts", async (vary) => {
+    let runs = 0;
+    const get = await start(
+      kind,
+      (inner) => async (request, env) => {
+        const response = await inner(request, env);
+        response.headers.append("Vary", vary);
+        return response;
+      },
+      async () => new Response(`run ${++runs}`),
+    );
+
+    for (const run of [1, 2]) expect(await (await get()).text()).toBe(`run ${run}`);
+  });
+
+  it.each([
+    ["a cookie", "Set-Cookie", "visitor=new"],
+    ["private", "Cache-Control", "private"],
+    ["a lifetime of its own", "Cache-Control", "max-age=5"],
+  ])("no freshness beside %s that is set late on a hit, or for one who waited", async (_, name, value) => {
+    const get = await start(
+      kind,
+      (inner) => async (request, env) => {
+        const response = await inner(request, env);
+        if (request.headers.get("x-visitor") === null) response.headers.set(name, value);
+        return response;
+      },
+      async () => {
+        await pause(20);
+        return new Response("page");
+      },
+    );
+    const known = { "X-Visitor": "1" };
+    const read = async (headers?: Record<string, string>): Promise<Response> => {
+      const response = await get(headers);
+      await response.clone().text();
+      return response;
+    };
+    const [first, waited] = await Promise.all([read(known), read()]);
+    expect(first.headers.get("cdn-cache-control")).toBe("max-age=3600");
+
+    for (const response of [waited, await read()]) {
+      expect(response.headers.get("cache-status")).toMatch(/collapsed|hit/);
+      const promised = ["expires", "cdn-cache-control"].map((field) => response.headers.get(field));
+      expect(promised).toEqual([null, null]);
+      expect(response.headers.get("cache-control")).toBe(name === "Cache-Control" ? value : null);
+    }
+    expect((await read(known)).headers.get("cache-control")).toBe("max-age=3600");
   });
 });
