@@ -10,6 +10,38 @@ type Lines = Record<string, string | readonly string[]>;
 /** The native type of a text, and how servers with a light `Response` of their own spell it. */
 const NATIVE_TEXT = "text/plain;charset=UTF-8";
 const SERVERS_TEXT = "text/plain; charset=UTF-8";
+const BUNS_TEXT = "text/plain;charset=utf-8";
+const BUNS_BYTES = "application/octet-stream";
+
+const IS_BUN = (globalThis as { readonly Bun?: unknown }).Bun !== undefined;
+
+/** True where the server would name a type by what the body was made of, and a copy of the response is made of bytes. */
+export function lacksType(headers: Headers): boolean {
+  return IS_BUN && !headers.has("content-type");
+}
+
+/**
+ * Gives a body the type that Bun's server does. Bun tells nothing of what a body was made of, so bytes without a type that
+ * are a text in UTF-8 get the type of a text.
+ */
+export function learnType(headers: Headers, whole: Uint8Array | undefined): void {
+  if (whole === undefined || whole.byteLength === 0 || !lacksType(headers)) return;
+  headers.set("content-type", isText(whole) ? BUNS_TEXT : BUNS_BYTES);
+}
+
+/** True for UTF-8 without the "binary data bytes" of the MIME Sniffing standard, §3. */
+function isText(bytes: Uint8Array): boolean {
+  for (const byte of bytes) if (byte < 0x20 && !TEXT_CONTROLS.has(byte)) return false;
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Tab, line feed, form feed, carriage return, escape. */
+const TEXT_CONTROLS: ReadonlySet<number> = new Set([0x09, 0x0a, 0x0c, 0x0d, 0x1b]);
 
 /** A response as the server would send it. */
 export interface Opened {
@@ -98,6 +130,16 @@ export function setFields(headers: Headers, flat: readonly string[]): void {
     const name = flat[at] ?? "";
     const value = flat[at + 1] ?? "";
     headers.set(name, name === "vary" ? mergedVary(headers.get(name), value) : value);
+  }
+}
+
+/** As `setFields`, on a response as it is. False where its headers let nothing be changed. */
+export function setFieldsOn({ headers }: Response, flat: readonly string[]): boolean {
+  try {
+    setFields(headers, flat);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -12,13 +12,16 @@ import {
   fieldsOf,
   headersOf,
   headOf,
+  lacksType,
+  learnType,
   openResponse,
   responseOf,
   setFields,
+  setFieldsOn,
   type Opened,
   type OwnFields,
 } from "./_web-response.ts";
-import type { WaitUntil } from "./_web-server.ts";
+import { property, type WaitUntil } from "./_web-server.ts";
 
 /** What a framework on `Request` and `Response` has to tell about one request. */
 export interface WebCall {
@@ -141,7 +144,7 @@ class WebRun {
         },
       );
     }
-    if (hasConditions(this.#call.request)) return this.#answerLater(returned);
+    if (hasConditions(this.#call.request) || isUntyped(returned)) return this.#answerLater(returned);
     this.#answerNow(returned);
     return undefined;
   }
@@ -174,6 +177,7 @@ class WebRun {
 
   /** In the same tick unless the engine asks to wait. */
   #act(opened: Opened, whole: Uint8Array | undefined, reader: BodyReader | undefined): void | Promise<void> {
+    learnType(opened.headers, whole);
     const own = ownFields(this.#call, opened.headers);
     const action = this.#fill.head(headOf(opened, own), whole);
     if (action.answered) return whole === undefined ? reader?.drainInto(this.#fill, this.#client.pending) : undefined;
@@ -450,28 +454,45 @@ function renew(route: Route, call: WebCall, fill: Fill): Response | Promise<Resp
   );
 }
 
-function renewed(call: WebCall, fill: Fill, response: Response): Response {
+function renewed(call: WebCall, fill: Fill, response: Response): Response | Promise<Response> {
   const opened = openResponse(response);
   if (opened === undefined) {
     fill.abort();
     return response;
   }
-  const { status, reason, headers, body } = opened;
+  const { headers, body } = opened;
+  if (body === null) return shownToLayers(call, fill, opened, null, undefined);
+  const [forLayers, forFill] = body.tee();
+  const reader = new BodyReader(forFill);
+  if (!lacksType(headers)) return shownToLayers(call, fill, opened, forLayers, reader);
+  return reader.wholeIfAtHand().then((whole) => {
+    learnType(headers, whole);
+    return shownToLayers(call, fill, opened, forLayers, reader);
+  });
+}
+
+/** Gives the response to the layers around the handler, and then what `reader` reads to the fill. */
+function shownToLayers(
+  call: WebCall,
+  fill: Fill,
+  opened: Opened,
+  body: BodyContent,
+  reader: BodyReader | undefined,
+): Response {
+  const { status, reason, headers } = opened;
   const head = headOf(opened, ownFields(call, headers));
-  const [forLayers, forFill] = body === null ? [null, null] : body.tee();
   const lastLook: LastLook = (late) => {
     if (late.replacedBy !== undefined) {
       fill.fail(renewalReplaced(late.replacedBy));
-      void forFill?.cancel();
+      void reader?.cancel();
       return NO_NAMES;
     }
-    const whole = forFill === null ? NOTHING : undefined;
-    fill.head({ ...head, late }, whole);
-    if (forFill !== null) void new BodyReader(forFill).drainInto(fill);
+    fill.head({ ...head, late }, reader === undefined ? NOTHING : undefined);
+    void reader?.drainInto(fill);
     return NO_NAMES;
   };
   const leaving = new Leaving(call, { status, headers, freshness: NO_NAMES, marks: NO_NAMES }, lastLook);
-  return leaving.send(responseOf(status, reason, headers, forLayers));
+  return leaving.send(responseOf(status, reason, headers, body));
 }
 
 /** Runs the handler once more for the fill alone, where there are no layers that the cache could know of. */
@@ -486,18 +507,40 @@ export async function renewAlone(call: WebCall, fill: Fill, request: Request): P
   if (opened === undefined) return fill.abort();
   const reader = opened.body === null ? undefined : new BodyReader(opened.body);
   const whole = reader === undefined ? NOTHING : await reader.wholeIfAtHand();
+  learnType(opened.headers, whole);
   const { answered } = fill.head(headOf(opened, ownFields(call, opened.headers)), whole);
   if (whole !== undefined || reader === undefined) return;
   if (answered) await reader.drainInto(fill);
   else await reader.cancel();
 }
 
-function withFields(response: Response, fields: readonly string[]): Response {
+/** Adds fields to a response of the handler that the cache takes no part in, as it is where that can be. */
+function withFields(response: Response, fields: readonly string[]): Response | Promise<Response> {
   const opened = openResponse(response);
   if (opened === undefined) return response;
   const { status, reason, headers, body } = opened;
+  if (body !== null && lacksType(headers)) return withType(opened, body, fields);
+  // A response without a body may be one that the handler keeps for other requests.
+  if (body !== null && setFieldsOn(response, fields)) return response;
   setFields(headers, fields);
   return responseOf(status, reason, headers, body);
+}
+
+async function withType(
+  { status, reason, headers }: Opened,
+  body: ReadableStream<Uint8Array>,
+  fields: readonly string[],
+): Promise<Response> {
+  const reader = new BodyReader(body);
+  const whole = await reader.wholeIfAtHand();
+  learnType(headers, whole);
+  setFields(headers, fields);
+  return responseOf(status, reason, headers, whole === undefined ? reader.stream() : bodyOf(whole, headers));
+}
+
+function isUntyped(response: unknown): boolean {
+  const headers = property(response, "headers");
+  return headers instanceof Headers && lacksType(headers);
 }
 
 /** A promise that rejects with what was thrown, whatever that is. */

@@ -249,4 +249,31 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
     );
     expect([await (await get("/")).text(), hitOrMiss(await get("/"))]).toEqual(["page", "Hit"]);
   });
+
+  it("a response of a request that takes no part is the handler's own, with its length and type", async () => {
+    const { cached, plain } = await bothWays(
+      kind,
+      (app, cache) => {
+        app.use(async (context, next) => {
+          await next();
+          context.res.headers.set("X-Layer", "1");
+        });
+        app.get("/", cache, () => new Response("page", { headers: { "Content-Type": "text/css" } }));
+      },
+      ({ headers }) =>
+        ["content-length", "transfer-encoding", "content-type", "x-layer"].map((name) => headers.get(name)),
+      [{ Authorization: "Basic a" }],
+    );
+
+    expect(cached).toEqual(plain);
+  });
+
+  it("a response that the handler keeps is not changed by requests that take no part", async () => {
+    const kept = new Response(null, { status: 404 });
+    const { get } = await site(kind, (app, cached) => {
+      app.get("/", cached("1h"), () => kept);
+    });
+    expect(status(await get("/", { Authorization: "Basic a" }))).toContain("bypass");
+    expect([...kept.headers]).toEqual([]);
+  });
 });

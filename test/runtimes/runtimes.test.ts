@@ -77,4 +77,23 @@ describe.each(RUNTIMES)("$name", ({ collapses, start }) => {
     expect((await get(path)).status).toBe(301);
     await until(async () => hitOrMiss(await get(path)) === "Hit");
   });
+
+  it.each([
+    ["/text", "/uncached/text"],
+    ["/text-later", "/uncached/text"],
+    ["/hono/text", "/uncached/text"],
+    ["/bytes", "/uncached/bytes"],
+  ])("names the type that the runtime does: %s", async (path, uncached) => {
+    const type = (received: Received): unknown => received.headers["content-type"];
+    const own = type(await get(uncached));
+    const [miss, hit, bypassed] = [await get(path), await get(path), await get(path, { Authorization: "Basic a" })];
+    expect([miss, hit].map(hitOrMiss)).toEqual(["Miss", "Hit"]);
+    expect(status(bypassed)).toContain("bypass");
+    expect([miss, hit, bypassed].map(type)).toEqual([own, own, own]);
+
+    await get("/control/advance?seconds=11");
+    if (hitOrMiss(await get(path)) === "Miss" || path.startsWith("/bytes") || path.endsWith("later")) return;
+    await until(async () => (await get(path)).text !== miss.text);
+    expect(type(await get(path))).toBe(own);
+  });
 });
