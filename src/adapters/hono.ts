@@ -93,6 +93,7 @@ function callOf(
   const request = run?.original ?? context.req.raw;
   const outer = new OuterHeaders(context);
   const index = context.req.routeIndex;
+  let entry: Entry | undefined;
   const call: WebCall = {
     request,
     native: context,
@@ -112,8 +113,9 @@ function callOf(
       return waitUntilOf(executionContext(context));
     },
     missingEntry: "Give the outermost app: honoCache(cache, { app }).",
+    // Read first while the client is there: some servers forget its address with it.
     get runAgain() {
-      const entry = entryOf(context, app);
+      entry ??= entryOf(context, request, app);
       return entry === undefined ? undefined : againBy(entry, route, context, call);
     },
   };

@@ -55,8 +55,13 @@ export function renewalReplaced(status: number): Error {
 export function isRenewal(request: unknown): boolean {
   if (typeof request !== "object" || request === null) return false;
   if (renewals.has(request)) return true;
-  const { raw, req, env } = request as { raw?: unknown; req?: unknown; env?: { incoming?: unknown } | undefined };
-  if (isMarked(raw) || isMarked(req) || isMarked(env?.incoming)) return true;
+  const { raw, req, env, runtime } = request as {
+    raw?: unknown;
+    req?: unknown;
+    env?: { incoming?: unknown } | undefined;
+    runtime?: { node?: { req?: unknown } | undefined } | undefined;
+  };
+  if (isMarked(raw) || isMarked(req) || isMarked(env?.incoming) || isMarked(runtime?.node?.req)) return true;
   return isMarked((req as { raw?: unknown } | undefined)?.raw);
 }
 

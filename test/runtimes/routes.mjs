@@ -69,6 +69,14 @@ app.get("/slow", honoCached("5m"), async (context) => {
   return context.text(`run ${++runs}`);
 });
 app.get("/text", honoCached({ expire: 10, staleWhileRevalidate: "1h" }), (context) => context.text(`text ${++runs}`));
+const addressOf = ({ env, req }) => env?.requestIP?.(req.raw)?.address ?? env?.remoteAddr?.hostname ?? "none";
+app.use("/restricted", (context, next) => {
+  const isAllowed = context.req.header("x-address") === addressOf(context) || addressOf(context) === "127.0.0.1";
+  return isAllowed ? next() : context.text(addressOf(context), 403);
+});
+app.get("/restricted", honoCached({ expire: 10, staleWhileRevalidate: "1h" }), (context) =>
+  context.text(`run ${++runs}`),
+);
 app.get("/mine", honoCached("5m"), async (context) => {
   await pause(50);
   context.header("Cache-Control", "private");

@@ -56,6 +56,17 @@ describe.each(RUNTIMES)("$name", ({ collapses, start }) => {
     expect(JSON.parse((await get("/control/events")).text)).not.toContain("revalidation-failed");
   });
 
+  it("shows layers the client's address when a response is renewed", async () => {
+    // Workers have no address to tell.
+    const headers = { "X-Address": "none" };
+    const first = await get("/hono/restricted", headers);
+    expect(first.status).toBe(200);
+    await get("/control/advance?seconds=11");
+    expect((await get("/hono/restricted", headers)).text).toBe(first.text);
+    await until(async () => (await get("/hono/restricted", headers)).text !== first.text);
+    expect(JSON.parse((await get("/control/events")).text)).not.toContain("revalidation-failed");
+  });
+
   it("streams, and keeps what it streamed", async () => {
     const first = await get("/streamed");
     expect(first.text).toMatch(/^one,two,run \d+$/);
