@@ -135,7 +135,7 @@ async function runNext(context: Context, next: Next, given: Request, run: Run | 
   const shown = req.raw;
   if (run === undefined) {
     await next();
-    return context.res;
+    return answerOf(context);
   }
   if (given !== shown) {
     const renewal = renewalOf(shown);
@@ -151,7 +151,14 @@ async function runNext(context: Context, next: Next, given: Request, run: Run | 
     if (run.outer === undefined) runs.delete(context);
     else runs.set(context, run.outer);
   }
-  return context.res;
+  return answerOf(context);
+}
+
+/** The response, or nothing where the handler gave none: then Hono says what it says without the cache. */
+function answerOf(context: Context): Response {
+  // In this order: after `finalized` the next that is read may be taken for the end of the context.
+  const { res } = context;
+  return context.finalized ? res : (undefined as unknown as Response);
 }
 
 /** Sends the request in once more; its run of the handler reports to `fill`. */

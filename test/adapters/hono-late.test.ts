@@ -10,7 +10,9 @@ import { isRenewal } from "../../src/index.ts";
 import { until } from "./contract/world.ts";
 import { byFetch, hitOrMiss, type Kind, onNode, site, status } from "./hono-sites.ts";
 
-const none: MiddlewareHandler = (_, next) => next();
+const none: MiddlewareHandler = async (_, next) => {
+  await next();
+};
 
 /** What clients get with the cache and without it. */
 async function bothWays(
@@ -275,5 +277,23 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
     });
     expect(status(await get("/", { Authorization: "Basic a" }))).toContain("bypass");
     expect([...kept.headers]).toEqual([]);
+  });
+
+  it("a handler that returns nothing is answered as without the cache, and nothing is stored", async () => {
+    let runs = 0;
+    const { cached, plain } = await bothWays(
+      kind,
+      (app, cache) => {
+        app.onError((error, context) => context.text(error.message, 500));
+        app.get("/", cache, (async (context: Context) => {
+          runs++;
+          context.text("not returned");
+        }) as unknown as MiddlewareHandler);
+      },
+      async (response) => [response.status, await response.text(), status(response)],
+    );
+
+    expect(cached).toEqual(plain);
+    expect(runs).toBe(4);
   });
 });
