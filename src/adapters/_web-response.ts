@@ -150,7 +150,7 @@ export function responseOf(status: number, reason: string | undefined, headers: 
 }
 
 /** The bytes of a reply, or `null` where there are none to send. */
-export function contentOf({ body }: Reply, method: string): Uint8Array | null {
+export function contentOf({ body }: Reply): Uint8Array | null {
   // A stored response without content (204, 205) has no bytes, and may not have any.
-  return method === "HEAD" || body === null || body.byteLength === 0 ? null : body;
+  return body === null || body.byteLength === 0 ? null : body;
 }

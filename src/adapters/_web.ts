@@ -43,6 +43,8 @@ export interface WebCall {
   run(request: Request, fill: Fill | undefined): Response | Promise<Response>;
   /** What layers in front of the handler had set before it ran, where the framework has such layers. */
   readonly outer?: OuterLayers | undefined;
+  /** True where the framework takes the body of an answer to HEAD away itself, once its layers have seen it. */
+  readonly dropsHeadBody?: boolean | undefined;
   /** True where no layer stands in front of the route, so that a response leaves as it is given. */
   readonly isOutermost?: boolean | undefined;
   /** How a response leaves, where that is known better than by the first read of its body. */
@@ -374,9 +376,10 @@ class WebExchange implements Exchange {
   send(reply: Reply, lastLook?: LastLook): void | Promise<void> {
     const { outer, request } = this.#call;
     const { freshness = NO_NAMES, removed = NO_NAMES, status, reason } = reply;
-    const headers = headersOf(reply.plainFields ?? reply.fields, request.method === "HEAD");
+    const isHead = request.method === "HEAD" && this.#call.dropsHeadBody !== true;
+    const headers = headersOf(reply.plainFields ?? reply.fields, isHead);
     outer?.addTo(headers, removed);
-    const bytes = contentOf(reply, request.method);
+    const bytes = isHead ? null : contentOf(reply);
     const leaving = new Leaving(this.#call, { status, headers, freshness, marks: MARKS }, lastLook);
     const body = bytes !== null && leaving.waitsForReader ? streamOf(bytes, leaving.begun) : bytes;
     this.#departure = leaving.departure;

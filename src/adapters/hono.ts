@@ -103,6 +103,7 @@ function callOf(
     within: run?.fill,
     marked: markedOf(context),
     outer,
+    dropsHeadBody: true,
     isOutermost: index === 0 && run === undefined,
     get exit() {
       return honoExit(context);

@@ -296,4 +296,27 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
     expect(cached).toEqual(plain);
     expect(runs).toBe(4);
   });
+
+  it("layers read the body of an answer to HEAD as that to GET, and no body leaves", async () => {
+    const answers = async (isCached: boolean): Promise<unknown[]> => {
+      const { get } = await site(kind, (app, cached) => {
+        app.use(async (context, next) => {
+          await next();
+          const { items } = (await context.res.clone().json()) as { items: unknown[] };
+          context.header("X-Total", String(items.length));
+        });
+        app.get("/", isCached ? cached("1h") : none, (context) => context.json({ items: [1, 2, 3] }));
+      });
+      const all: unknown[] = [];
+      for (const method of ["HEAD", "GET", "HEAD"]) {
+        const response = await get("/", {}, method);
+        const names = ["x-total", "content-type", "content-length"];
+        const fields = method === "GET" ? [] : names.map((name) => response.headers.get(name));
+        all.push([response.status, fields, await response.text()]);
+      }
+      return all;
+    };
+
+    expect(await answers(true)).toEqual(await answers(false));
+  });
 });
