@@ -13,6 +13,7 @@ import type { RouteRules } from "./engine/route.ts";
 import { asError } from "./errors.ts";
 import { EventHub, type CacheEvents } from "./events.ts";
 import type { Cached, FunctionCacheContext, FunctionEvent, OptionsOf } from "./functions/contract.ts";
+import { isInside, runUntil } from "./functions/own-runs.ts";
 import { wrapFunction } from "./functions/wrap.ts";
 import { logEvent } from "./log.ts";
 import { refuseUnknown } from "./known-options.ts";
@@ -161,6 +162,7 @@ export function createCache(options: CacheOptions = {}): Cache {
     purges,
     random: Math.random,
     bindContext,
+    ownRuns: { runUntil, isInside },
     collapses: !isWorkers(),
     contentHash,
     warnOnce: createWarnings(logger),

@@ -400,6 +400,37 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
     expect(seen).toEqual(['"a"']);
   });
 
+  it("a handler that asks its own URL for another representation does not wait for itself", async () => {
+    const { get } = await site(kind, (app, cached) => {
+      app.get("/", cached("1h"), async (context) => {
+        context.header("Vary", "Accept");
+        if (context.req.header("accept") === "application/json") return context.json({ name: "ann" });
+        const response = await app.request("/", { headers: { Accept: "application/json" } }, context.env);
+        const { name } = (await response.json()) as { name: string };
+        return context.html(`<p>${name}`);
+      });
+    });
+
+    for (const outcome of ["Miss", "Hit"]) {
+      const response = await get("/", { Accept: "text/html" });
+      expect([await response.text(), hitOrMiss(response)]).toEqual(["<p>ann", outcome]);
+    }
+  });
+
+  it("a handler that asks another URL, whose handler asks the first, waits for neither", async () => {
+    const { get } = await site(kind, (app, cached) => {
+      const ask = async (context: Context, path: string): Promise<string> => {
+        const depth = Number(context.req.header("x-depth") ?? 0);
+        if (depth === 2) return "end";
+        return (await app.request(path, { headers: { "X-Depth": String(depth + 1) } })).text();
+      };
+      app.get("/a", cached("1h"), async (context) => context.text(`a ${await ask(context, "/b")}`));
+      app.get("/b", cached("1h"), async (context) => context.text(`b ${await ask(context, "/a")}`));
+    });
+
+    expect(await (await get("/a")).text()).toBe("a b a end");
+  });
+
   it("requests that wait go on in their own async context", async () => {
     const user = new AsyncLocalStorage<string>();
     const opened = gate();
