@@ -49,7 +49,8 @@ export function renewalReplaced(status: number): Error {
  * True for a request that the cache made to renew a stored response (`staleWhileRevalidate`, early refresh). It comes
  * through all middleware as a client's request does, so a logger counts it, and a rate limiter may want to let it pass.
  *
- * @param request what the framework gives: Express's or Node's request, Hono's context, a `Request`
+ * @param request what the framework gives: Express's or Node's request, Hono's context, a `Request`. On `@hono/node-server`
+ *   not `c.req.raw`, but the context, or Node's request, `c.env.incoming`
  * @example app.use((request, response, next) => (isRenewal(request) ? next() : limiter(request, response, next)));
  */
 export function isRenewal(request: unknown): boolean {
