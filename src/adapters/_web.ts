@@ -225,6 +225,7 @@ function bodyOf(whole: Uint8Array | undefined, headers: Headers): BodyContent {
   return headers.has("transfer-encoding") ? streamOf(whole, () => {}) : whole;
 }
 
+/** Names of these fields but `Vary`, which is not the cache's alone. */
 function namesOf(fields: readonly string[]): readonly string[] {
   return fields.filter((_, at) => at % 2 === 0).filter((name) => name !== "vary");
 }
@@ -518,15 +519,26 @@ export async function renewAlone(call: WebCall, fill: Fill, request: Request): P
 }
 
 /** Adds fields to a response of the handler that the cache takes no part in, as it is where that can be. */
-function withFields(response: Response, fields: readonly string[]): Response | Promise<Response> {
+function withFields(response: Response, ours: readonly string[]): Response | Promise<Response> {
   const opened = openResponse(response);
   if (opened === undefined) return response;
   const { status, reason, headers, body } = opened;
+  const fields = isAnswered(headers, ours) ? varyOf(ours) : ours;
   if (body !== null && lacksType(headers)) return withType(opened, body, fields);
   // A response without a body may be one that the handler keeps for other requests.
   if (body !== null && setFieldsOn(response, fields)) return response;
   setFields(headers, fields);
   return responseOf(status, reason, headers, body);
+}
+
+/** True when a cached route within this one has told how it answered: by the hit/miss field, which handlers do not set. */
+function isAnswered(headers: Headers, ours: readonly string[]): boolean {
+  return namesOf(ours).some((name) => name !== "cache-status" && headers.has(name));
+}
+
+function varyOf(ours: readonly string[]): readonly string[] {
+  const at = ours.findIndex((name, index) => index % 2 === 0 && name === "vary");
+  return at === -1 ? NO_NAMES : ours.slice(at, at + 2);
 }
 
 async function withType(

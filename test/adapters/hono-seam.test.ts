@@ -271,6 +271,17 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
     }
   });
 
+  it("the outer of two cached routes leaves what the inner one says, where it takes no part itself", async () => {
+    const { get } = await site(kind, (app, cached) => {
+      app.use(cached({ expire: "1h", when: () => false }));
+      app.get("/", cached("1m"), (context) => context.text("page"));
+    });
+
+    const [miss, hit] = [await get("/"), await get("/")];
+    expect([miss, hit].map(status)).toEqual(["reprise; fwd=uri-miss; fwd-status=200; stored", "reprise; hit; ttl=60"]);
+    expect([miss, hit].map(hitOrMiss)).toEqual(["Miss", "Hit"]);
+  });
+
   it("conditions of the client reach the inner of two cached routes", async () => {
     const { get } = await site(kind, (app, cached) => {
       app.use(cached("1h"));
