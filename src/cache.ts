@@ -13,6 +13,7 @@ import type { RouteRules } from "./engine/route.ts";
 import { asError } from "./errors.ts";
 import { EventHub, type CacheEvents } from "./events.ts";
 import type { Cached, FunctionCacheContext, FunctionEvent, OptionsOf } from "./functions/contract.ts";
+import { isInside, runUntil } from "./functions/own-runs.ts";
 import { wrapFunction } from "./functions/wrap.ts";
 import { logEvent } from "./log.ts";
 import { refuseUnknown, requireOptions } from "./known-options.ts";
@@ -74,8 +75,8 @@ export interface Cache {
    * others none after `maxStalenessMs`.
    *
    * @throws `ERR_PURGE_NOT_ACKNOWLEDGED` when the store did not acknowledge it; it is then tried again before the store is
-   * next read. Or when the selection is wrong, naming property, value and cure. In development also for a `route` that is surely a
-   * misspelling of a route of this process.
+   * next read. Or when the selection is wrong, naming property, value and cure. In development also for a `route` that differs from
+   * one of this process only in the names of its parameters.
    * @example
    * await cache.purge({ tag: "user:7" });
    * await cache.purge({ prefix: "/users" }, { soft: true });
@@ -117,8 +118,6 @@ export interface Route {
   readonly authority: string | undefined;
   /** Adapters read the content of a QUERY up to this size before they ask; 0: they do not. */
   readonly queryContentBytes: number;
-  /** An adapter calls it once the route is one of an application's. */
-  attached(): void;
   /** Answers one request through `exchange`. */
   respond(request: CacheRequest, exchange: Exchange): void;
   /** Lets the handler answer a request that has no key, because of its `Host` or its target, and says so. */
@@ -163,6 +162,7 @@ export function createCache(options: CacheOptions = {}): Cache {
     purges,
     random: Math.random,
     bindContext,
+    ownRuns: { runUntil, isInside },
     collapses: !isWorkers(),
     contentHash,
     warnOnce,
@@ -256,9 +256,6 @@ function routeOf(engine: Engine, authority: string | undefined, rules: RouteRule
     owner: engine,
     authority,
     queryContentBytes: rules.queryContentBytes,
-    attached: () => {
-      if (rules.enabled && rules.name === undefined) engine.knownRoutes.expect(rules);
-    },
     respond: (request, exchange) => respond(engine, rules, request, exchange),
     respondWithoutKey: (request, exchange, detail) => respondWithoutKey(engine, rules, request, exchange, detail),
     explain: (request, options) => explain(engine, rules, request, options),

@@ -10,15 +10,15 @@ const PARAMETER = /:\w+/g;
 
 interface UnknownRoute {
   readonly name: string;
-  /** False where the pattern may be one of a route that has not answered yet, or one of another process. */
+  /** True where a known route differs in the names of its parameters alone. */
   readonly isMistake: boolean;
   readonly hint: string;
 }
 
 /**
- * Refuses, in development, a purge by a pattern that no route can have: a known route differs in the names of parameters
- * alone; or a known route is like it, and every route of the application has told its pattern. Warns of other unknown
- * patterns, because a route tells its pattern when its first response is stored.
+ * Refuses, in development, a purge by a pattern that differs from that of a known route only in the names of parameters. Warns
+ * of other unknown patterns: a route tells its pattern when its first response is stored, and one middleware may stand on many
+ * paths, so such a pattern may be right.
  *
  * @throws `ERR_UNKNOWN_ROUTE`
  */
@@ -52,8 +52,8 @@ function unknownRoutes(engine: Engine, targets: readonly PurgeTarget[]): readonl
     const like = same ?? routeLike(name, knownRoutes.texts);
     // Processes that share a store may have other routes.
     if (like === undefined && !engine.knowsAllPurges) continue;
-    const isMistake = same !== undefined || (like !== undefined && knownRoutes.isEveryRouteKnown);
-    unknown.push({ name, isMistake, hint: like === undefined ? listOf(knownRoutes.texts) : `Did you mean "${like}"?` });
+    const hint = like === undefined ? listOf(knownRoutes.texts) : `Did you mean "${like}"?`;
+    unknown.push({ name, isMistake: same !== undefined, hint });
   }
   return unknown;
 }

@@ -24,23 +24,29 @@ async function world(options: CacheOptions = {}, build: Build = () => {}) {
   return { cache, warnings, app };
 }
 
-const withAnotherRoute: Build = (app, cached) => {
-  app.get("/not/yet", cached(), (context) => context.text("later"));
-};
-
 describe("a purge by a route that is not known", () => {
+  it.each(["/api/users/:id", "/API/users/:user/"])(
+    "%s is an error: a route differs in the name of a parameter",
+    async (route) => {
+      const { cache, warnings } = await world();
+      const error = await cache.purge({ route }).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: "ERR_UNKNOWN_ROUTE" });
+      expect(String(error)).toContain('Did you mean "/api/users/:userId"?');
+      expect(warnings).toEqual([]);
+    },
+  );
+
   it.each<{ route: string; says: string }>([
     { route: "/api/user/:userId", says: 'Did you mean "/api/users/:userId"?' },
     { route: "/users/:userId", says: 'Did you mean "/api/users/:userId"?' },
-    { route: "/api/users/:id", says: 'Did you mean "/api/users/:userId"?' },
     { route: "lists", says: 'Did you mean "list"?' },
-  ])("$route is an error once all routes have answered: $says", async ({ route, says }) => {
+    { route: "/something/else", says: 'Known so far: "list", "/api/users/:userId".' },
+  ])("$route is warned of once: $says", async ({ route, says }) => {
     const { cache, warnings } = await world();
-    const error = await cache.purge({ route }).catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject({ code: "ERR_UNKNOWN_ROUTE" });
-    expect(String(error)).toContain(says);
-    expect(String(error)).toContain(`purge({ route: "${route.toLowerCase()}" })`);
-    expect(warnings).toEqual([]);
+    await cache.purge({ route });
+    await cache.purge({ route });
+    expect(warnings).toEqual([expect.stringContaining(says)]);
+    expect(warnings[0]).toContain(`purge({ route: "${route.toLowerCase()}" })`);
   });
 
   it.each<{ route: string; says: string }>([
@@ -50,35 +56,17 @@ describe("a purge by a route that is not known", () => {
     { route: "/v1/items/:item", says: 'Did you mean "/api/v1/items/:id"?' },
     { route: "/itemz", says: 'Did you mean "/item"?' },
   ])("$route is more likely a pattern without the path of its router: $says", async ({ route, says }) => {
-    const { cache, app } = await world({}, (routes, cached) => {
+    const { cache, app, warnings } = await world({}, (routes, cached) => {
       for (const path of ["/item", "/api/v1/items", "/api/v1/items/:id"])
         routes.get(path, cached(), (context) => context.text("items"));
     });
     for (const path of ["/list", "/item", "/api/v1/items", "/api/v1/items/7"])
       await (await app.request(`http://a.test${path}`)).text();
-    await expect(cache.purge({ route })).rejects.toThrow(says);
-  });
-
-  it.each<{ route: string; says: string }>([
-    { route: "/api/user/:userId", says: 'Did you mean "/api/users/:userId"?' },
-    { route: "/something/else", says: 'Known so far: "list", "/api/users/:userId".' },
-  ])("$route is warned of once while a route has not answered yet: $says", async ({ route, says }) => {
-    const { cache, warnings } = await world({}, withAnotherRoute);
-    await cache.purge({ route });
-    await cache.purge({ route });
-    expect(warnings).toEqual([expect.stringContaining(says)]);
-    expect(warnings[0]).toContain(`purge({ route: "${route.toLowerCase()}" })`);
-  });
-
-  it("with other names of parameters is an error even while a route has not answered yet", async () => {
-    const { cache } = await world({}, withAnotherRoute);
-    await expect(cache.purge({ route: "/api/users/:id" })).rejects.toThrow('Did you mean "/api/users/:userId"?');
-  });
-
-  it("that is like no other one is warned of only: one middleware may stand on many paths", async () => {
-    const { cache, warnings } = await world();
-    await cache.purge({ route: "/something/else" });
-    expect(warnings).toEqual([expect.stringContaining('Known so far: "list", "/api/users/:userId".')]);
+    const told = await cache.purge({ route }).then(
+      () => warnings.join(),
+      (error: unknown) => String(error),
+    );
+    expect(told).toContain(says);
   });
 
   it("is an error that needs no catch", async () => {
@@ -87,15 +75,6 @@ describe("a purge by a route that is not known", () => {
     await new Promise((resolve) => {
       setTimeout(resolve, 10);
     });
-  });
-
-  it.each(["off", "named", "defaults"])("waits for no route that cannot tell its pattern: %s", async (which) => {
-    const { cache } = await world({}, (app, cached) => {
-      if (which === "off") app.get("/off", cached({ enabled: false }), (context) => context.text("off"));
-      else if (which === "named") app.get("/named", cached({ name: "named" }), (context) => context.text("named"));
-      else cached.with({ expire: "2h" });
-    });
-    await expect(cache.purge({ route: "/api/user/:userId" })).rejects.toThrow("Did you mean");
   });
 
   it("is warned of where a route that writes names it, and the write goes on", async () => {
@@ -124,7 +103,8 @@ describe("a purge by a route that is not known", () => {
     const { cache, warnings } = await world({ store: sharedStore(Date.now) });
     await cache.purge({ route: "/something/else" });
     expect(warnings).toEqual([]);
-    await expect(cache.purge({ route: "/api/user/:userid" })).rejects.toThrow("Did you mean");
+    await cache.purge({ route: "/api/user/:userid" });
+    expect(warnings).toHaveLength(1);
   });
 
   it.each(["list", "/api/users/:userId", "/API/users/:userid/"])("%s is known", async (route) => {

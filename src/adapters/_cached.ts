@@ -67,14 +67,9 @@ export function cachedFamily<Request, Rest extends unknown[], Result>(
   defaults: RouteOptions<Request> = {},
 ): Cached<Request, Rest, Result> {
   requireCache(cache);
-  const attachReader = (route: Route, rest: Rest): Result => {
-    const result = attach(route, ...rest);
-    route.attached();
-    return result;
-  };
   const make = (options: RouteArgument<Request> = {}, ...rest: Rest): Result => {
     refuseRequest("cached", options, 'cached() or cached("5m")');
-    return attachReader(cache.route({ ...defaults, ...asOptions(options) }), rest);
+    return attach(cache.route({ ...defaults, ...asOptions(options) }), ...rest);
   };
   const lasting =
     (name: string, expire: number) =>
@@ -107,7 +102,7 @@ export function cachedFamily<Request, Rest extends unknown[], Result>(
     byHeaders(options: RouteOptions<Request> = {}, ...rest: Rest): Result {
       refuseRequest("cached.byHeaders", options);
       const { expire: _, ...others } = defaults;
-      return attachReader(cache.routeByHeaders({ ...others, ...options }), rest);
+      return attach(cache.routeByHeaders({ ...others, ...options }), ...rest);
     },
   });
 }

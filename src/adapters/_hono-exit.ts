@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { headersHead, UNSENT_LIMIT_MS, type Exit, type LeavingHead } from "./_web-departure.ts";
+import { headOfResponse, UNSENT_LIMIT_MS, type Exit, type LeavingHead } from "./_web-departure.ts";
 import { nodeExit, outgoingOf } from "./_web-server.ts";
 
 /**
@@ -30,7 +30,7 @@ function handedOut(context: Context): Exit {
       watched.set(context, all);
       watchEnd(context, (response) => {
         watched.delete(context);
-        for (const each of all) each(headersHead(response.headers));
+        for (const each of all) each(headOfResponse(response));
       });
     },
   };

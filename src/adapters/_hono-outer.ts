@@ -1,4 +1,5 @@
 import { mergedVary } from "./_merged-vary.ts";
+import { countedVary } from "./_outer-vary.ts";
 import type { Context } from "hono";
 import { fieldsOf, type OwnFields } from "./_web-response.ts";
 import type { OuterLayers } from "./_web.ts";
@@ -68,10 +69,4 @@ export class OuterHeaders implements OuterLayers {
 /** True for a `Cache-Control` that keeps shared caches from storing. */
 function restricts(cacheControl: string): boolean {
   return /private|no-store|no-cache/i.test(cacheControl);
-}
-
-/** A `Vary` of outer layers counts as the handler's, but for what they deal with by themselves: CORS and compression. */
-function countedVary(vary: string): string {
-  const names = vary.split(",").map((name) => name.trim());
-  return names.filter((name) => !/^(?:origin|accept-encoding)?$/i.test(name)).join(", ");
 }

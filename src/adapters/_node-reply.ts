@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeader, ServerResponse } from "node:http";
 import type { LastLook, LateChanges, Reply } from "../engine/exchange.ts";
 import { mergedVary } from "./_merged-vary.ts";
+import { addedVary } from "./_outer-vary.ts";
 
 /** Writes a complete answer. Headers that outer layers set stay, where the reply has none of the same name. */
 export function writeReply(response: ServerResponse, reply: Reply): void {
@@ -180,40 +181,23 @@ export function lateState(response: ServerResponse): LateState {
 export function lateChanges(response: ServerResponse, before: LateState): LateChanges | undefined {
   const now = lateState(response);
   const setsCookie = hasNewLines(before.cookies, now.cookies);
-  const vary = addedVary(response, before.vary, now.vary);
+  const vary = lateVary(response, before.vary, now.vary);
   const cacheControl = now.cacheControl === before.cacheControl ? undefined : String(now.cacheControl ?? "");
   return setsCookie || vary !== undefined || cacheControl !== undefined
     ? { setsCookie, vary, cacheControl }
     : undefined;
 }
 
-/** Names that layers around the cache deal with by themselves, for each response anew: CORS and compression. */
-const OUTER_VARY: ReadonlySet<string> = new Set(["origin", "accept-encoding"]);
-
 /** Names that cached routes further out have added to the `Vary` of a response. */
 const addedByRoutes = new WeakMap<ServerResponse, string>();
 
-function addedVary(
+function lateVary(
   response: ServerResponse,
   before: OutgoingHttpHeader | undefined,
   now: OutgoingHttpHeader | undefined,
 ): readonly string[] | undefined {
   if (now === before || now === undefined) return undefined;
-  const known = new Set([...varyMembers(before), ...varyMembers(addedByRoutes.get(response))]);
-  const added = varyMembers(now).filter((name) => !known.has(name) && !OUTER_VARY.has(name));
-  return added.length === 0 ? undefined : added;
-}
-
-function varyMembers(vary: OutgoingHttpHeader | undefined): string[] {
-  const members = String(vary ?? "").split(",");
-  return members.map((name) => name.trim().toLowerCase()).filter((name) => name !== "");
-}
-
-/** A `Vary` of outer layers counts as the handler's, but for what they deal with by themselves. */
-export function countedVary(vary: OutgoingHttpHeader): string {
-  return varyMembers(vary)
-    .filter((name) => !OUTER_VARY.has(name))
-    .join(", ");
+  return addedVary([String(before ?? ""), addedByRoutes.get(response) ?? ""], String(now));
 }
 
 /** Tells what outer layers changed after the head was finished. */

@@ -3,7 +3,6 @@ import type { Fill, HeadAction, LastLook, LateChanges, ReportedHead, Reply } fro
 import type { Fields } from "../types.ts";
 import {
   applyFields,
-  countedVary,
   finishHead,
   isRehearsed,
   lateChanges,
@@ -13,6 +12,7 @@ import {
   writeAmongOthers,
   type LateState,
 } from "./_node-reply.ts";
+import { countedVary } from "./_outer-vary.ts";
 import { blockHeaders, refuseChunk, refuseHead, refuseLength, refuseOwnHead, type Chunk } from "./_node-refusals.ts";
 
 type Callback = (error?: Error | null) => void;
@@ -428,7 +428,7 @@ export class ResponseTap {
       const text = typeof value === "object" ? value : String(value);
       if (name !== "cache-control" && name !== "vary" && sameValue(this.#outer[name], value)) continue;
       if (name === "vary") {
-        const counted = sameValue(this.#outer[name], value) ? countedVary(value) : String(value);
+        const counted = sameValue(this.#outer[name], value) ? countedVary(String(value)) : String(value);
         if (counted !== "") fields[name] = counted;
       } else if (name !== "set-cookie") fields[name] = text;
       else {

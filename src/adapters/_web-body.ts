@@ -111,6 +111,21 @@ export class BodyReader {
     );
   }
 
+  /** What is read of the body, and its rest, for the client alone. */
+  stream(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          const piece = await this.#next();
+          if (piece === undefined) controller.close();
+          else controller.enqueue(piece);
+        },
+        cancel: (reason) => this.#reader.cancel(reason),
+      },
+      NOT_AHEAD,
+    );
+  }
+
   #reportEnd(fill: Fill, wait: Promise<void> | undefined): void {
     if (this.#isReported) return;
     if (wait === undefined) fill.end();

@@ -9,9 +9,11 @@
 
 import type { LastLook, LateChanges } from "../engine/exchange.ts";
 import { clearTimeout, setTimeout } from "../real-time.ts";
+import { addedVary } from "./_outer-vary.ts";
 
 /** The head of a response as it leaves. */
 export interface LeavingHead {
+  readonly status: number;
   cookies(): readonly string[];
   get(name: string): string | undefined;
   set(name: string, value: string): void;
@@ -29,37 +31,93 @@ export interface Exit {
 /** No layer is expected to keep a response longer; one that is never sent must not keep others waiting. */
 export const UNSENT_LIMIT_MS = 500;
 
-/** What is known when a response is given to outer layers. */
-export interface Given {
-  /** Its headers at that time, with what outer layers had set before the handler ran. */
-  readonly headers: Headers;
-  /** The freshness among them, flat. */
-  readonly freshness: readonly string[];
-  /** The headers as they would be without it. */
-  readonly plain: Headers;
-}
-
 /** A response of which nothing is known cannot be told from one with a cookie. */
 const UNKNOWN: LateChanges = { setsCookie: false, cacheControl: "no-store" };
+
+/** Fields that name the content that was given: wrong on another response. */
+const VALIDATORS = ["etag", "last-modified"] as const;
+
+/** A field of this cache's freshness, with what stands under its name while the response is among outer layers. */
+interface Promised {
+  readonly name: string;
+  readonly value: string;
+  readonly given: string | undefined;
+  readonly plain: string | undefined;
+}
+
+/** What is known when a response is given to outer layers. */
+export class Given {
+  readonly cookies: readonly string[];
+  readonly freshness: readonly Promised[];
+  readonly #status: number;
+  readonly #fields: Readonly<Record<string, string | undefined>>;
+  readonly #marks: readonly string[];
+
+  /**
+   * @param headers as outer layers get them, with what they had set before the handler ran
+   * @param plain the same without freshness
+   * @param freshness what may be promised, flat
+   * @param marks names of the fields by which the response is known as this cache's
+   */
+  constructor(
+    status: number,
+    headers: Headers,
+    plain: Headers,
+    freshness: readonly string[],
+    marks: readonly string[],
+  ) {
+    this.#status = status;
+    this.cookies = headers.getSetCookie();
+    const fields: Record<string, string | undefined> = {};
+    for (const name of ["cache-control", "vary", ...VALIDATORS, ...marks])
+      fields[name] = headers.get(name) ?? undefined;
+    this.#fields = fields;
+    this.#marks = [...marks, ...VALIDATORS].filter((name) => fields[name] !== undefined);
+    this.freshness = promises(freshness, headers, plain);
+  }
+
+  get(name: string): string | undefined {
+    return this.#fields[name];
+  }
+
+  /** True for a status that is not the given one, nor what a layer makes of it for a condition or a range. */
+  isReplaced({ status }: LeavingHead): boolean {
+    return status !== this.#status && !(this.#status === 200 && (status === 304 || status === 206));
+  }
+
+  /** True while a field of this cache tells that it is not the response of a layer instead. */
+  isMarked(head: LeavingHead): boolean {
+    if (head.status === 304) return true;
+    return this.#marks.some((name) => head.get(name)?.includes(this.#fields[name] ?? "") === true);
+  }
+}
+
+function promises(freshness: readonly string[], headers: Headers, plain: Headers): Promised[] {
+  const all: Promised[] = [];
+  for (let at = 0; at + 1 < freshness.length; at += 2) {
+    const name = freshness[at] ?? "";
+    const [given, own] = [headers.get(name) ?? undefined, plain.get(name) ?? undefined];
+    all.push({ name, value: freshness[at + 1] ?? "", given, plain: own });
+  }
+  return all;
+}
 
 /** One response on its way out: calls `lastLook` once, when every outer layer has had its say. */
 export class Departure {
   /** Settles right after the last look. */
-  readonly left: Promise<void>;
+  readonly left: Promise<void> | undefined;
   readonly #given: Given;
-  readonly #cookies: readonly string[];
-  readonly #cacheControl: string | null;
-  readonly #lastLook: LastLook;
+  readonly #lastLook: LastLook | undefined;
   #resolve: () => void = () => {};
   #timer: ReturnType<typeof setTimeout> | undefined;
   #fields: readonly string[] | undefined;
+  #isLeaving = false;
 
   /** `overdue` is called at the limit. By default nothing is known then, and nothing is stored. */
-  constructor(given: Given, lastLook: LastLook, limitMs: number, overdue?: () => void) {
+  constructor(given: Given, lastLook: LastLook | undefined, limitMs: number, overdue?: () => void) {
     this.#given = given;
-    this.#cookies = given.headers.getSetCookie();
-    this.#cacheControl = given.headers.get("cache-control");
     this.#lastLook = lastLook;
+    if (lastLook === undefined) return;
     this.left = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -68,7 +126,7 @@ export class Departure {
   }
 
   get isOver(): boolean {
-    return this.#fields !== undefined;
+    return this.#lastLook === undefined || this.#fields !== undefined;
   }
 
   /** A promise while it is not over. */
@@ -78,20 +136,30 @@ export class Departure {
 
   /** The response leaves with this head, which can still be changed. */
   leave(head: LeavingHead): void {
-    const changes = this.#changes(head);
+    const isReplaced = this.#given.isReplaced(head);
+    const changes = this.#changes(head, isReplaced);
     const fields = this.#look(changes);
-    if (changes.setsCookie || changes.cacheControl !== undefined) this.#takeFreshness(head);
+    const isFree = !changes.setsCookie && !this.#hasLateCacheControl(head);
+    this.#setFreshness(head, isFree && !isReplaced && this.#given.isMarked(head));
+    if (isReplaced) this.#takeValidators(head);
     for (let at = 0; at + 1 < fields.length; at += 2) head.set(fields[at] ?? "", fields[at + 1] ?? "");
   }
 
-  /** Leaves early if an outer layer has just done what decides it. */
-  leaveIfDecided(head: LeavingHead): void {
-    if (this.isOver) return;
-    const { setsCookie, cacheControl } = this.#changes(head);
-    if (setsCookie || (cacheControl !== undefined && /private|no-store/i.test(cacheControl))) this.leave(head);
+  /** Takes notice of what an outer layer has just set: leaves early where that decides it. */
+  changed(head: LeavingHead): void {
+    if (this.#isLeaving) return;
+    this.#isLeaving = true;
+    const { setsCookie, cacheControl } = this.#changes(head, false);
+    if (this.#lastLook === undefined) {
+      if (setsCookie || cacheControl !== undefined) this.#setFreshness(head, false);
+    } else if (!this.isOver && (setsCookie || (cacheControl !== undefined && /private|no-store/i.test(cacheControl)))) {
+      this.leave(head);
+    }
+    this.#isLeaving = false;
   }
 
   #look(changes: LateChanges): readonly string[] {
+    if (this.#lastLook === undefined) return [];
     if (this.#fields !== undefined) return this.#fields;
     clearTimeout(this.#timer);
     this.#fields = [];
@@ -103,30 +171,48 @@ export class Departure {
     return this.#fields;
   }
 
-  #changes(head: LeavingHead): LateChanges {
-    const known = new Set(this.#cookies);
+  #changes(head: LeavingHead, isReplaced: boolean): LateChanges {
+    const given = this.#given;
+    const known = new Set(given.cookies);
     const setsCookie = head.cookies().some((cookie) => !known.has(cookie));
-    const now = head.get("cache-control");
-    const cacheControl = now === undefined || now === this.#cacheControl ? undefined : now;
-    return { setsCookie, cacheControl };
+    const replacedBy = isReplaced ? head.status : undefined;
+    return {
+      setsCookie,
+      vary: addedVary([given.get("vary") ?? ""], head.get("vary") ?? ""),
+      cacheControl: this.#hasLateCacheControl(head) ? head.get("cache-control") : undefined,
+      replacedBy,
+    };
   }
 
-  /** Takes back what this cache promised, where it still stands. */
-  #takeFreshness(head: LeavingHead): void {
-    const { freshness, headers, plain } = this.#given;
-    for (let at = 0; at < freshness.length; at += 2) {
-      const name = freshness[at] ?? "";
-      if (head.get(name) !== (headers.get(name) ?? undefined)) continue;
-      const own = plain.get(name);
-      if (own === null) head.delete(name);
-      else head.set(name, own);
+  /** True where an outer layer has set a `Cache-Control`. */
+  #hasLateCacheControl(head: LeavingHead): boolean {
+    const now = head.get("cache-control");
+    return now !== undefined && now !== this.#given.get("cache-control");
+  }
+
+  /** Promises what this cache does, or takes it back; where a layer has set a field of that name, it stays. */
+  #setFreshness(head: LeavingHead, isFresh: boolean): void {
+    for (const { name, value, given, plain } of this.#given.freshness) {
+      if (head.get(name) !== given) continue;
+      const wanted = isFresh ? value : plain;
+      if (wanted === given) continue;
+      if (wanted === undefined) head.delete(name);
+      else head.set(name, wanted);
+    }
+  }
+
+  #takeValidators(head: LeavingHead): void {
+    for (const name of VALIDATORS) {
+      const own = this.#given.get(name);
+      if (own !== undefined && head.get(name) === own) head.delete(name);
     }
   }
 }
 
-/** Headers as a head that can be changed, where they let themselves be. */
-export function headersHead(headers: Headers): LeavingHead {
+/** The head of a response, which can be changed where its headers let themselves be. */
+export function headOfResponse({ status, headers }: Response): LeavingHead {
   return {
+    status,
     cookies: () => headers.getSetCookie(),
     get: (name) => headers.get(name) ?? undefined,
     set: (name, value) => changing(() => headers.set(name, value)),
@@ -142,13 +228,14 @@ function changing(change: () => void): void {
   }
 }
 
-/** Takes notice of what is set on these headers later, whatever layer does it. */
-export function watchHeaders(headers: Headers, departure: Departure): void {
+/** Takes notice of what is set on this response's headers later, whatever layer does it. */
+export function watchHeaders(response: Response, departure: Departure): void {
+  const { headers } = response;
   for (const method of ["append", "set"] as const) {
     const original = headers[method];
     const watched = function (this: Headers, name: string, value: string): void {
       original.call(this, name, value);
-      departure.leaveIfDecided(headersHead(headers));
+      departure.changed(headOfResponse(response));
     };
     Object.defineProperty(headers, method, { value: watched, configurable: true, enumerable: false, writable: true });
   }

@@ -10,6 +10,38 @@ type Lines = Record<string, string | readonly string[]>;
 /** The native type of a text, and how servers with a light `Response` of their own spell it. */
 const NATIVE_TEXT = "text/plain;charset=UTF-8";
 const SERVERS_TEXT = "text/plain; charset=UTF-8";
+const BUNS_TEXT = "text/plain;charset=utf-8";
+const BUNS_BYTES = "application/octet-stream";
+
+const IS_BUN = (globalThis as { readonly Bun?: unknown }).Bun !== undefined;
+
+/** True where the server would name a type by what the body was made of, and a copy of the response is made of bytes. */
+export function lacksType(headers: Headers): boolean {
+  return IS_BUN && !headers.has("content-type");
+}
+
+/**
+ * Gives a body the type that Bun's server does. Bun tells nothing of what a body was made of, so bytes without a type that
+ * are a text in UTF-8 get the type of a text.
+ */
+export function learnType(headers: Headers, whole: Uint8Array | undefined): void {
+  if (whole === undefined || whole.byteLength === 0 || !lacksType(headers)) return;
+  headers.set("content-type", isText(whole) ? BUNS_TEXT : BUNS_BYTES);
+}
+
+/** True for UTF-8 without the "binary data bytes" of the MIME Sniffing standard, §3. */
+function isText(bytes: Uint8Array): boolean {
+  for (const byte of bytes) if (byte < 0x20 && !TEXT_CONTROLS.has(byte)) return false;
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Tab, line feed, form feed, carriage return, escape. */
+const TEXT_CONTROLS: ReadonlySet<number> = new Set([0x09, 0x0a, 0x0c, 0x0d, 0x1b]);
 
 /** A response as the server would send it. */
 export interface Opened {
@@ -79,10 +111,16 @@ export function headOf({ status, reason }: Opened, { fields, removed, outerCooki
   return { status, fields, reason, removed, outerCookies };
 }
 
-/** A flat list of fields as headers. */
-export function headersOf(flat: readonly string[]): Headers {
+/**
+ * A flat list of fields as headers. Runtimes count the bytes that leave: a `Content-Length` of this cache would be wrong once
+ * an outer layer changes the body, so it is there only `withLength`, for a response that leaves without a body.
+ */
+export function headersOf(flat: readonly string[], withLength: boolean): Headers {
   const headers = new Headers();
-  for (let at = 0; at + 1 < flat.length; at += 2) headers.append(flat[at] ?? "", flat[at + 1] ?? "");
+  for (let at = 0; at + 1 < flat.length; at += 2) {
+    const name = flat[at] ?? "";
+    if (withLength || name !== "content-length") headers.append(name, flat[at + 1] ?? "");
+  }
   return headers;
 }
 
@@ -95,6 +133,16 @@ export function setFields(headers: Headers, flat: readonly string[]): void {
   }
 }
 
+/** As `setFields`, on a response as it is. False where its headers let nothing be changed. */
+export function setFieldsOn({ headers }: Response, flat: readonly string[]): boolean {
+  try {
+    setFields(headers, flat);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** A response of these parts. */
 export function responseOf(status: number, reason: string | undefined, headers: Headers, body: BodyContent): Response {
   const init = { status, headers, ...(reason === undefined ? {} : { statusText: reason }) };
@@ -102,7 +150,7 @@ export function responseOf(status: number, reason: string | undefined, headers: 
 }
 
 /** The bytes of a reply, or `null` where there are none to send. */
-export function contentOf({ body }: Reply, method: string): Uint8Array | null {
+export function contentOf({ body }: Reply): Uint8Array | null {
   // A stored response without content (204, 205) has no bytes, and may not have any.
-  return method === "HEAD" || body === null || body.byteLength === 0 ? null : body;
+  return body === null || body.byteLength === 0 ? null : body;
 }

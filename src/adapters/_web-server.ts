@@ -60,7 +60,7 @@ export function nodeExit(outgoing: NodeOutgoing): Exit {
         if (isOwn) outgoing.writeHead = writeHead;
         else Reflect.deleteProperty(outgoing, "writeHead");
         const at = rest.findIndex((argument) => typeof argument === "object" && argument !== null);
-        const list = new HeadList(outgoing, at === -1 ? undefined : rest[at]);
+        const list = new HeadList(outgoing, status, at === -1 ? undefined : rest[at]);
         leaves(list);
         if (list.isChanged) rest[at === -1 ? rest.length : at] = list.content;
         return writeHead.call(this, status, ...rest);
@@ -73,12 +73,14 @@ type HeaderArgument = Record<string, unknown> | unknown[] | undefined;
 
 /** The headers in a call of `writeHead`: an object, or a flat list; and those that were set before. */
 class HeadList implements LeavingHead {
+  readonly status: number;
   isChanged = false;
   content: HeaderArgument;
   readonly #outgoing: NodeOutgoing;
 
-  constructor(outgoing: NodeOutgoing, content: unknown) {
+  constructor(outgoing: NodeOutgoing, status: number, content: unknown) {
     this.#outgoing = outgoing;
+    this.status = status;
     // A list may be of pairs, too.
     this.content = Array.isArray(content) ? content.flat() : { ...(content as Record<string, unknown>) };
   }

@@ -1,24 +1,27 @@
 import type { Route } from "../cache.ts";
 import type { Exchange, Fill, HeadAction, LastLook, Reply } from "../engine/exchange.ts";
-import { reachRoute, renewalOf, type Reached, type Renewal } from "../engine/renewals.ts";
+import { reachRoute, renewalOf, renewalReplaced, type Reached, type Renewal } from "../engine/renewals.ts";
 import { asError } from "../errors.ts";
 import { setTimeout } from "../real-time.ts";
 import type { CacheRequest } from "../types.ts";
 import { BodyReader, streamOf, type BodyContent } from "./_web-body.ts";
-import { Departure, headersHead, UNSENT_LIMIT_MS, watchHeaders, type Exit, type Given } from "./_web-departure.ts";
+import { Departure, Given, headOfResponse, UNSENT_LIMIT_MS, watchHeaders, type Exit } from "./_web-departure.ts";
 import { asksForAnotherProtocol, cacheRequest, handlersRequest, hasConditions } from "./_web-request.ts";
 import {
   contentOf,
   fieldsOf,
   headersOf,
   headOf,
+  lacksType,
+  learnType,
   openResponse,
   responseOf,
   setFields,
+  setFieldsOn,
   type Opened,
   type OwnFields,
 } from "./_web-response.ts";
-import type { WaitUntil } from "./_web-server.ts";
+import { property, type WaitUntil } from "./_web-server.ts";
 
 /** What a framework on `Request` and `Response` has to tell about one request. */
 export interface WebCall {
@@ -40,6 +43,10 @@ export interface WebCall {
   run(request: Request, fill: Fill | undefined): Response | Promise<Response>;
   /** What layers in front of the handler had set before it ran, where the framework has such layers. */
   readonly outer?: OuterLayers | undefined;
+  /** True where the framework takes the body of an answer to HEAD away itself, once its layers have seen it. */
+  readonly dropsHeadBody?: boolean | undefined;
+  /** True where no layer stands in front of the route, so that a response leaves as it is given. */
+  readonly isOutermost?: boolean | undefined;
   /** How a response leaves, where that is known better than by the first read of its body. */
   readonly exit?: Exit | undefined;
   /** Runs the handler once more for `fill`: for this client, or with none listening. */
@@ -77,6 +84,8 @@ export interface OuterLayers {
 }
 
 const NO_NAMES: readonly string[] = [];
+/** On each response that this cache gives. */
+const MARKS: readonly string[] = ["cache-status"];
 const NOTHING = new Uint8Array(0);
 
 /** Answers one `Request` through a route of the cache; at once where the store and the handler do. */
@@ -137,7 +146,7 @@ class WebRun {
         },
       );
     }
-    if (hasConditions(this.#call.request)) return this.#answerLater(returned);
+    if (hasConditions(this.#call.request) || isUntyped(returned)) return this.#answerLater(returned);
     this.#answerNow(returned);
     return undefined;
   }
@@ -170,6 +179,7 @@ class WebRun {
 
   /** In the same tick unless the engine asks to wait. */
   #act(opened: Opened, whole: Uint8Array | undefined, reader: BodyReader | undefined): void | Promise<void> {
+    learnType(opened.headers, whole);
     const own = ownFields(this.#call, opened.headers);
     const action = this.#fill.head(headOf(opened, own), whole);
     if (action.answered) return whole === undefined ? reader?.drainInto(this.#fill, this.#client.pending) : undefined;
@@ -184,13 +194,8 @@ class WebRun {
     whole: Uint8Array | undefined,
     reader: BodyReader | undefined,
   ): void {
-    const { outer } = this.#client.call;
     setFields(headers, fields);
-    const plain = new Headers(headers);
-    const isFree = outer?.forbidsFreshness(headers) !== true;
-    if (isFree) setFields(headers, freshness);
-    const given: Given = { headers: new Headers(headers), plain, freshness: isFree ? freshness : NO_NAMES };
-    const leaving = new Leaving(this.#client.call, given, lastLook);
+    const leaving = new Leaving(this.#client.call, { status, headers, freshness, marks: namesOf(fields) }, lastLook);
     const body: BodyContent =
       whole === undefined && reader !== undefined
         ? reader.streamThrough(this.#fill, leaving.begun, () => leaving.departure?.pending)
@@ -220,18 +225,47 @@ function bodyOf(whole: Uint8Array | undefined, headers: Headers): BodyContent {
   return headers.has("transfer-encoding") ? streamOf(whole, () => {}) : whole;
 }
 
-/** A response that is given to outer layers, and the watch over it. */
+/** Names of these fields but `Vary`, which is not the cache's alone. */
+function namesOf(fields: readonly string[]): readonly string[] {
+  return fields.filter((_, at) => at % 2 === 0).filter((name) => name !== "vary");
+}
+
+/** A head that this cache is about to give to outer layers. */
+interface Plain {
+  readonly status: number;
+  /** Without freshness; it is set on these where it is promised at once. */
+  readonly headers: Headers;
+  readonly freshness: readonly string[];
+  /** Names of the fields by which the response is known as this cache's. */
+  readonly marks: readonly string[];
+}
+
+/**
+ * A response that is given to outer layers, and the watch over it. Where it is known how it leaves, freshness is promised
+ * then: a layer may replace the response, and frameworks lay the fields of the one before over the new one.
+ */
 class Leaving {
   readonly departure: Departure | undefined;
   readonly #exit: Exit | undefined;
   readonly #call: WebCall;
+  readonly #isStoring: boolean;
   #response: Response | undefined;
 
-  constructor(call: WebCall, given: Given, lastLook: LastLook | undefined) {
+  constructor(call: WebCall, { status, headers, freshness, marks }: Plain, lastLook: LastLook | undefined) {
     this.#call = call;
-    if (lastLook === undefined) return;
+    this.#isStoring = lastLook !== undefined;
+    const promised = call.outer?.forbidsFreshness(headers) === true ? NO_NAMES : freshness;
+    if (lastLook === undefined && (call.isOutermost === true || marks.length === 0)) {
+      setFields(headers, promised);
+      return;
+    }
     const { exit } = call;
     this.#exit = exit;
+    // A cached route further out reads the lifetime from the fields.
+    const isPromisedLate = exit !== undefined && call.within === undefined;
+    const plain = isPromisedLate ? headers : new Headers(headers);
+    if (!isPromisedLate) setFields(headers, promised);
+    const given = new Given(status, headers, plain, promised, marks);
     this.departure =
       exit === undefined
         ? new Departure(given, lastLook, UNSENT_LIMIT_MS, () => this.#overdue())
@@ -243,7 +277,7 @@ class Leaving {
 
   /** True where the first read of the body is the sign. */
   get waitsForReader(): boolean {
-    return this.departure !== undefined && this.#exit === undefined;
+    return this.#isStoring && this.#exit === undefined;
   }
 
   /** The body is being read. */
@@ -257,8 +291,8 @@ class Leaving {
     this.#response = response;
     if (this.#exit !== undefined) this.#exit.watch((head) => departure.leave(head));
     else {
-      watchHeaders(response.headers, departure);
-      if (response.body === null) this.#leaveSoon(departure);
+      watchHeaders(response, departure);
+      if (this.#isStoring && response.body === null) this.#leaveSoon(departure);
     }
     return response;
   }
@@ -266,7 +300,7 @@ class Leaving {
   /** There is nothing to read. */
   #leaveSoon({ left }: Departure): void {
     setTimeout(() => this.#leave(), 0);
-    this.#call.waitUntil?.(left);
+    if (left !== undefined) this.#call.waitUntil?.(left);
   }
 
   /** Not read, as by a test that looks at the head alone: it is judged by its head as it is now. */
@@ -276,7 +310,7 @@ class Leaving {
   }
 
   #leave(): void {
-    if (this.#response !== undefined) this.departure?.leave(headersHead(this.#response.headers));
+    if (this.#response !== undefined) this.departure?.leave(headOfResponse(this.#response));
   }
 }
 
@@ -343,15 +377,11 @@ class WebExchange implements Exchange {
   send(reply: Reply, lastLook?: LastLook): void | Promise<void> {
     const { outer, request } = this.#call;
     const { freshness = NO_NAMES, removed = NO_NAMES, status, reason } = reply;
-    const headers = headersOf(reply.plainFields ?? reply.fields);
+    const isHead = request.method === "HEAD" && this.#call.dropsHeadBody !== true;
+    const headers = headersOf(reply.plainFields ?? reply.fields, isHead);
     outer?.addTo(headers, removed);
-    const isFree = outer?.forbidsFreshness(headers) !== true;
-    const plain = lastLook === undefined ? headers : new Headers(headers);
-    if (isFree && reply.plainFields !== undefined) setFields(headers, freshness);
-    const bytes = contentOf(reply, request.method);
-    if (lastLook === undefined) return this.#give(responseOf(status, reason, headers, bytes));
-    const given: Given = { headers: new Headers(headers), plain, freshness: isFree ? freshness : NO_NAMES };
-    const leaving = new Leaving(this.#call, given, lastLook);
+    const bytes = isHead ? null : contentOf(reply);
+    const leaving = new Leaving(this.#call, { status, headers, freshness, marks: MARKS }, lastLook);
     const body = bytes !== null && leaving.waitsForReader ? streamOf(bytes, leaving.begun) : bytes;
     this.#departure = leaving.departure;
     this.#give(leaving.send(responseOf(status, reason, headers, body)));
@@ -428,24 +458,45 @@ function renew(route: Route, call: WebCall, fill: Fill): Response | Promise<Resp
   );
 }
 
-function renewed(call: WebCall, fill: Fill, response: Response): Response {
+function renewed(call: WebCall, fill: Fill, response: Response): Response | Promise<Response> {
   const opened = openResponse(response);
   if (opened === undefined) {
     fill.abort();
     return response;
   }
-  const { status, reason, headers, body } = opened;
+  const { headers, body } = opened;
+  if (body === null) return shownToLayers(call, fill, opened, null, undefined);
+  const [forLayers, forFill] = body.tee();
+  const reader = new BodyReader(forFill);
+  if (!lacksType(headers)) return shownToLayers(call, fill, opened, forLayers, reader);
+  return reader.wholeIfAtHand().then((whole) => {
+    learnType(headers, whole);
+    return shownToLayers(call, fill, opened, forLayers, reader);
+  });
+}
+
+/** Gives the response to the layers around the handler, and then what `reader` reads to the fill. */
+function shownToLayers(
+  call: WebCall,
+  fill: Fill,
+  opened: Opened,
+  body: BodyContent,
+  reader: BodyReader | undefined,
+): Response {
+  const { status, reason, headers } = opened;
   const head = headOf(opened, ownFields(call, headers));
-  const [forLayers, forFill] = body === null ? [null, null] : body.tee();
   const lastLook: LastLook = (late) => {
-    const whole = forFill === null ? NOTHING : undefined;
-    fill.head({ ...head, late }, whole);
-    if (forFill !== null) void new BodyReader(forFill).drainInto(fill);
+    if (late.replacedBy !== undefined) {
+      fill.fail(renewalReplaced(late.replacedBy));
+      void reader?.cancel();
+      return NO_NAMES;
+    }
+    fill.head({ ...head, late }, reader === undefined ? NOTHING : undefined);
+    void reader?.drainInto(fill);
     return NO_NAMES;
   };
-  const given: Given = { headers: new Headers(headers), plain: headers, freshness: NO_NAMES };
-  const leaving = new Leaving(call, given, lastLook);
-  return leaving.send(responseOf(status, reason, headers, forLayers));
+  const leaving = new Leaving(call, { status, headers, freshness: NO_NAMES, marks: NO_NAMES }, lastLook);
+  return leaving.send(responseOf(status, reason, headers, body));
 }
 
 /** Runs the handler once more for the fill alone, where there are no layers that the cache could know of. */
@@ -460,18 +511,51 @@ export async function renewAlone(call: WebCall, fill: Fill, request: Request): P
   if (opened === undefined) return fill.abort();
   const reader = opened.body === null ? undefined : new BodyReader(opened.body);
   const whole = reader === undefined ? NOTHING : await reader.wholeIfAtHand();
+  learnType(opened.headers, whole);
   const { answered } = fill.head(headOf(opened, ownFields(call, opened.headers)), whole);
   if (whole !== undefined || reader === undefined) return;
   if (answered) await reader.drainInto(fill);
   else await reader.cancel();
 }
 
-function withFields(response: Response, fields: readonly string[]): Response {
+/** Adds fields to a response of the handler that the cache takes no part in, as it is where that can be. */
+function withFields(response: Response, ours: readonly string[]): Response | Promise<Response> {
   const opened = openResponse(response);
   if (opened === undefined) return response;
   const { status, reason, headers, body } = opened;
+  const fields = isAnswered(headers, ours) ? varyOf(ours) : ours;
+  if (body !== null && lacksType(headers)) return withType(opened, body, fields);
+  // A response without a body may be one that the handler keeps for other requests.
+  if (body !== null && setFieldsOn(response, fields)) return response;
   setFields(headers, fields);
   return responseOf(status, reason, headers, body);
+}
+
+/** True when a cached route within this one has told how it answered: by the hit/miss field, which handlers do not set. */
+function isAnswered(headers: Headers, ours: readonly string[]): boolean {
+  return namesOf(ours).some((name) => name !== "cache-status" && headers.has(name));
+}
+
+function varyOf(ours: readonly string[]): readonly string[] {
+  const at = ours.findIndex((name, index) => index % 2 === 0 && name === "vary");
+  return at === -1 ? NO_NAMES : ours.slice(at, at + 2);
+}
+
+async function withType(
+  { status, reason, headers }: Opened,
+  body: ReadableStream<Uint8Array>,
+  fields: readonly string[],
+): Promise<Response> {
+  const reader = new BodyReader(body);
+  const whole = await reader.wholeIfAtHand();
+  learnType(headers, whole);
+  setFields(headers, fields);
+  return responseOf(status, reason, headers, whole === undefined ? reader.stream() : bodyOf(whole, headers));
+}
+
+function isUntyped(response: unknown): boolean {
+  const headers = property(response, "headers");
+  return headers instanceof Headers && lacksType(headers);
 }
 
 /** A promise that rejects with what was thrown, whatever that is. */

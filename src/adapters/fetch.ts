@@ -1,12 +1,15 @@
 import type { Cache, Route } from "../cache.ts";
 import type { Fill } from "../engine/exchange.ts";
-import { markRenewal } from "../engine/renewals.ts";
+import { markRenewal, renewalOf, type Renewal } from "../engine/renewals.ts";
 import { shareTags } from "../engine/request-tags.ts";
 import { invalidOption } from "../errors.ts";
+import { refuseUnknown } from "../known-options.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
+import { withAddress } from "./_client-address.ts";
+import { exitOfCopy, nodeEntry, nodePairOf, sendThrough, type Entry, type NodePair } from "./_web-entry.ts";
 import { againRequest, handlersRequest, sentPath } from "./_web-request.ts";
 import { nodeExit, outgoingOf, waitUntilOf } from "./_web-server.ts";
-import { isPromise, renewAlone, respondOnWeb, runFor, type WebCall } from "./_web.ts";
+import { isPromise, renewAlone, respondOnWeb, runFor, type Client, type WebCall } from "./_web.ts";
 
 export type { Cached, RouteArgument } from "./_cached.ts";
 
@@ -16,6 +19,20 @@ export type FetchHandler = (request: Request, ...rest: never[]) => Response | Pr
 /** What a cached handler is: fit for every server that calls handlers; further arguments are handed through. */
 export type CachedFetchHandler = (request: Request, ...rest: unknown[]) => Response | Promise<Response>;
 
+/** Options of {@link fetchCache}. */
+export interface FetchCacheOptions {
+  /**
+   * The outermost handler: where the cache sends a request again to renew a stored response in the background
+   * (`staleWhileRevalidate`). It gets a copy of the request that the cached handler was given, and the same further
+   * arguments. On servers of `node:http` that give Node's request (srvx, h3, `@hono/node-server`) the cache finds the way in
+   * by itself; elsewhere the cached handler alone is renewed unless this is given, without the code around it.
+   *
+   * @example
+   * const cached = fetchCache(cache, { fetch: (request, ...rest) => handler(request, ...rest) });
+   */
+  readonly fetch?: FetchHandler | undefined;
+}
+
 /**
  * Caching for handlers from `Request` to `Response`: give `cached` your options and the handler, and get a handler back.
  *
@@ -23,7 +40,11 @@ export type CachedFetchHandler = (request: Request, ...rest: unknown[]) => Respo
  * const cached = fetchCache(createCache());
  * Deno.serve(cached("5m", (request) => Response.json({ path: new URL(request.url).pathname })));
  */
-export function fetchCache(cache: Cache): Cached<Request, [handler: FetchHandler], CachedFetchHandler> {
+export function fetchCache(
+  cache: Cache,
+  options: FetchCacheOptions = {},
+): Cached<Request, [handler: FetchHandler], CachedFetchHandler> {
+  const outermost = checkedFetch(options);
   return cachedFamily(cache, (route: Route, handler: FetchHandler): CachedFetchHandler => {
     if (typeof handler !== "function") {
       throw invalidOption(
@@ -33,8 +54,20 @@ export function fetchCache(cache: Cache): Cached<Request, [handler: FetchHandler
         "The handler comes after the options.",
       );
     }
-    return (request, ...rest) => respondOnWeb(route, callOf(route, handler, request, rest));
+    return (request, ...rest) => respondOnWeb(route, callOf(route, handler, outermost, request, rest));
   });
+}
+
+function checkedFetch(options: FetchCacheOptions): FetchHandler | undefined {
+  refuseUnknown("fetchCache(cache, options)", options, { fetch: true }, "{ fetch }");
+  const { fetch } = options;
+  if (fetch === undefined || typeof fetch === "function") return fetch;
+  throw invalidOption(
+    "fetchCache(cache, { fetch })",
+    "the outermost handler (request) => Response",
+    fetch,
+    "For example { fetch: (request, ...rest) => handler(request, ...rest) }.",
+  );
 }
 
 /** The run of a handler to which a request was given: a cached handler further out has started it. */
@@ -48,35 +81,89 @@ interface Run {
 /** Runs that are under way, by the request their handler was given. */
 const runs = new WeakMap<Request, Run>();
 
-function callOf(route: Route, handler: FetchHandler, given: Request, rest: readonly unknown[]): WebCall {
+function callOf(
+  route: Route,
+  handler: FetchHandler,
+  outermost: FetchHandler | undefined,
+  given: Request,
+  rest: readonly unknown[],
+): WebCall {
   const known = runs.get(given);
   // A handler is not inside itself: this is one more request, made with the same object.
   const run = known?.route === route ? undefined : known;
   const request = run?.original ?? given;
   const sent = sentPath(rest[0], request.url);
   const outgoing = outgoingOf(request, ...rest);
+  const marked = markedOf(given, request, rest);
+  let entry: Entry | undefined;
   const call: WebCall = {
     request,
     otherPaths: sent === undefined ? undefined : [sent],
     native: request,
     env: rest[0],
     within: run?.fill,
-    marked: given,
-    exit: outgoing === undefined ? undefined : nodeExit(outgoing),
+    marked,
+    exit: outgoing === undefined ? exitOfCopy(marked) : nodeExit(outgoing),
     waitUntil: waitUntilOf(...rest, request),
     run(shown, fill) {
       shareTags(shown, request);
+      const renewal = renewalOf(marked);
+      if (renewal !== undefined) markRenewal(shown, renewal);
       const answer = (): Response | Promise<Response> => handler(shown, ...(rest as never[]));
       return fill === undefined ? answer() : runUnder({ fill, route, original: request }, shown, answer);
     },
-    runAgain(fill, client) {
-      if (client !== undefined) return void runFor(client, call, fill, handlersRequest(request, fill, route.authority));
-      const again = handlersRequest(againRequest(request), fill, route.authority);
-      markRenewal(again, { fill, route, skips: 0, isClaimed: true });
-      void renewAlone(call, fill, again);
+    // Read first while the client is there: some servers forget its address with it.
+    get runAgain() {
+      entry ??= entryOf(outermost, request, rest);
+      return (fill: Fill, client: Client | undefined) => {
+        if (client !== undefined)
+          return void runFor(client, call, fill, handlersRequest(request, fill, route.authority));
+        const renewal: Renewal = { fill, route, skips: 0, isClaimed: false };
+        if (entry === undefined) return renewHandler(renewal);
+        askedUrls.set(renewal, request.url);
+        void entry(request, renewal);
+      };
     },
   };
+  const renewHandler = (renewal: Renewal): void => {
+    const { fill } = renewal;
+    const again = handlersRequest(againRequest(request), fill, route.authority);
+    markRenewal(again, { ...renewal, isClaimed: true });
+    void renewAlone(call, fill, again);
+  };
   return call;
+}
+
+/** The URLs that renewals are for: a handler may be asked for others on the way of the same request. */
+const askedUrls = new WeakMap<Renewal, string>();
+
+/**
+ * Where the copy goes in: the server of `node:http` with the client's own request, the handler that was given, or
+ * `undefined` for the cached handler alone.
+ */
+function entryOf(outermost: FetchHandler | undefined, request: Request, rest: readonly unknown[]): Entry | undefined {
+  const pair = nodePairOf(request, ...rest);
+  // Code of the application may ask the cached handler for something else than its client asked for.
+  if (pair !== undefined && isClients(pair.request, request)) return nodeEntry(pair);
+  if (outermost === undefined) return undefined;
+  const copysRest = rest.map((beside) => withAddress(beside, request));
+  return (original, renewal) => sendThrough(original, renewal, (copy) => outermost(copy, ...(copysRest as never[])));
+}
+
+/** True where Node's request has the method and path of this one, if need be below the path it is mounted on. */
+function isClients({ method, url }: NodePair["request"], request: Request): boolean {
+  const path = request.url.slice(request.url.indexOf("/", request.url.indexOf("://") + 3));
+  return method === request.method && url?.endsWith(path) === true;
+}
+
+/** What a copy of a request was marked by: the request of the web, or Node's behind it if the copy asks for the same. */
+function markedOf(given: Request, request: Request, rest: readonly unknown[]): object {
+  if (renewalOf(given) !== undefined) return given;
+  const incoming = nodePairOf(request, ...rest)?.request;
+  const renewal = incoming === undefined ? undefined : renewalOf(incoming);
+  if (incoming === undefined || renewal === undefined) return given;
+  const asked = askedUrls.get(renewal);
+  return asked === undefined || asked === request.url ? incoming : given;
 }
 
 /** Remembers the run while the handler answers. */

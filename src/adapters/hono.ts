@@ -93,6 +93,7 @@ function callOf(
   const request = run?.original ?? context.req.raw;
   const outer = new OuterHeaders(context);
   const index = context.req.routeIndex;
+  let entry: Entry | undefined;
   const call: WebCall = {
     request,
     native: context,
@@ -102,6 +103,8 @@ function callOf(
     within: run?.fill,
     marked: markedOf(context),
     outer,
+    dropsHeadBody: true,
+    isOutermost: index === 0 && run === undefined,
     get exit() {
       return honoExit(context);
     },
@@ -111,8 +114,9 @@ function callOf(
       return waitUntilOf(executionContext(context));
     },
     missingEntry: "Give the outermost app: honoCache(cache, { app }).",
+    // Read first while the client is there: some servers forget its address with it.
     get runAgain() {
-      const entry = entryOf(context, app);
+      entry ??= entryOf(context, request, app);
       return entry === undefined ? undefined : againBy(entry, route, context, call);
     },
   };
@@ -132,7 +136,7 @@ async function runNext(context: Context, next: Next, given: Request, run: Run | 
   const shown = req.raw;
   if (run === undefined) {
     await next();
-    return context.res;
+    return answerOf(context);
   }
   if (given !== shown) {
     const renewal = renewalOf(shown);
@@ -148,7 +152,14 @@ async function runNext(context: Context, next: Next, given: Request, run: Run | 
     if (run.outer === undefined) runs.delete(context);
     else runs.set(context, run.outer);
   }
-  return context.res;
+  return answerOf(context);
+}
+
+/** The response, or nothing where the handler gave none: then Hono says what it says without the cache. */
+function answerOf(context: Context): Response {
+  // In this order: after `finalized` the next that is read may be taken for the end of the context.
+  const { res } = context;
+  return context.finalized ? res : (undefined as unknown as Response);
 }
 
 /** Sends the request in once more; its run of the handler reports to `fill`. */

@@ -121,6 +121,8 @@ export function forward(turn: Turn, need: Need, nowMs: number): void {
   }
   const leading = engine.flights.get(key);
   if (leading !== undefined) {
+    // The handler of that request waits for this one.
+    if (engine.ownRuns.isInside(leading, key)) return goForward(turn, need, nowMs, NOBODY_WAITS);
     const { isAnswered } = leading;
     return leading.join(
       engine.bindContext((end: FlightEnd) => land({ ...turn, comesAfter: isAnswered }, need, leading, end)),
@@ -195,7 +197,10 @@ function goForward(turn: Turn, need: Need, nowMs: number, rights: Rights): void 
     throw error;
   }
   turn.begun = true;
-  turn.exchange.forward(fill);
+  const { flight } = rights;
+  if (flight === undefined) return turn.exchange.forward(fill);
+  const ends = (end: () => void): void => flight.join(end);
+  turn.engine.ownRuns.runUntil(flight, need.selected.key, ends, () => turn.exchange.forward(fill));
 }
 
 /** A part of what is not stored: the handler knows best how to answer that, and for this client alone. */

@@ -37,6 +37,8 @@ export interface Engine {
   readonly collapses: boolean;
   /** Makes a function run in the async context of this moment, whoever calls it. */
   readonly bindContext: BindContext;
+  /** Knows which requests a handler makes while it answers one: they must not wait for that one. */
+  readonly ownRuns: OwnRuns;
   readonly maxVariants: number;
   /** The application's languages, by which `Accept-Language` is read; `undefined` compares it as it is. */
   readonly languages: readonly string[] | undefined;
@@ -70,6 +72,15 @@ export interface Engine {
 
 type BindContext = <Args extends unknown[], Result>(fn: (...args: Args) => Result) => (...args: Args) => Result;
 
+interface OwnRuns {
+  /** Calls `run`; what it starts comes from it until the function that `ends` is given is called. */
+  runUntil(owner: object, key: string, ends: (end: () => void) => void, run: () => void): void;
+  /** True for what comes from a run of `owner` for `key` that has not ended. */
+  isInside(owner: object, key: string): boolean;
+}
+
+const NO_RUNS: OwnRuns = { runUntil: (_owner, _key, _ends, run) => run(), isInside: () => false };
+
 export const HIT_FOR_MISS_MS = 10_000;
 const REMEMBERED_KEYS = 10_000;
 /** Keys can be as long as a head of a request. */
@@ -82,6 +93,7 @@ export interface EngineParts extends Omit<
   | "knowsAllPurges"
   | "takesSetCookie"
   | "bindContext"
+  | "ownRuns"
   | "collapses"
   | "flights"
   | "lookUps"
@@ -100,6 +112,8 @@ export interface EngineParts extends Omit<
   readonly takesSetCookie?: boolean;
   /** Left out where the runtime has no async context. */
   readonly bindContext?: BindContext;
+  /** Left out likewise. */
+  readonly ownRuns?: OwnRuns;
 }
 
 export function createEngine(parts: EngineParts): Engine {
@@ -118,6 +132,7 @@ export function createEngine(parts: EngineParts): Engine {
     random: parts.random,
     collapses: parts.collapses ?? true,
     bindContext: parts.bindContext ?? ((fn) => fn),
+    ownRuns: parts.ownRuns ?? NO_RUNS,
     maxVariants: parts.maxVariants,
     languages: parts.languages,
     identity: parts.identity,

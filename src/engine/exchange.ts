@@ -27,6 +27,8 @@ export interface LateChanges {
   readonly vary?: readonly string[] | undefined;
   /** The handler asked for a token that belongs to this client alone. */
   readonly showsToken?: boolean | undefined;
+  /** The status of a response that they gave in place of the handler's: a denial, an error that they threw. */
+  readonly replacedBy?: number | undefined;
 }
 
 /**

@@ -172,6 +172,7 @@ export class ForwardedRequest implements Fill {
   #whyRefusedLate(changes: LateChanges | undefined): string | undefined {
     if (changes === undefined) return undefined;
     if (changes.showsToken === true) return "csrf-token";
+    if (changes.replacedBy !== undefined) return "replaced";
     const { storing } = this.#plan.route;
     if (changes.setsCookie && storing.allowSetCookie !== true) return "set-cookie";
     if (changes.vary?.some((name) => !this.#isToldBy(name)) === true) return "late-vary";

@@ -40,18 +40,29 @@ export function renewalNotReached(status: number): Error {
   return new Error(`the renewal was answered with ${status} before it reached cached()`);
 }
 
+/** What became of a copy whose response was replaced on its way out. */
+export function renewalReplaced(status: number): Error {
+  return new Error(`the renewal was answered with ${status} by middleware in front of cached()`);
+}
+
 /**
  * True for a request that the cache made to renew a stored response (`staleWhileRevalidate`, early refresh). It comes
  * through all middleware as a client's request does, so a logger counts it, and a rate limiter may want to let it pass.
  *
- * @param request what the framework gives: Express's or Node's request, Hono's context, a `Request`
+ * @param request what the framework gives: Express's or Node's request, Hono's context, a `Request`. On `@hono/node-server`
+ *   not `c.req.raw`, but the context, or Node's request, `c.env.incoming`
  * @example app.use((request, response, next) => (isRenewal(request) ? next() : limiter(request, response, next)));
  */
 export function isRenewal(request: unknown): boolean {
   if (typeof request !== "object" || request === null) return false;
   if (renewals.has(request)) return true;
-  const { raw, req, env } = request as { raw?: unknown; req?: unknown; env?: { incoming?: unknown } | undefined };
-  if (isMarked(raw) || isMarked(req) || isMarked(env?.incoming)) return true;
+  const { raw, req, env, runtime } = request as {
+    raw?: unknown;
+    req?: unknown;
+    env?: { incoming?: unknown } | undefined;
+    runtime?: { node?: { req?: unknown } | undefined } | undefined;
+  };
+  if (isMarked(raw) || isMarked(req) || isMarked(env?.incoming) || isMarked(runtime?.node?.req)) return true;
   return isMarked((req as { raw?: unknown } | undefined)?.raw);
 }
 

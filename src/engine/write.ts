@@ -229,8 +229,7 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
 }
 
 /** So that a purge by a route of another name can be told. */
-function rememberRoutes({ engine, route, patterns }: WriteContext, { names }: StoredResponse): void {
-  engine.knownRoutes.found(route);
+function rememberRoutes({ engine, patterns }: WriteContext, { names }: StoredResponse): void {
   if (!names.some((name) => isRouteName(name) && !engine.knownRoutes.has(name))) return;
   for (const pattern of patterns()) engine.knownRoutes.add(routeName(pattern), pattern);
 }

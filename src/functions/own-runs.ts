@@ -1,4 +1,7 @@
-/** Knows of a call from which runs of wrapped functions it comes: one that would wait for such a run would wait for itself. */
+/**
+ * Knows of a call from which runs of wrapped functions and of routes' handlers it comes: one that would wait for such a run
+ * would wait for itself.
+ */
 
 import { AsyncLocalStorage } from "node:async_hooks";
 
@@ -20,6 +23,15 @@ export async function runAs<T>(owner: object, key: string, run: () => T): Promis
   } finally {
     own.isOver = true;
   }
+}
+
+/** Calls `run`, so that what it calls is known to come from it until the function that `ends` is given is called. */
+export function runUntil(owner: object, key: string, ends: (end: () => void) => void, run: () => void): void {
+  const own: OwnRun = { owner, key, isOver: false, outer: underWay(runs.getStore()) };
+  ends(() => {
+    own.isOver = true;
+  });
+  runs.run(own, run);
 }
 
 /** True for a call that comes from a run of the same owner under the same key. */

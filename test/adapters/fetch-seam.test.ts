@@ -347,6 +347,18 @@ describe("cached handlers inside each other", () => {
     expect(await (await handler(request())).text()).toBe("run 2");
   });
 
+  it("the outer one leaves what the inner one says, where it takes no part itself", async () => {
+    const { cached } = setup();
+    const inner = cached("1m", async () => new Response("x"));
+    const handler = cached({ expire: "1h", when: () => false }, inner);
+
+    for (const said of ["reprise; fwd=uri-miss; fwd-status=200; stored", "reprise; hit; ttl=60"]) {
+      const response = await handler(request());
+      await response.text();
+      expect(status(response)).toBe(said);
+    }
+  });
+
   it("the inner one sees the client's own conditions", async () => {
     const { cached } = setup();
     const inner = cached("1m", async () => new Response("x", { headers: { ETag: '"v1"' } }));

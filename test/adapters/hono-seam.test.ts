@@ -1,82 +1,17 @@
 /** What surrounds a cached handler in Hono: layers that act late, fields they set, other cached routes. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { IncomingHttpHeaders } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
-import { getRequestListener } from "@hono/node-server";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { compress } from "hono/compress";
 import { setCookie } from "hono/cookie";
 import { etag } from "hono/etag";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 
-import { honoCache, type HonoCacheOptions } from "../../src/adapters/hono.ts";
-import { createCache, type CacheEvent, type CacheOptions, isRenewal } from "../../src/index.ts";
-import { send } from "./contract/http-client.ts";
-import { listen } from "./contract/listen.ts";
+import { honoCache } from "../../src/adapters/hono.ts";
+import { createCache, isRenewal } from "../../src/index.ts";
 import { gate, until } from "./contract/world.ts";
-
-type Cached = ReturnType<typeof honoCache>;
-
-interface Site {
-  readonly get: (path: string, headers?: Record<string, string>) => Promise<Response>;
-  readonly events: CacheEvent[];
-  readonly advance: (seconds: number) => void;
-}
-
-/** Builds an app with a cache; how requests get in is what the two kinds differ in. */
-type Build = (app: Hono, cached: Cached, cache: ReturnType<typeof createCache>) => void;
-
-interface Kind {
-  readonly name: string;
-  readonly entry: (app: Hono) => HonoCacheOptions;
-  readonly start: (app: Hono) => Promise<Site["get"]>;
-}
-
-const onNode: Kind = {
-  name: "on @hono/node-server",
-  entry: () => ({}),
-  async start(app) {
-    const { url, ...served } = await listen(getRequestListener(app.fetch));
-    onTestFinished(() => served.close());
-    return async (path, headers = {}) => {
-      const received = await send(url + path, { headers });
-      const body = received.body.byteLength === 0 ? null : new Uint8Array(received.body);
-      return new Response(body, { status: received.status, headers: headersOf(received.headers) });
-    };
-  },
-};
-
-const byFetch: Kind = {
-  name: "by app.fetch alone, as on Bun, Deno and Workers",
-  entry: (app) => ({ app }),
-  start:
-    async (app) =>
-    async (path, headers = {}) =>
-      app.request(path, { headers }),
-};
-
-function headersOf(received: IncomingHttpHeaders): Headers {
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(received)) {
-    for (const line of typeof value === "string" ? [value] : (value ?? [])) headers.append(name, line);
-  }
-  return headers;
-}
-
-function site({ entry, start }: Kind, build: Build, options: CacheOptions = {}): Promise<Site> {
-  let nowMs = Date.UTC(2026, 2, 1, 12);
-  const cache = createCache({ ...options, now: () => nowMs });
-  const events: CacheEvent[] = [];
-  cache.events.on("*", (event) => events.push(event));
-  onTestFinished(() => cache.close());
-  const app = new Hono();
-  build(app, honoCache(cache, entry(app)), cache);
-  return start(app).then((get) => ({ get, events, advance: (seconds) => void (nowMs += seconds * 1000) }));
-}
-
-const status = (response: Response): string => response.headers.get("cache-status") ?? "";
-const hitOrMiss = (response: Response): string => response.headers.get("x-reprise-cache") ?? "";
+import { byFetch, hitOrMiss, onNode, site, status } from "./hono-sites.ts";
 
 /** Ways in which a layer sets a cookie after the handler has answered. */
 const LATE_COOKIES: readonly (readonly [string, (context: Context, value: string) => void])[] = [
@@ -336,6 +271,17 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
     }
   });
 
+  it("the outer of two cached routes leaves what the inner one says, where it takes no part itself", async () => {
+    const { get } = await site(kind, (app, cached) => {
+      app.use(cached({ expire: "1h", when: () => false }));
+      app.get("/", cached("1m"), (context) => context.text("page"));
+    });
+
+    const [miss, hit] = [await get("/"), await get("/")];
+    expect([miss, hit].map(status)).toEqual(["reprise; fwd=uri-miss; fwd-status=200; stored", "reprise; hit; ttl=60"]);
+    expect([miss, hit].map(hitOrMiss)).toEqual(["Miss", "Hit"]);
+  });
+
   it("conditions of the client reach the inner of two cached routes", async () => {
     const { get } = await site(kind, (app, cached) => {
       app.use(cached("1h"));
@@ -463,6 +409,37 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
 
     expect(await (await get("/", { "If-None-Match": '"a"' })).text()).toBe("none");
     expect(seen).toEqual(['"a"']);
+  });
+
+  it("a handler that asks its own URL for another representation does not wait for itself", async () => {
+    const { get } = await site(kind, (app, cached) => {
+      app.get("/", cached("1h"), async (context) => {
+        context.header("Vary", "Accept");
+        if (context.req.header("accept") === "application/json") return context.json({ name: "ann" });
+        const response = await app.request("/", { headers: { Accept: "application/json" } }, context.env);
+        const { name } = (await response.json()) as { name: string };
+        return context.html(`<p>${name}`);
+      });
+    });
+
+    for (const outcome of ["Miss", "Hit"]) {
+      const response = await get("/", { Accept: "text/html" });
+      expect([await response.text(), hitOrMiss(response)]).toEqual(["<p>ann", outcome]);
+    }
+  });
+
+  it("a handler that asks another URL, whose handler asks the first, waits for neither", async () => {
+    const { get } = await site(kind, (app, cached) => {
+      const ask = async (context: Context, path: string): Promise<string> => {
+        const depth = Number(context.req.header("x-depth") ?? 0);
+        if (depth === 2) return "end";
+        return (await app.request(path, { headers: { "X-Depth": String(depth + 1) } })).text();
+      };
+      app.get("/a", cached("1h"), async (context) => context.text(`a ${await ask(context, "/b")}`));
+      app.get("/b", cached("1h"), async (context) => context.text(`b ${await ask(context, "/a")}`));
+    });
+
+    expect(await (await get("/a")).text()).toBe("a b a end");
   });
 
   it("requests that wait go on in their own async context", async () => {

@@ -46,6 +46,11 @@ const fetchRoutes = {
       }),
     );
   }),
+  "/text": cached({ expire: 10, staleWhileRevalidate: "1h" }, () => new Response(`text ${++runs}`)),
+  "/text-later": cached("5m", async () => new Response(`text ${++runs}`)),
+  "/uncached/text": () => new Response(`text ${++runs}`),
+  "/bytes": cached("5m", async () => new Response(new Uint8Array([0, 255, 1]))),
+  "/uncached/bytes": () => new Response(new Uint8Array([0, 255, 1])),
   "/moved": cached("5m", () => new Response(null, { status: 301, headers: { Location: "/sample" } })),
 };
 const late = cached("5m", async () => new Response(`token ${++runs}`));
@@ -63,6 +68,15 @@ app.get("/slow", honoCached("5m"), async (context) => {
   await pause(50);
   return context.text(`run ${++runs}`);
 });
+app.get("/text", honoCached({ expire: 10, staleWhileRevalidate: "1h" }), (context) => context.text(`text ${++runs}`));
+const addressOf = ({ env, req }) => env?.requestIP?.(req.raw)?.address ?? env?.remoteAddr?.hostname ?? "none";
+app.use("/restricted", (context, next) => {
+  const isAllowed = context.req.header("x-address") === addressOf(context) || addressOf(context) === "127.0.0.1";
+  return isAllowed ? next() : context.text(addressOf(context), 403);
+});
+app.get("/restricted", honoCached({ expire: 10, staleWhileRevalidate: "1h" }), (context) =>
+  context.text(`run ${++runs}`),
+);
 app.get("/mine", honoCached("5m"), async (context) => {
   await pause(50);
   context.header("Cache-Control", "private");

@@ -56,6 +56,17 @@ describe.each(RUNTIMES)("$name", ({ collapses, start }) => {
     expect(JSON.parse((await get("/control/events")).text)).not.toContain("revalidation-failed");
   });
 
+  it("shows layers the client's address when a response is renewed", async () => {
+    // Workers have no address to tell.
+    const headers = { "X-Address": "none" };
+    const first = await get("/hono/restricted", headers);
+    expect(first.status).toBe(200);
+    await get("/control/advance?seconds=11");
+    expect((await get("/hono/restricted", headers)).text).toBe(first.text);
+    await until(async () => (await get("/hono/restricted", headers)).text !== first.text);
+    expect(JSON.parse((await get("/control/events")).text)).not.toContain("revalidation-failed");
+  });
+
   it("streams, and keeps what it streamed", async () => {
     const first = await get("/streamed");
     expect(first.text).toMatch(/^one,two,run \d+$/);
@@ -76,5 +87,24 @@ describe.each(RUNTIMES)("$name", ({ collapses, start }) => {
   it.each(["/moved", "/hono/moved"])("stores a response without a body: %s", async (path) => {
     expect((await get(path)).status).toBe(301);
     await until(async () => hitOrMiss(await get(path)) === "Hit");
+  });
+
+  it.each([
+    ["/text", "/uncached/text"],
+    ["/text-later", "/uncached/text"],
+    ["/hono/text", "/uncached/text"],
+    ["/bytes", "/uncached/bytes"],
+  ])("names the type that the runtime does: %s", async (path, uncached) => {
+    const type = (received: Received): unknown => received.headers["content-type"];
+    const own = type(await get(uncached));
+    const [miss, hit, bypassed] = [await get(path), await get(path), await get(path, { Authorization: "Basic a" })];
+    expect([miss, hit].map(hitOrMiss)).toEqual(["Miss", "Hit"]);
+    expect(status(bypassed)).toContain("bypass");
+    expect([miss, hit, bypassed].map(type)).toEqual([own, own, own]);
+
+    await get("/control/advance?seconds=11");
+    if (hitOrMiss(await get(path)) === "Miss" || path.startsWith("/bytes") || path.endsWith("later")) return;
+    await until(async () => (await get(path)).text !== miss.text);
+    expect(type(await get(path))).toBe(own);
   });
 });

@@ -15,15 +15,18 @@ export function connections(setup: Setup): void {
     const etag = (await get("/text")).headers.etag ?? "none";
 
     const ports = new Set<number | undefined>();
+    let closed = 0;
     for (let round = 0; round < 5; round++) {
       for (const { path, method = "GET", headers = {}, status, body } of mixedRequests(etag)) {
         const received = await send(path, { method, headers, agent, ...(method === "POST" ? { body: "posted" } : {}) });
         const name = `${round} ${method} ${path}`;
         expect([received.status, received.text], name).toEqual([status, body]);
         ports.add(received.localPort);
+        // Node's client ends a connection after a HEAD without a length, and Hono tells none.
+        if (method === "HEAD" && setup.driver.name === "Hono") closed++;
       }
     }
-    expect(ports.size).toBe(1);
+    expect(ports.size).toBe(1 + closed);
   });
 
   it("requests that a client sends without waiting are answered in their order", async () => {
