@@ -280,17 +280,30 @@ function statedText(value: object, { method, owner }: Stated, isJSON: boolean, w
  * in `said`, or something private. A subclass with an empty body holds no more.
  */
 function showsAll(value: object, owner: object, said: unknown): boolean {
-  let prototype = Object.getPrototypeOf(value) as object | null;
+  const prototype = Object.getPrototypeOf(value) as object;
   if (owner === value || owner === prototype) return true;
+  const holds = holdings.get(prototype) ?? holdingsBelow(owner, prototype);
+  holdings.set(prototype, holds);
+  return (
+    holds === "nothing" || (holds === "properties" && Reflect.ownKeys(value).every((key) => isShown(value, key, said)))
+  );
+}
+
+/** What the classes below the one that declares the method may add to an instance. */
+type Holdings = "nothing" | "properties" | "unknown";
+
+/** By the prototype of the instance: source texts are read once. */
+const holdings = new WeakMap<object, Holdings>();
+
+function holdingsBelow(owner: object, prototype: object): Holdings {
   const texts: string[] = [];
-  for (; prototype !== null && prototype !== owner; prototype = Object.getPrototypeOf(prototype) as object | null) {
-    const constructor: unknown = Object.getOwnPropertyDescriptor(prototype, "constructor")?.value;
-    if (typeof constructor !== "function") return false;
+  for (let below: object | null = prototype; below !== null && below !== owner; below = Object.getPrototypeOf(below)) {
+    const constructor: unknown = Object.getOwnPropertyDescriptor(below, "constructor")?.value;
+    if (typeof constructor !== "function") return "unknown";
     texts.push(Function.prototype.toString.call(constructor));
   }
-  if (texts.every((text) => /^class\b[^{]*\{\s*\}$/.test(text))) return true;
-  if (texts.some((text) => MAY_HOLD_PRIVATELY.test(text))) return false;
-  return Reflect.ownKeys(value).every((key) => isShown(value, key, said));
+  if (texts.every((text) => /^class\b[^{]*\{\s*\}$/.test(text))) return "nothing";
+  return texts.some((text) => MAY_HOLD_PRIVATELY.test(text)) ? "unknown" : "properties";
 }
 
 /** A private member, or what compilers make of it for older runtimes. */
