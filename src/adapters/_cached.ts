@@ -9,6 +9,7 @@ import {
   type Duration,
 } from "../duration.ts";
 import { invalidOption } from "../errors.ts";
+import { requireOptions } from "../known-options.ts";
 import type { PurgesOptions } from "../purge.ts";
 import type { RouteOptions } from "../route-options.ts";
 
@@ -75,6 +76,7 @@ export function cachedFamily<Request, Rest extends unknown[], Result>(
     (name: string, expire: number) =>
     (options: RouteOptions<Request> = {}, ...rest: Rest): Result => {
       refuseRequest(`cached.${name}`, options);
+      requireOptions(`cached.${name}()`, options, '{ tags: ["users"] }');
       return make({ ...options, expire }, ...rest);
     };
   return Object.assign(make, {
@@ -101,6 +103,7 @@ export function cachedFamily<Request, Rest extends unknown[], Result>(
     },
     byHeaders(options: RouteOptions<Request> = {}, ...rest: Rest): Result {
       refuseRequest("cached.byHeaders", options);
+      requireOptions("cached.byHeaders()", options, '{ profile: "proxy" }');
       const { expire: _, ...others } = defaults;
       return attach(cache.routeByHeaders({ ...others, ...options }), ...rest);
     },
@@ -125,10 +128,9 @@ function isRequest(argument: unknown): boolean {
 
 function asOptions<Request>(argument: RouteArgument<Request>): RouteOptions<Request> {
   if (typeof argument === "number" || typeof argument === "string") return { expire: argument };
-  if (typeof argument !== "object" || argument === null) {
-    throw invalidOption("cached()", 'options or a duration such as "5m"', argument, 'For example { expire: "5m" }.');
-  }
-  return isDuration(argument) ? { expire: argument } : argument;
+  if (typeof argument === "object" && argument !== null && isDuration(argument)) return { expire: argument };
+  requireOptions("cached()", argument, '{ expire: "5m" }', 'options or a duration such as "5m"');
+  return argument;
 }
 
 const DURATION_FIELDS = ["years", "months", "weeks", "days", "hours", "minutes", "seconds", "milliseconds"];

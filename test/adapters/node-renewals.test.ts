@@ -165,30 +165,30 @@ const MARKS: Readonly<Record<string, (response: ServerResponse) => unknown>> = {
 /** Layers in front of a route that have their say late. */
 const LATE_LAYERS: Readonly<Record<string, (response: ServerResponse, mark: () => void) => void>> = {
   "an end of its own that comes later": (response, mark) => {
-    const { end } = response;
+    const end = response.end.bind(response);
     response.end = ((...args: unknown[]) => {
       setTimeout(() => {
         mark();
-        Reflect.apply(end, response, args);
+        Reflect.apply(end, undefined, args);
       }, 5);
       return response;
     }) as ServerResponse["end"];
   },
   "a write of its own": (response, mark) => {
-    const { write } = response;
+    const write = response.write.bind(response);
     response.write = ((...args: unknown[]) => {
       mark();
-      return Reflect.apply(write, response, args) as boolean;
+      return Reflect.apply(write, undefined, args) as boolean;
     }) as ServerResponse["write"];
   },
   "a hook on writeHead": (response, mark) => {
-    const { writeHead } = response;
+    const writeHead = response.writeHead.bind(response);
     let isDone = false;
-    response.writeHead = ((...args: unknown[]) => {
+    response.writeHead = (...args: unknown[]) => {
       if (!isDone) mark();
       isDone = true;
-      return Reflect.apply(writeHead, response, args) as ServerResponse;
-    }) as ServerResponse["writeHead"];
+      return Reflect.apply(writeHead, undefined, args) as ServerResponse;
+    };
   },
 };
 const lateRows = Object.keys(MARKS).flatMap((mark) =>

@@ -96,6 +96,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "decorators.ts": ["cache.ts", "known-options.ts", "options.ts", "route-options.ts", "functions/", ...BASE],
   "adapters/": ["adapters/", ...SERVING, "node:"],
+  "adapters/_cached.ts": ["adapters/", ...SERVING, "known-options.ts"],
   "adapters/_web.ts": ["adapters/", ...SERVING],
   "adapters/express.ts": ["adapters/", ...SERVING, "node:", "npm:express"],
   "adapters/_express-patterns.ts": ["npm:express"],

@@ -33,6 +33,10 @@ const WRONG_ROUTES: readonly Wrong[] = [
     error: /^cached\(\{ expire \}\): [^]*"fortnights" is not one of years, months/,
   },
   { options: { expire: null }, error: /^cached\(\{ expire \}\): .*got null\./ },
+  ...[[], new Date(), new Map(), Promise.resolve({ expire: "5m" })].map((options) => ({
+    options,
+    error: /^cached\(\): expected options or a duration such as "5m", got /,
+  })),
   { options: "5 parsecs", error: /^cached\(\{ expire \}\): .*got "5 parsecs"\./ },
   {
     options: { staleWhileRevalidate: 0 },
