@@ -27,10 +27,21 @@ export function hideParsedCookies(request: IncomingMessage, { origin }: Fill): v
  * `csrfToken` (csurf, csrf-csrf, csrf-sync, lusca).
  */
 export function watchToken(request: IncomingMessage, onToken: () => void): void {
-  const guarded = request as { csrfToken?: unknown };
-  const { csrfToken } = guarded;
-  if (typeof csrfToken !== "function") return;
-  guarded.csrfToken = function (this: unknown, ...args: unknown[]): unknown {
+  let csrfToken = watched((request as { csrfToken?: unknown }).csrfToken, onToken);
+  // Such a package may stand behind the cached route, and give the method later.
+  Object.defineProperty(request, "csrfToken", {
+    configurable: true,
+    enumerable: csrfToken !== undefined,
+    get: () => csrfToken,
+    set: (value: unknown) => {
+      csrfToken = watched(value, onToken);
+    },
+  });
+}
+
+function watched(csrfToken: unknown, onToken: () => void): unknown {
+  if (typeof csrfToken !== "function") return csrfToken;
+  return function (this: unknown, ...args: unknown[]): unknown {
     onToken();
     return Reflect.apply(csrfToken, this, args);
   };

@@ -8,7 +8,7 @@ import { nodeExit, outgoingOf } from "./_web-server.ts";
  */
 export function honoExit(context: Context): Exit {
   const outgoing = outgoingOf(context.req.raw, context.env);
-  return outgoing === undefined ? handedOut(context) : nodeExit(outgoing);
+  return outgoing === undefined ? handedOut(context) : nodeExit(outgoing, () => context.res);
 }
 
 type Leaves = (head: LeavingHead) => void;

@@ -95,9 +95,20 @@ function asSent(copy: IncomingMessage, original: IncomingMessage, url: string): 
   // Middleware may have changed `headers` since.
   copy.rawHeaders = [...(original.rawHeaders ?? [])];
   copy.headers = copy.rawHeaders.length === 0 ? { ...original.headers } : headersOf(copy.rawHeaders);
+  copy.headersDistinct = linesOf(copy.rawHeaders);
   copy.complete = true;
   copy.push(null);
   return copy;
+}
+
+/** `message.headersDistinct` of these raw headers. */
+function linesOf(raw: readonly string[]): Record<string, string[]> {
+  const lines = Object.create(null) as Record<string, string[]>;
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = (raw[at] ?? "").toLowerCase();
+    lines[name] = [...(lines[name] ?? []), raw[at + 1] ?? ""];
+  }
+  return lines;
 }
 
 /** Fields of which Node keeps the first and drops the rest (`message.headers` in its documentation). */

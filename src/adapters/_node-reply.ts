@@ -94,22 +94,24 @@ function weakenIfCoded(response: ServerResponse, coding: string | undefined): vo
   if ((now === undefined ? undefined : String(now)) !== coding) response.setHeader("etag", `W/${tag}`);
 }
 
-/** Looks once more where an outer `write` or `end` may apply a coding, right before Node writes the head. */
-function weakenWithHead(response: ServerResponse, coding: string | undefined): void {
+/** Looks once more at what an outer `write` or `end` may change, right before Node writes the head. */
+function lookWithHead(response: ServerResponse, look: () => void): void {
   // It is called on the response.
   // oxlint-disable-next-line typescript/unbound-method
   const writeHead: (...head: unknown[]) => ServerResponse = response.writeHead as (
     ...head: unknown[]
   ) => ServerResponse;
   response.writeHead = (...head: unknown[]): ServerResponse => {
-    weakenIfCoded(response, coding);
+    if (!response.headersSent) look();
     return writeHead.apply(response, head);
   };
 }
 
 function end(response: ServerResponse, body: Uint8Array | null): void {
   if (body === null) response.end();
-  else response.end(body);
+  else if (!Object.hasOwn(response, "end")) response.end(body);
+  // A layer's own `end` expects what handlers give it.
+  else response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength));
 }
 
 /** Where the head of a response arrives, beneath all hooks on `writeHead`: at the cached route next to them, if there is one. */
@@ -156,14 +158,47 @@ export function finishHead(
   const isLate = response.getHeader("cache-control") !== before.cacheControl;
   if (lastLook !== undefined) applyFields(response, lastLook(changes));
   const mayBeFresh = response.getHeader("set-cookie") === undefined && !isLate;
+  const unpromised = new Map((freshness ?? []).map((name) => [name, response.getHeader(name)]));
   if (freshness !== undefined && mayBeFresh) applyFields(response, freshness);
   weakenIfCoded(response, coding);
   if (isHooked) headEnd.call(response, response.statusCode);
-  else if (Object.hasOwn(response, "write") || Object.hasOwn(response, "end")) weakenWithHead(response, coding);
+  else if (Object.hasOwn(response, "write") || Object.hasOwn(response, "end")) {
+    const finished = lateState(response);
+    lookWithHead(response, () => {
+      weakenIfCoded(response, coding);
+      if (isChanged(response, finished)) takeFreshness(response, freshness, unpromised);
+    });
+  }
+}
+
+/** True where an outer layer has set a cookie, a `Cache-Control` or another status since. */
+function isChanged(response: ServerResponse, finished: LateState): boolean {
+  const { cookies, cacheControl } = lateState(response);
+  return (
+    response.statusCode !== finished.status ||
+    cacheControl !== finished.cacheControl ||
+    hasNewLines(finished.cookies, cookies)
+  );
+}
+
+/** Takes back what this cache promised, where it still stands. */
+function takeFreshness(
+  response: ServerResponse,
+  freshness: readonly string[] = [],
+  unpromised: ReadonlyMap<string, OutgoingHttpHeader | undefined>,
+): void {
+  for (let at = 0; at + 1 < freshness.length; at += 2) {
+    const name = freshness[at] ?? "";
+    if (response.getHeader(name) !== freshness[at + 1]) continue;
+    const own = unpromised.get(name);
+    if (own === undefined) response.removeHeader(name);
+    else response.setHeader(name, own);
+  }
 }
 
 /** What outer layers may still change of a head that is finished, and that decides whether a response is kept. */
 export interface LateState {
+  readonly status: number;
   readonly cookies: OutgoingHttpHeader | undefined;
   readonly cacheControl: OutgoingHttpHeader | undefined;
   readonly vary: OutgoingHttpHeader | undefined;
@@ -171,6 +206,7 @@ export interface LateState {
 
 export function lateState(response: ServerResponse): LateState {
   return {
+    status: response.statusCode,
     cookies: response.getHeader("set-cookie"),
     cacheControl: response.getHeader("cache-control"),
     vary: response.getHeader("vary"),
@@ -183,8 +219,11 @@ export function lateChanges(response: ServerResponse, before: LateState): LateCh
   const setsCookie = hasNewLines(before.cookies, now.cookies);
   const vary = lateVary(response, before.vary, now.vary);
   const cacheControl = now.cacheControl === before.cacheControl ? undefined : String(now.cacheControl ?? "");
-  return setsCookie || vary !== undefined || cacheControl !== undefined
-    ? { setsCookie, vary, cacheControl }
+  // What a layer makes of a 200 for a condition or a range is no other response.
+  const isSame = now.status === before.status || (before.status === 200 && (now.status === 304 || now.status === 206));
+  const replacedBy = isSame ? undefined : now.status;
+  return setsCookie || vary !== undefined || cacheControl !== undefined || replacedBy !== undefined
+    ? { setsCookie, vary, cacheControl, replacedBy }
     : undefined;
 }
 

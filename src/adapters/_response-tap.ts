@@ -1,5 +1,6 @@
 import { STATUS_CODES, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
 import type { Fill, HeadAction, LastLook, LateChanges, ReportedHead, Reply } from "../engine/exchange.ts";
+import { asError } from "../errors.ts";
 import type { Fields } from "../types.ts";
 import {
   applyFields,
@@ -50,6 +51,8 @@ export class ResponseTap {
   /** The client was given another response than the handler's. */
   #hasOtherAnswer = false;
   #showsToken = false;
+  /** What an outer layer threw while the client was answered. */
+  #fault: { readonly error: unknown } | undefined;
   /** The handler, or a hook behind the cache, has given the head. */
   #hasHead = false;
   #ended = false;
@@ -94,7 +97,14 @@ export class ResponseTap {
     const response = this.#response;
     if (response.headersSent) return undefined;
     this.#resetHeaders();
-    const leaving = writeAmongOthers(response, reply, lastLook);
+    let leaving: void | Promise<void>;
+    try {
+      leaving = writeAmongOthers(response, reply, lastLook);
+    } catch (error) {
+      // It is thrown to the handler, which wrote what is answered.
+      this.#fault = { error };
+      throw error;
+    }
     this.#keepWriteHead();
     this.#goOnListening();
     return leaving;
@@ -184,6 +194,11 @@ export class ResponseTap {
     if (isOver) return this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done);
     refuseChunk("write", chunk, coding);
     if (this.#state !== "answered") refuseLength("write", this.#response, this.#hasHead, chunk, coding);
+    if (this.#state === "open") this.#requireHead();
+    return this.#tryTo(() => this.#write(chunk, coding, done));
+  };
+
+  #write(chunk: Chunk, coding: BufferEncoding | undefined, done: Callback | undefined): boolean {
     if (this.#state === "open") this.#reportHead();
     // Copied by the fill before a layer outside can change it.
     this.#fill.chunk(bytesOf(chunk, coding));
@@ -195,7 +210,7 @@ export class ResponseTap {
     const flowing = this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done);
     this.#lookAgain();
     return flowing;
-  };
+  }
 
   readonly #onEnd = (
     chunk?: Chunk | Callback | null,
@@ -209,8 +224,14 @@ export class ResponseTap {
     const done = [chunk, encoding, callback].find((argument): argument is Callback => typeof argument === "function");
     if (body !== undefined) refuseChunk("end", body, coding);
     if (this.#state !== "answered") refuseLength("end", response, this.#hasHead, body, coding);
+    if (this.#state === "open") this.#requireHead();
+    this.#tryTo(() => this.#end(body, coding, done));
+    return response;
+  };
+
+  #end(body: Chunk | undefined, coding: BufferEncoding | undefined, done: Callback | undefined): void {
+    const response = this.#response;
     const wasOpen = this.#state === "open";
-    if (wasOpen) this.#requireHead();
     this.#ended = true;
     const whole = wasOpen ? (body === undefined ? NOTHING : ownBytes(body, coding)) : undefined;
     if (whole !== undefined) this.#reportHead(whole);
@@ -225,8 +246,32 @@ export class ResponseTap {
       void this.#until.then(() => this.#finish(body, coding, done));
     }
     if (!wasOpen || this.#reportWhole !== undefined) this.#endFill();
-    return response;
-  };
+  }
+
+  /** What an outer layer throws reaches the handler, as without the cache, and nothing is kept. */
+  #tryTo<Result>(act: () => Result): Result {
+    try {
+      const result = act();
+      if (this.#fault !== undefined) throw this.#fault.error;
+      return result;
+    } catch (error) {
+      this.#breakOff(error);
+      throw error;
+    }
+  }
+
+  /** The response is the application's own again, which answers the error. */
+  #breakOff(error: unknown): void {
+    this.#fault = undefined;
+    this.#ended = true;
+    this.#restore();
+    // What the cache says of the response is not true of the answer to the error.
+    if (!this.#response.headersSent) this.#resetHeaders();
+    this.#lastLook = undefined;
+    this.#reportWhole = undefined;
+    if (this.#destination === "nowhere") this.#fill.fail(asError(error));
+    else this.#fill.abort();
+  }
 
   /** An outer layer may write the head later than the handler ends, such as one that saves a session first. */
   #endFill(): void {
@@ -272,8 +317,11 @@ export class ResponseTap {
   }
 
   readonly #onFlushHeaders = (): void => {
-    if (this.#state === "open") this.#reportHead();
-    if (this.#state === "passing" && this.#destination === "client") this.#methods.flushHeaders.call(this.#response);
+    if (this.#state === "open") this.#requireHead();
+    this.#tryTo(() => {
+      if (this.#state === "open") this.#reportHead();
+      if (this.#state === "passing" && this.#destination === "client") this.#methods.flushHeaders.call(this.#response);
+    });
   };
 
   readonly #onClose = (): void => {
@@ -302,6 +350,8 @@ export class ResponseTap {
     const action = this.#fill.head(head, body);
     if (action.answered) {
       this.#state = "answered";
+      // Its answer waits for the end of the handler's body; the handler sees what it would see without the cache.
+      if (!this.#hasOtherAnswer) this.#pretendHeadersSent();
       return;
     }
     this.#state = "passing";
@@ -354,6 +404,7 @@ export class ResponseTap {
       setsCookie: later.setsCookie || late.setsCookie,
       cacheControl: later.cacheControl ?? late.cacheControl,
       vary: [...(late.vary ?? []), ...(later.vary ?? [])],
+      replacedBy: later.replacedBy ?? late.replacedBy,
     };
   }
 

@@ -9,11 +9,14 @@
 
 import type { LastLook, LateChanges } from "../engine/exchange.ts";
 import { clearTimeout, setTimeout } from "../real-time.ts";
+import { mergedVary } from "./_merged-vary.ts";
 import { addedVary } from "./_outer-vary.ts";
 
 /** The head of a response as it leaves. */
 export interface LeavingHead {
   readonly status: number;
+  /** The response it belongs to, where that is known. */
+  readonly response?: Response | undefined;
   cookies(): readonly string[];
   get(name: string): string | undefined;
   set(name: string, value: string): void;
@@ -36,6 +39,7 @@ const UNKNOWN: LateChanges = { setsCookie: false, cacheControl: "no-store" };
 
 /** Fields that name the content that was given: wrong on another response. */
 const VALIDATORS = ["etag", "last-modified"] as const;
+const OF_CONTENT = [...VALIDATORS, "content-range"] as const;
 
 /** A field of this cache's freshness, with what stands under its name while the response is among outer layers. */
 interface Promised {
@@ -45,11 +49,21 @@ interface Promised {
   readonly plain: string | undefined;
 }
 
+/** Names that are kept back of a `Vary`, and the whole of it. */
+export interface WithheldVary {
+  readonly names: string;
+  readonly whole: string;
+}
+
 /** What is known when a response is given to outer layers. */
 export class Given {
   readonly cookies: readonly string[];
   readonly freshness: readonly Promised[];
   readonly #status: number;
+  readonly #withheldVary: string;
+  readonly #wholeVary: string;
+  readonly #coding: string | null;
+  #response: Response | undefined;
   readonly #fields: Readonly<Record<string, string | undefined>>;
   readonly #marks: readonly string[];
 
@@ -58,6 +72,7 @@ export class Given {
    * @param plain the same without freshness
    * @param freshness what may be promised, flat
    * @param marks names of the fields by which the response is known as this cache's
+   * @param withheld names of `Vary` that are added as the response leaves
    */
   constructor(
     status: number,
@@ -65,11 +80,15 @@ export class Given {
     plain: Headers,
     freshness: readonly string[],
     marks: readonly string[],
+    withheld: WithheldVary | undefined,
   ) {
     this.#status = status;
+    this.#withheldVary = withheld?.names ?? "";
+    this.#wholeVary = withheld?.whole ?? "";
+    this.#coding = headers.get("content-encoding");
     this.cookies = headers.getSetCookie();
     const fields: Record<string, string | undefined> = {};
-    for (const name of ["cache-control", "vary", ...VALIDATORS, ...marks])
+    for (const name of ["cache-control", "vary", ...OF_CONTENT, ...marks])
       fields[name] = headers.get(name) ?? undefined;
     this.#fields = fields;
     this.#marks = [...marks, ...VALIDATORS].filter((name) => fields[name] !== undefined);
@@ -78,6 +97,32 @@ export class Given {
 
   get(name: string): string | undefined {
     return this.#fields[name];
+  }
+
+  /** The response that outer layers get. */
+  is(response: Response): void {
+    this.#response = response;
+  }
+
+  /** True for the response of a layer that made another body of the given one; a coded body is the same one. */
+  isRewritten(head: LeavingHead): boolean {
+    const { response } = head;
+    const given = this.#response;
+    if (response === undefined || given === undefined || response === given) return false;
+    return response.body !== given.body && (head.get("content-encoding") ?? null) === this.#coding;
+  }
+
+  /** Adds the names of `Vary` that frameworks would have laid over those of a layer. */
+  completeVary(head: LeavingHead): void {
+    if (this.#withheldVary === "") return;
+    const now = head.get("vary");
+    const isAsGiven = now === this.#fields["vary"];
+    head.set("vary", isAsGiven ? this.#wholeVary : mergedVary(now, this.#withheldVary));
+  }
+
+  /** Names of `Vary` that are no news. */
+  get knownVary(): readonly string[] {
+    return [this.#fields["vary"] ?? "", this.#withheldVary];
   }
 
   /** True for a status that is not the given one, nor what a layer makes of it for a condition or a range. */
@@ -125,6 +170,11 @@ export class Departure {
     (this.#timer as { unref?: () => void }).unref?.();
   }
 
+  /** The response that outer layers get. */
+  give(response: Response): void {
+    this.#given.is(response);
+  }
+
   get isOver(): boolean {
     return this.#lastLook === undefined || this.#fields !== undefined;
   }
@@ -139,9 +189,11 @@ export class Departure {
     const isReplaced = this.#given.isReplaced(head);
     const changes = this.#changes(head, isReplaced);
     const fields = this.#look(changes);
+    const isOther = isReplaced || this.#given.isRewritten(head);
     const isFree = !changes.setsCookie && !this.#hasLateCacheControl(head);
-    this.#setFreshness(head, isFree && !isReplaced && this.#given.isMarked(head));
-    if (isReplaced) this.#takeValidators(head);
+    this.#setFreshness(head, isFree && !isOther && this.#given.isMarked(head));
+    if (isOther) this.#takeContentFields(head);
+    this.#given.completeVary(head);
     for (let at = 0; at + 1 < fields.length; at += 2) head.set(fields[at] ?? "", fields[at + 1] ?? "");
   }
 
@@ -178,7 +230,7 @@ export class Departure {
     const replacedBy = isReplaced ? head.status : undefined;
     return {
       setsCookie,
-      vary: addedVary([given.get("vary") ?? ""], head.get("vary") ?? ""),
+      vary: addedVary(given.knownVary, head.get("vary") ?? ""),
       cacheControl: this.#hasLateCacheControl(head) ? head.get("cache-control") : undefined,
       replacedBy,
     };
@@ -201,8 +253,9 @@ export class Departure {
     }
   }
 
-  #takeValidators(head: LeavingHead): void {
-    for (const name of VALIDATORS) {
+  /** Another content has another tag, date and range. */
+  #takeContentFields(head: LeavingHead): void {
+    for (const name of OF_CONTENT) {
       const own = this.#given.get(name);
       if (own !== undefined && head.get(name) === own) head.delete(name);
     }
@@ -210,9 +263,11 @@ export class Departure {
 }
 
 /** The head of a response, which can be changed where its headers let themselves be. */
-export function headOfResponse({ status, headers }: Response): LeavingHead {
+export function headOfResponse(response: Response): LeavingHead {
+  const { status, headers } = response;
   return {
     status,
+    response,
     cookies: () => headers.getSetCookie(),
     get: (name) => headers.get(name) ?? undefined,
     set: (name, value) => changing(() => headers.set(name, value)),

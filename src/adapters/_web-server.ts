@@ -46,8 +46,8 @@ function isOutgoing(value: unknown): value is NodeOutgoing {
 /** A server that writes the head does so after every layer; the limit only counts where it never writes any. */
 const NODE_LIMIT_MS = 10_000;
 
-/** The exit of a response through `node:http`. */
-export function nodeExit(outgoing: NodeOutgoing): Exit {
+/** The exit of a response through `node:http`. `current`: the response as a framework has it when it leaves. */
+export function nodeExit(outgoing: NodeOutgoing, current?: () => Response): Exit {
   return {
     limitMs: NODE_LIMIT_MS,
     watch(leaves) {
@@ -60,7 +60,7 @@ export function nodeExit(outgoing: NodeOutgoing): Exit {
         if (isOwn) outgoing.writeHead = writeHead;
         else Reflect.deleteProperty(outgoing, "writeHead");
         const at = rest.findIndex((argument) => typeof argument === "object" && argument !== null);
-        const list = new HeadList(outgoing, status, at === -1 ? undefined : rest[at]);
+        const list = new HeadList(outgoing, status, at === -1 ? undefined : rest[at], current?.());
         leaves(list);
         if (list.isChanged) rest[at === -1 ? rest.length : at] = list.content;
         return writeHead.call(this, status, ...rest);
@@ -74,13 +74,15 @@ type HeaderArgument = Record<string, unknown> | unknown[] | undefined;
 /** The headers in a call of `writeHead`: an object, or a flat list; and those that were set before. */
 class HeadList implements LeavingHead {
   readonly status: number;
+  readonly response: Response | undefined;
   isChanged = false;
   content: HeaderArgument;
   readonly #outgoing: NodeOutgoing;
 
-  constructor(outgoing: NodeOutgoing, status: number, content: unknown) {
+  constructor(outgoing: NodeOutgoing, status: number, content: unknown, response: Response | undefined) {
     this.#outgoing = outgoing;
     this.status = status;
+    this.response = response;
     // A list may be of pairs, too.
     this.content = Array.isArray(content) ? content.flat() : { ...(content as Record<string, unknown>) };
   }

@@ -2,10 +2,17 @@ import type { Route } from "../cache.ts";
 import type { Exchange, Fill, HeadAction, LastLook, Reply } from "../engine/exchange.ts";
 import { reachRoute, renewalOf, renewalReplaced, type Reached, type Renewal } from "../engine/renewals.ts";
 import { asError } from "../errors.ts";
-import { setTimeout } from "../real-time.ts";
 import type { CacheRequest } from "../types.ts";
 import { BodyReader, streamOf, type BodyContent } from "./_web-body.ts";
-import { Departure, Given, headOfResponse, UNSENT_LIMIT_MS, watchHeaders, type Exit } from "./_web-departure.ts";
+import {
+  Departure,
+  Given,
+  headOfResponse,
+  UNSENT_LIMIT_MS,
+  watchHeaders,
+  type Exit,
+  type WithheldVary,
+} from "./_web-departure.ts";
 import { asksForAnotherProtocol, cacheRequest, handlersRequest, hasConditions } from "./_web-request.ts";
 import {
   contentOf,
@@ -240,6 +247,21 @@ interface Plain {
   readonly marks: readonly string[];
 }
 
+/** Names that tell browsers of identities: the cache adds them, and frameworks would lay them over a layer's own `Vary`. */
+const IDENTITY_VARY = /^(?:cookie|authorization)$/i;
+
+/** Takes these names out of `Vary`, and gives them. */
+function withholdVary(headers: Headers): WithheldVary | undefined {
+  const whole = headers.get("vary") ?? "";
+  const names = whole.split(",").map((name) => name.trim());
+  const withheld = names.filter((name) => IDENTITY_VARY.test(name));
+  if (withheld.length === 0) return undefined;
+  const others = names.filter((name) => !IDENTITY_VARY.test(name));
+  if (others.length === 0) headers.delete("vary");
+  else headers.set("vary", others.join(", "));
+  return { names: withheld.join(", "), whole };
+}
+
 /**
  * A response that is given to outer layers, and the watch over it. Where it is known how it leaves, freshness is promised
  * then: a layer may replace the response, and frameworks lay the fields of the one before over the new one.
@@ -265,7 +287,8 @@ class Leaving {
     const isPromisedLate = exit !== undefined && call.within === undefined;
     const plain = isPromisedLate ? headers : new Headers(headers);
     if (!isPromisedLate) setFields(headers, promised);
-    const given = new Given(status, headers, plain, promised, marks);
+    const withheld = isPromisedLate ? withholdVary(headers) : undefined;
+    const given = new Given(status, headers, plain, promised, marks, withheld);
     this.departure =
       exit === undefined
         ? new Departure(given, lastLook, UNSENT_LIMIT_MS, () => this.#overdue())
@@ -289,18 +312,16 @@ class Leaving {
     const { departure } = this;
     if (departure === undefined) return response;
     this.#response = response;
+    // A cached route further out makes a response of its own.
+    if (this.#call.within === undefined) departure.give(response);
     if (this.#exit !== undefined) this.#exit.watch((head) => departure.leave(head));
     else {
       watchHeaders(response, departure);
-      if (this.#isStoring && response.body === null) this.#leaveSoon(departure);
+      // Without a body there is no reader to tell that it leaves: the limit does.
+      if (this.#isStoring && response.body === null && departure.left !== undefined)
+        this.#call.waitUntil?.(departure.left);
     }
     return response;
-  }
-
-  /** There is nothing to read. */
-  #leaveSoon({ left }: Departure): void {
-    setTimeout(() => this.#leave(), 0);
-    if (left !== undefined) this.#call.waitUntil?.(left);
   }
 
   /** Not read, as by a test that looks at the head alone: it is judged by its head as it is now. */

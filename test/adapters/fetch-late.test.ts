@@ -65,6 +65,30 @@ describe.each([onNode, direct])("a fetch handler $name", (kind) => {
     }
   });
 
+  it.each([
+    { "If-None-Match": "*" },
+    { "If-None-Match": '"v"' },
+    { "If-Modified-Since": "Fri, 02 Jan 2026 00:00:00 GMT" },
+  ])("a cookie that is set late on the answer to %o counts", async (condition) => {
+    const get = await start(
+      kind,
+      (inner) => async (request, env) => {
+        const response = await inner(request, env);
+        await pause(10);
+        response.headers.append("Set-Cookie", `sid=${request.headers.get("x-user")}`);
+        return response;
+      },
+      async (request) =>
+        new Response(`page of ${request.headers.get("x-user")}`, {
+          headers: { ETag: '"v"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT" },
+        }),
+    );
+    const first = await get({ "X-User": "ann", ...condition });
+    expect([first.status, first.headers.get("set-cookie")]).toEqual([304, "sid=ann"]);
+    const second = await get({ "X-User": "bob" });
+    expect(await second.text()).toBe("page of bob");
+  });
+
   it.each(["Accept-Language", "*"])("Vary: %s that is set late counts", async (vary) => {
     let runs = 0;
     const get = await start(

@@ -189,6 +189,57 @@ describe.each([onNode, byFetch])("Hono $name", (kind) => {
     expect(runs).toBe(3);
   });
 
+  it.each(["X-User", "*"])("Vary: %s on a copy of the response counts, and leaves with it", async (vary) => {
+    const { get } = await site(kind, (app, cached) => {
+      app.use(async (context, next) => {
+        await next();
+        const copy = new Response(context.res.body, context.res);
+        copy.headers.append("Vary", vary);
+        context.res = copy;
+      });
+      app.get("/", cached("1h"), (context) => context.text(`page of ${context.req.header("x-user")}`));
+    });
+    for (const user of ["ann", "bob"]) {
+      const response = await get("/", { "X-User": user });
+      expect(status(response)).toContain("detail=late-vary");
+      expect(response.headers.get("vary")?.split(", ")).toContain(vary);
+      expect(await response.text()).toBe(`page of ${user}`);
+    }
+  });
+
+  it("a layer that makes another body: nothing of the page that is kept is promised with it", async () => {
+    const { get } = await site(kind, (app, cached) => {
+      app.use(async (context, next) => {
+        await next();
+        if (context.res.status !== 200) return;
+        context.res = context.text((await context.res.text()).replace("you", context.req.header("x-user") ?? "you"));
+      });
+      app.get("/", cached({ expire: "1h", cdn: "1m" }), (context) => context.text("hello you"));
+    });
+    for (const user of ["ann", "bob"]) {
+      const response = await get("/", { "X-User": user });
+      expect(await response.text()).toBe(`hello ${user}`);
+      for (const name of ["etag", "cache-control", "expires", "cdn-cache-control"])
+        expect([name, response.headers.get(name)]).toEqual([name, null]);
+    }
+    expect(hitOrMiss(await get("/"))).toBe("Hit");
+    const part = await get("/", { Range: "bytes=0-3" });
+    expect([part.status, await part.text(), part.headers.get("content-range")]).toEqual([206, "hell", "bytes 0-3/9"]);
+  });
+
+  it("a layer that denies a part: nothing says that it is one", async () => {
+    const { get } = await site(kind, (app, cached) => {
+      app.use(async (context, next) => {
+        await next();
+        if (context.req.header("x-deny") !== undefined) context.res = new Response("denied", { status: 403 });
+      });
+      app.get("/", cached("1h"), (context) => context.text("0123456789"));
+    });
+    await get("/");
+    const denied = await get("/", { Range: "bytes=0-3", "X-Deny": "1" });
+    expect([denied.status, denied.headers.get("content-range")]).toEqual([403, null]);
+  });
+
   it.each(["Origin", "accept-encoding", "Cookie", "Authorization"])(
     "Vary: %s that is set late takes nothing",
     async (vary) => {

@@ -129,6 +129,26 @@ function membersOf(socket: object): readonly (readonly [string, string])[] {
   return inherited.map((name) => [name, typeof socket[name as keyof typeof socket]] as const);
 }
 
+it("a renewal has each line of the fields that the client sent", async () => {
+  const { cache, advance } = clocked();
+  const seen: unknown[] = [];
+  const url = await listening(
+    createServer(
+      nodeCache(cache)(STALE, ({ headersDistinct, headers }, response) => {
+        seen.push([headersDistinct["x-list"], headersDistinct["accept-language"], headers["x-list"]]);
+        response.end("a");
+      }),
+    ),
+  );
+  const headers = { "X-List": ["1", "2"], "Accept-Language": "de" };
+  await send(url, { headers });
+  advance(15);
+  await send(url, { headers });
+  await until(() => seen.length === 2);
+  expect(seen[1]).toEqual(seen[0]);
+  expect(seen[0]).toEqual([["1", "2"], ["de"], "1, 2"]);
+});
+
 it.each(["pipe", "pipeline", "write until it is full"])("a large response is renewed: %s", async (way) => {
   const { cache, advance } = clocked();
   const chunks = Array.from({ length: 200 }, (_, at) => Buffer.alloc(1000, at));

@@ -1,0 +1,181 @@
+/** Layers in front of a cached route that throw or change their mind while the response leaves, and handlers that fail. */
+
+import csurf from "csurf";
+import express5, { type NextFunction, type Request, type RequestHandler, type Response } from "express";
+import express4 from "express4";
+import session from "express-session";
+import { describe, expect, it } from "vitest";
+
+import { expressCache } from "../../src/adapters/express.ts";
+import { createCache } from "../../src/index.ts";
+import { send } from "./contract/http-client.ts";
+import { listen } from "./contract/listen.ts";
+import { cacheStatusOf, hitOrMiss } from "./contract/world.ts";
+
+type Express = typeof express5;
+type Act = (response: Response) => void;
+
+/** Where a layer in front does something while the response leaves. */
+const PLACES: Readonly<Record<string, (response: Response, act: () => void) => void>> = {
+  "a hook on writeHead": (response, act) => {
+    const writeHead = response.writeHead.bind(response);
+    let isDone = false;
+    response.writeHead = (...args: unknown[]) => {
+      if (!isDone) {
+        isDone = true;
+        act();
+      }
+      return Reflect.apply(writeHead, undefined, args) as Response;
+    };
+  },
+  "a write of its own": (response, act) => {
+    const write = response.write.bind(response);
+    response.write = (...args: unknown[]) => {
+      act();
+      return Reflect.apply(write, undefined, args) as boolean;
+    };
+  },
+  "an end of its own": (response, act) => {
+    const end = response.end.bind(response);
+    response.end = (...args: unknown[]) => {
+      act();
+      return Reflect.apply(end, undefined, args) as Response;
+    };
+  },
+};
+
+const HANDLERS: Readonly<Record<string, Act>> = {
+  send: (response) => void response.send("page"),
+  "write and end": (response) => {
+    response.write("pa");
+    response.end("ge");
+  },
+};
+
+/** Status and text of an answer, or that the connection was cut. */
+async function ask(url: string, headers: Record<string, string> = {}): Promise<readonly [number, string] | "cut"> {
+  try {
+    const { status, text } = await send(url, { headers });
+    return [status, text];
+  } catch {
+    return "cut";
+  }
+}
+
+async function serve(express: Express, layer: RequestHandler, handler: RequestHandler) {
+  const app = express().set("env", "test");
+  app.use(layer);
+  app.get("/plain", handler);
+  app.get("/cached", expressCache(createCache())({ expire: "5m", cdn: "1m" }), handler);
+  app.use((error: Error, _request: Request, response: Response, next: NextFunction) => {
+    if (response.headersSent) return next(error);
+    return response.status(500).send(`failed: ${error.message}`);
+  });
+  return listen(app);
+}
+
+describe.each([
+  { name: "Express 5", express: express5 },
+  { name: "Express 4", express: express4 },
+])("$name", ({ express }) => {
+  const rows = Object.keys(PLACES).flatMap((place) => Object.keys(HANDLERS).map((way) => ({ place, way })));
+
+  it.each(rows)("$place that throws for one client, answered by $way: as without the cache", async ({ place, way }) => {
+    const served = await serve(
+      express,
+      (request, response, next) => {
+        const isBad = request.headers["x-bad"] !== undefined;
+        PLACES[place]!(response, () => {
+          if (isBad && response.statusCode === 200) throw new Error("layer");
+        });
+        next();
+      },
+      (_request, response) => HANDLERS[way]!(response),
+    );
+    const bad = { "X-Bad": "1" };
+    expect(await ask(`${served.url}/cached`, bad)).toEqual(await ask(`${served.url}/plain`, bad));
+    expect(await ask(`${served.url}/cached`)).toEqual([200, "page"]);
+    expect(await ask(`${served.url}/cached`)).toEqual([200, "page"]);
+    await served.close();
+  });
+
+  it.each(["If-Modified-Since", "If-None-Match"])(
+    "a handler that fails in the middle, for a client with %s: the connection is cut, and nothing is kept",
+    async (condition) => {
+      let fails = true;
+      const served = await serve(
+        express,
+        (_request, _response, next) => next(),
+        (_request, response, next) => {
+          response.set({ ETag: '"v"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT" });
+          response.write("row 1 ");
+          setTimeout(() => (fails ? next(new Error("lost")) : void response.end("row 2")), 5);
+        },
+      );
+      const value = condition === "If-None-Match" ? '"v"' : "Fri, 02 Jan 2026 00:00:00 GMT";
+      expect(await ask(`${served.url}/plain`, { [condition]: value })).toBe("cut");
+      expect(await ask(`${served.url}/cached`, { [condition]: value })).toBe("cut");
+      fails = false;
+      expect(await ask(`${served.url}/cached`)).toEqual([200, "row 1 row 2"]);
+      await served.close();
+    },
+  );
+
+  const MARKS: Readonly<Record<string, Act>> = {
+    "a cookie": (response) => void response.setHeader("Set-Cookie", "sid=bob"),
+    private: (response) => void response.setHeader("Cache-Control", "private"),
+    "another status": (response) => void response.status(403),
+  };
+  it.each(Object.keys(MARKS))("%s that an end in front sets: no freshness leaves beside it", async (mark) => {
+    const served = await serve(
+      express,
+      (request, response, next) => {
+        PLACES["an end of its own"]!(response, () => {
+          if (request.headers["x-mark"] !== undefined) MARKS[mark]!(response);
+        });
+        next();
+      },
+      (_request, response) => void response.send("page"),
+    );
+    for (const isStored of [false, true]) {
+      if (isStored) await send(`${served.url}/cached`);
+      const { status, headers } = await send(`${served.url}/cached`, { headers: { "X-Mark": "1" } });
+      expect(status).toBe(mark === "another status" ? 403 : 200);
+      expect([headers["expires"], headers["cdn-cache-control"]]).toEqual([undefined, undefined]);
+      expect(headers["cache-control"] ?? "").not.toContain("max-age");
+      if (!isStored) expect(hitOrMiss(await send(`${served.url}/cached`)), "not kept").toBe("Miss");
+    }
+    const plain = await send(`${served.url}/cached`);
+    expect([plain.headers["cache-control"], plain.headers["cdn-cache-control"]]).toEqual(["max-age=300", "max-age=60"]);
+    await served.close();
+  });
+
+  it("an end in front is given what handlers give: a text or a Buffer", async () => {
+    const served = await serve(
+      express,
+      (_request, response, next) => {
+        const end = response.end.bind(response);
+        response.end = ((chunk: Buffer, ...rest: unknown[]) =>
+          Reflect.apply(end, undefined, [chunk.toString("utf8").toUpperCase(), ...rest])) as Response["end"];
+        next();
+      },
+      (_request, response) => void response.type("text").end("page"),
+    );
+    for (const path of ["/plain", "/cached", "/cached"]) expect(await ask(served.url + path)).toEqual([200, "PAGE"]);
+    await served.close();
+  });
+
+  it("csurf behind the cached route: a page with a token is not kept", async () => {
+    const app = express().set("env", "test");
+    app.use(session({ secret: "s", resave: false, saveUninitialized: true }));
+    const cached = expressCache(createCache())({ expire: "1m", audience: () => "ann" });
+    app.get("/", cached, csurf() as RequestHandler, (request, response) => {
+      response.send((request as unknown as { csrfToken(): string }).csrfToken());
+    });
+    const served = await listen(app);
+    const pages = [await send(served.url), await send(served.url)];
+    for (const page of pages) expect(cacheStatusOf(page)).toMatch(/detail=(?:csrf-token|set-cookie)/);
+    expect(pages[0]!.text).not.toBe(pages[1]!.text);
+    await served.close();
+  });
+});
