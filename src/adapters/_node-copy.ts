@@ -93,12 +93,20 @@ function asSent(copy: IncomingMessage, original: IncomingMessage, url: string): 
   copy.httpVersionMajor = original.httpVersionMajor;
   copy.httpVersionMinor = original.httpVersionMinor;
   // Middleware may have changed `headers` since.
-  copy.rawHeaders = [...(original.rawHeaders ?? [])];
+  copy.rawHeaders = wholeRequest(original.rawHeaders ?? []);
   copy.headers = copy.rawHeaders.length === 0 ? { ...original.headers } : headersOf(copy.rawHeaders);
   copy.headersDistinct = linesOf(copy.rawHeaders);
   copy.complete = true;
   copy.push(null);
   return copy;
+}
+
+/** Fields that ask for less than the whole response, which is what a copy is sent for. */
+const FOR_LESS: ReadonlySet<string> = new Set(["if-none-match", "if-modified-since", "if-range", "range"]);
+
+/** Raw headers without the client's conditions and range. */
+function wholeRequest(raw: readonly string[]): string[] {
+  return raw.filter((_, at) => !FOR_LESS.has((raw[at - (at % 2)] ?? "").toLowerCase()));
 }
 
 /** `message.headersDistinct` of these raw headers. */

@@ -157,7 +157,9 @@ export function finishHead(
   const changes = lateChanges(response, before) ?? { setsCookie: false };
   const isLate = response.getHeader("cache-control") !== before.cacheControl;
   if (lastLook !== undefined) applyFields(response, lastLook(changes));
-  const mayBeFresh = response.getHeader("set-cookie") === undefined && !isLate;
+  const isReplaced = changes.replacedBy !== undefined;
+  if (isReplaced) takeValidators(response, before);
+  const mayBeFresh = response.getHeader("set-cookie") === undefined && !isLate && !isReplaced;
   const unpromised = new Map((freshness ?? []).map((name) => [name, response.getHeader(name)]));
   if (freshness !== undefined && mayBeFresh) applyFields(response, freshness);
   weakenIfCoded(response, coding);
@@ -167,6 +169,7 @@ export function finishHead(
     lookWithHead(response, () => {
       weakenIfCoded(response, coding);
       if (isChanged(response, finished)) takeFreshness(response, freshness, unpromised);
+      if (lateChanges(response, finished)?.replacedBy !== undefined) takeValidators(response, finished);
     });
   }
 }
@@ -179,6 +182,12 @@ function isChanged(response: ServerResponse, finished: LateState): boolean {
     cacheControl !== finished.cacheControl ||
     hasNewLines(finished.cookies, cookies)
   );
+}
+
+/** Takes back what names the content of the response, where a layer gives another one in its place. */
+function takeValidators(response: ServerResponse, before: LateState): void {
+  if (response.getHeader("etag") === before.etag) response.removeHeader("etag");
+  if (response.getHeader("last-modified") === before.lastModified) response.removeHeader("last-modified");
 }
 
 /** Takes back what this cache promised, where it still stands. */
@@ -199,6 +208,8 @@ function takeFreshness(
 /** What outer layers may still change of a head that is finished, and that decides whether a response is kept. */
 export interface LateState {
   readonly status: number;
+  readonly etag: OutgoingHttpHeader | undefined;
+  readonly lastModified: OutgoingHttpHeader | undefined;
   readonly cookies: OutgoingHttpHeader | undefined;
   readonly cacheControl: OutgoingHttpHeader | undefined;
   readonly vary: OutgoingHttpHeader | undefined;
@@ -207,6 +218,8 @@ export interface LateState {
 export function lateState(response: ServerResponse): LateState {
   return {
     status: response.statusCode,
+    etag: response.getHeader("etag"),
+    lastModified: response.getHeader("last-modified"),
     cookies: response.getHeader("set-cookie"),
     cacheControl: response.getHeader("cache-control"),
     vary: response.getHeader("vary"),

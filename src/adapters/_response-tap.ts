@@ -1,6 +1,7 @@
 import { STATUS_CODES, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
 import type { Fill, HeadAction, LastLook, LateChanges, ReportedHead, Reply } from "../engine/exchange.ts";
 import { asError } from "../errors.ts";
+import { hasNewToken } from "./_handlers-fields.ts";
 import type { Fields } from "../types.ts";
 import {
   applyFields,
@@ -51,6 +52,10 @@ export class ResponseTap {
   /** The client was given another response than the handler's. */
   #hasOtherAnswer = false;
   #showsToken = false;
+  /** Middleware in front has given the request a method that makes form tokens. */
+  readonly #hadToken: boolean;
+  /** The headers as the handler left them. */
+  #handlers: OutgoingHttpHeaders = {};
   /** What an outer layer threw while the client was answered. */
   #fault: { readonly error: unknown } | undefined;
   /** The handler, or a hook behind the cache, has given the head. */
@@ -77,6 +82,7 @@ export class ResponseTap {
     this.#takeFrameworkEtag = takeFrameworkEtag;
     this.#destination = destination;
     this.#outer = response.getHeaders();
+    this.#hadToken = "csrfToken" in response.req;
     // As they are now: other middleware may have put its own in their place. They are called on the response.
     // oxlint-disable-next-line typescript/unbound-method
     const { writeHead, write, end, flushHeaders } = response;
@@ -154,13 +160,13 @@ export class ResponseTap {
     else Reflect.deleteProperty(this.#response, name);
   }
 
-  /** The headers as they were before the handler ran. */
-  #resetHeaders(): void {
+  /** Makes the headers what they were: before the handler ran, unless told otherwise. */
+  #resetHeaders(to: OutgoingHttpHeaders = this.#outer): void {
     const response = this.#response;
     for (const name of response.getHeaderNames()) {
-      if (this.#outer[name] === undefined && name !== "connection") response.removeHeader(name);
+      if (to[name] === undefined && name !== "connection") response.removeHeader(name);
     }
-    for (const [name, value] of Object.entries(this.#outer)) {
+    for (const [name, value] of Object.entries(to)) {
       if (value !== undefined && !sameValue(value, response.getHeader(name))) response.setHeader(name, value);
     }
   }
@@ -266,7 +272,7 @@ export class ResponseTap {
     this.#ended = true;
     this.#restore();
     // What the cache says of the response is not true of the answer to the error.
-    if (!this.#response.headersSent) this.#resetHeaders();
+    if (!this.#response.headersSent) this.#resetHeaders(this.#handlers);
     this.#lastLook = undefined;
     this.#reportWhole = undefined;
     if (this.#destination === "nowhere") this.#fill.fail(asError(error));
@@ -339,6 +345,7 @@ export class ResponseTap {
 
   #reportHead(body?: Uint8Array): void {
     this.#requireHead();
+    this.#handlers = this.#response.getHeaders();
     const head = this.#head();
     if (this.#destination === "nowhere") {
       this.#state = "passing";
@@ -457,7 +464,8 @@ export class ResponseTap {
     const removed = Object.keys(this.#outer).filter((name) => present[name] === undefined && !TRANSPORT.has(name));
     const reason = isUsual ? undefined : statusMessage;
     const outerCookies = this.#outerCookies(present["set-cookie"]);
-    return { status, fields, reason, removed, frameworkEtag, outerCookies, showsToken: this.#showsToken };
+    const showsToken = this.#showsToken || hasNewToken(response.req, this.#hadToken);
+    return { status, fields, reason, removed, frameworkEtag, outerCookies, showsToken };
   }
 
   /** The `Set-Cookie` lines of outer layers that the handler left in place. */

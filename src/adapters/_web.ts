@@ -2,6 +2,7 @@ import type { Route } from "../cache.ts";
 import type { Exchange, Fill, HeadAction, LastLook, Reply } from "../engine/exchange.ts";
 import { reachRoute, renewalOf, renewalReplaced, type Reached, type Renewal } from "../engine/renewals.ts";
 import { asError } from "../errors.ts";
+import { setTimeout } from "../real-time.ts";
 import type { CacheRequest } from "../types.ts";
 import { BodyReader, streamOf, type BodyContent } from "./_web-body.ts";
 import {
@@ -317,11 +318,15 @@ class Leaving {
     if (this.#exit !== undefined) this.#exit.watch((head) => departure.leave(head));
     else {
       watchHeaders(response, departure);
-      // Without a body there is no reader to tell that it leaves: the limit does.
-      if (this.#isStoring && response.body === null && departure.left !== undefined)
-        this.#call.waitUntil?.(departure.left);
+      if (this.#isStoring && response.body === null) this.#leaveWithoutReader(response, departure);
     }
     return response;
+  }
+
+  /** Nothing tells that it leaves. A 304 stands for a page that others would get: it is waited for up to the limit. */
+  #leaveWithoutReader({ status }: Response, { left }: Departure): void {
+    if (status !== 304) setTimeout(() => this.#leave(), 0);
+    if (left !== undefined) this.#call.waitUntil?.(left);
   }
 
   /** Not read, as by a test that looks at the head alone: it is judged by its head as it is now. */

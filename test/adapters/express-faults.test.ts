@@ -23,7 +23,10 @@ const PLACES: Readonly<Record<string, (response: Response, act: () => void) => v
     response.writeHead = (...args: unknown[]) => {
       if (!isDone) {
         isDone = true;
+        // As the package on-headers does it.
+        response.statusCode = args[0] as number;
         act();
+        args[0] = response.statusCode;
       }
       return Reflect.apply(writeHead, undefined, args) as Response;
     };
@@ -120,6 +123,87 @@ describe.each([
       await served.close();
     },
   );
+
+  it.each(["a hook on writeHead", "an end of its own"])(
+    "%s that denies: nothing of the page is promised",
+    async (place) => {
+      const served = await serve(
+        express,
+        (request, response, next) => {
+          PLACES[place]!(response, () => {
+            if (request.headers["x-deny"] !== undefined) response.statusCode = 403;
+          });
+          next();
+        },
+        (_request, response) => void response.send("page"),
+      );
+      for (const isStored of [false, true]) {
+        if (isStored) await send(`${served.url}/cached`);
+        const { status, headers } = await send(`${served.url}/cached`, { headers: { "X-Deny": "1" } });
+        expect(status).toBe(403);
+        for (const name of ["cache-control", "expires", "cdn-cache-control", "etag"])
+          expect([name, headers[name]]).toEqual([name, undefined]);
+        if (!isStored) expect(hitOrMiss(await send(`${served.url}/cached`)), "not kept").toBe("Miss");
+      }
+      await served.close();
+    },
+  );
+
+  it("the answer to an error of a layer has the fields that were set behind the cached route", async () => {
+    const app = express().set("env", "test");
+    app.use((_request, response, next) => {
+      PLACES["a hook on writeHead"]!(response, () => {
+        throw new Error("layer");
+      });
+      next();
+    });
+    const fields: RequestHandler = (_request, response, next) => {
+      response.set("X-Behind", "1").cookie("a", "1");
+      next();
+    };
+    const page: RequestHandler = (_request, response) => void response.send("page");
+    app.get("/plain", fields, page);
+    app.get("/cached", expressCache(createCache())("5m"), fields, page);
+    app.use((_error: Error, _request: Request, response: Response, _next: NextFunction) => {
+      response.status(500).send("failed");
+    });
+    const served = await listen(app);
+    for (const path of ["/plain", "/cached"]) {
+      const { status, headers } = await send(served.url + path);
+      expect([path, status, headers["x-behind"], headers["set-cookie"]]).toEqual([path, 500, "1", ["a=1; Path=/"]]);
+    }
+    await served.close();
+  });
+
+  it("code that looks whether a request has csrfToken sees what is there", async () => {
+    const seen: unknown[] = [];
+    const served = await serve(
+      express,
+      (_request, _response, next) => next(),
+      (request, response) => {
+        seen.push("csrfToken" in request, Object.keys(request).includes("csrfToken"));
+        response.send("page");
+      },
+    );
+    await ask(`${served.url}/cached`);
+    expect(seen).toEqual([false, false]);
+    await served.close();
+  });
+
+  it.each(["a getter", "a fixed value"])("a csrfToken that is %s counts as asked for", async (kind) => {
+    const served = await serve(
+      express,
+      (request, _response, next) => {
+        const token = (): string => "token";
+        Object.defineProperty(request, "csrfToken", kind === "a getter" ? { get: () => token } : { value: token });
+        next();
+      },
+      (request, response) => void response.send((request as unknown as { csrfToken(): string }).csrfToken()),
+    );
+    const received = await send(`${served.url}/cached`);
+    expect([received.text, cacheStatusOf(received)]).toEqual(["token", expect.stringContaining("detail=csrf-token")]);
+    await served.close();
+  });
 
   const MARKS: Readonly<Record<string, Act>> = {
     "a cookie": (response) => void response.setHeader("Set-Cookie", "sid=bob"),

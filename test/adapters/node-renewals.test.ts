@@ -129,6 +129,27 @@ function membersOf(socket: object): readonly (readonly [string, string])[] {
   return inherited.map((name) => [name, typeof socket[name as keyof typeof socket]] as const);
 }
 
+it("a renewal does not carry the condition and the range of the client whose request began it", async () => {
+  const { cache, advance } = clocked();
+  const seen: unknown[] = [];
+  const names = ["if-none-match", "if-modified-since", "range", "if-range"];
+  const url = await listening(
+    createServer(
+      nodeCache(cache)(STALE, ({ rawHeaders, headersDistinct }, response) => {
+        const sent = rawHeaders.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase());
+        seen.push(names.filter((name) => sent.includes(name) || headersDistinct[name] !== undefined));
+        response.end("a page");
+      }),
+    ),
+  );
+  await send(url);
+  advance(15);
+  const headers = { "If-None-Match": '"v2"', "If-Modified-Since": "Fri, 02 Jan 2026 00:00:00 GMT", Range: "bytes=0-1" };
+  await send(url, { headers });
+  await until(() => seen.length === 2);
+  expect(seen).toEqual([[], []]);
+});
+
 it("a renewal has each line of the fields that the client sent", async () => {
   const { cache, advance } = clocked();
   const seen: unknown[] = [];
