@@ -249,7 +249,7 @@ export class ResponseTap {
       this.#finish(body, coding, done);
     } else {
       this.#pretendEnded();
-      void this.#until.then(() => this.#finish(body, coding, done));
+      void this.#until.then(() => this.#finishLate(body, coding, done));
     }
     if (!wasOpen || this.#reportWhole !== undefined) this.#endFill();
   }
@@ -320,6 +320,15 @@ export class ResponseTap {
     }
     this.#methods.end.call(response, body, coding as BufferEncoding, done as () => void);
     this.#lookAgain();
+  }
+
+  /** The handler has returned: it cannot be thrown what a layer throws, and the process must not end. */
+  #finishLate(body: Chunk | undefined, coding: BufferEncoding | undefined, done: Callback | undefined): void {
+    try {
+      this.#finish(body, coding, done);
+    } catch (error) {
+      this.#response.destroy(asError(error));
+    }
   }
 
   readonly #onFlushHeaders = (): void => {

@@ -4,10 +4,13 @@ import csurf from "csurf";
 import express5, { type NextFunction, type Request, type RequestHandler, type Response } from "express";
 import express4 from "express4";
 import session from "express-session";
-import { describe, expect, it } from "vitest";
+import { describe, expect, inject, it } from "vitest";
 
 import { expressCache } from "../../src/adapters/express.ts";
 import { createCache } from "../../src/index.ts";
+import { redisStore } from "../../src/stores/redis.ts";
+import { ownPrefix } from "../redis/store.ts";
+import { watchUnhandled } from "../redis/unhandled.ts";
 import { send } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";
 import { cacheStatusOf, hitOrMiss } from "./contract/world.ts";
@@ -173,6 +176,35 @@ describe.each([
       expect([path, status, headers["x-behind"], headers["set-cookie"]]).toEqual([path, 500, "1", ["a=1; Path=/"]]);
     }
     await served.close();
+  });
+
+  it("an end in front that throws once a purge is acknowledged cuts the connection and ends nothing else", async () => {
+    const expectNoneUnhandled = watchUnhandled();
+    const app = express().set("env", "test");
+    let throws = true;
+    app.use((_request, response, next) => {
+      PLACES["an end of its own"]!(response, () => {
+        if (throws && response.statusCode === 200) throw new Error("layer");
+      });
+      next();
+    });
+    const cache = createCache({ store: redisStore({ url: inject("redisUrl") }), prefix: ownPrefix() });
+    await cache.ready();
+    app.post("/", expressCache(cache).purges(), (_request, response) => void response.send("written"));
+    const served = await listen(app);
+    const write = async (): Promise<string> => {
+      try {
+        return (await send(served.url, { method: "POST" })).text;
+      } catch {
+        return "cut";
+      }
+    };
+    expect(await write()).toBe("cut");
+    throws = false;
+    expect(await write()).toBe("written");
+    await served.close();
+    await cache.close();
+    await expectNoneUnhandled();
   });
 
   it("code that looks whether a request has csrfToken sees what is there", async () => {
