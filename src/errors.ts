@@ -26,8 +26,8 @@ function sentence(where: string, expected: string, got: unknown, cure: string): 
 const MAX_MUTED_PARTS = 10_000;
 
 /**
- * Marks the promises in a value that is refused as handled. Nobody gets to wait for them, so what they reject with would
- * end the process. Looks into arrays, plain objects, Maps and Sets; a thenable that is no promise is not started.
+ * Marks the promises inside a refused value as handled: no code awaits them, and an unhandled rejection would end the process.
+ * Looks into arrays, plain objects, Maps and Sets; a thenable that is no promise is not started.
  */
 export function muteRejections(value: unknown): void {
   const open: unknown[] = [value];

@@ -160,7 +160,7 @@ export function finishHead(
   const isReplaced = changes.replacedBy !== undefined;
   if (isReplaced) takeValidators(response, before);
   const mayBeFresh = response.getHeader("set-cookie") === undefined && !isLate && !isReplaced;
-  const unpromised = new Map((freshness ?? []).map((name) => [name, response.getHeader(name)]));
+  const unpromised = freshness?.map((name, at) => (at % 2 === 0 ? response.getHeader(name) : undefined));
   if (freshness !== undefined && mayBeFresh) applyFields(response, freshness);
   weakenIfCoded(response, coding);
   if (isHooked) headEnd.call(response, response.statusCode);
@@ -194,12 +194,12 @@ function takeValidators(response: ServerResponse, before: LateState): void {
 function takeFreshness(
   response: ServerResponse,
   freshness: readonly string[] = [],
-  unpromised: ReadonlyMap<string, OutgoingHttpHeader | undefined>,
+  unpromised: readonly (OutgoingHttpHeader | undefined)[] = [],
 ): void {
   for (let at = 0; at + 1 < freshness.length; at += 2) {
     const name = freshness[at] ?? "";
     if (response.getHeader(name) !== freshness[at + 1]) continue;
-    const own = unpromised.get(name);
+    const own = unpromised[at];
     if (own === undefined) response.removeHeader(name);
     else response.setHeader(name, own);
   }
