@@ -6,7 +6,7 @@ import type { CacheEvent } from "./engine/events.ts";
 import type { Exchange } from "./engine/exchange.ts";
 import { explain, type ExplainOptions, type Explanation } from "./engine/explain.ts";
 import type { WriteRules } from "./engine/invalidate.ts";
-import { routeName, withKeyedUris } from "./engine/names.ts";
+import { withKeyedUris } from "./engine/names.ts";
 import { tagRequest } from "./engine/request-tags.ts";
 import { respond, respondToWrite, respondWithoutKey } from "./engine/respond.ts";
 import type { RouteRules } from "./engine/route.ts";
@@ -70,13 +70,19 @@ export interface Cache {
    */
   routeOfRefresh<Request = unknown>(options: RouteOptions<Request>): Route;
   /**
+   * For adapters: where the patterns of all routes of the application can be read, so that a purge by a pattern that no route
+   * has is an error in development. `read` gives `undefined` while some of the patterns cannot be read.
+   */
+  patternsFrom(read: () => readonly string[] | undefined): void;
+  /**
    * Purges stored responses and function results. Costs the same whatever it covers. When it resolves, no reader in any
    * process that shares the store is given what was asked for before; with `tiered()`, none of this process, and of the
    * others none after `maxStalenessMs`.
    *
    * @throws `ERR_PURGE_NOT_ACKNOWLEDGED` when the store did not acknowledge it; it is then tried again before the store is
-   * next read. Or when the selection is wrong, naming property, value and cure. In development also for a `route` that differs from
-   * one of this process only in the names of its parameters.
+   * next read. Or when the selection is wrong, naming property, value and cure. In development also, with
+   * `ERR_UNKNOWN_ROUTE`, for a `route` that no route has, where all routes can be read, or one that differs from a known
+   * route only in the names of its parameters.
    * @example
    * await cache.purge({ tag: "user:7" });
    * await cache.purge({ prefix: "/users" }, { soft: true });
@@ -209,6 +215,7 @@ export function createCache(options: CacheOptions = {}): Cache {
       purged.catch(() => {});
       return purged;
     },
+    patternsFrom: (read) => engine.knownRoutes.readFrom(read),
     tag: (request, ...tags) => tagRequest(request, tags),
     wrap: (name, fn, functionOptions) => {
       // Before its options are copied: a promise would be none.
@@ -251,7 +258,7 @@ function noStore(): CacheStore {
 function routeOf(engine: Engine, authority: string | undefined, rules: RouteRules): Route {
   if (rules.storing.allowSetCookie === true) engine.takesSetCookie = true;
   engine.knownQueries.add(rules);
-  if (rules.name !== undefined) engine.knownRoutes.add(routeName(rules.name), rules.name);
+  if (rules.name !== undefined) engine.knownRoutes.add(rules.name);
   return {
     owner: engine,
     authority,

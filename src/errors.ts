@@ -173,7 +173,7 @@ export function storeSuspended(failures: string, last: Error): CodedError {
 
 /** A purge names a pattern that no route of this process has. */
 export function unknownRoute(route: string, hint: string): CodedError {
-  const message = `purge({ route: ${describeValue(route)} }): no cached route has this pattern. ${hint}`;
+  const message = `purge({ route: ${describeValue(route)} }): no route has this pattern. ${hint}`;
   return coded(new Error(message), "ERR_UNKNOWN_ROUTE");
 }
 

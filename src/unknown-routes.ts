@@ -10,15 +10,15 @@ const PARAMETER = /:\w+/g;
 
 interface UnknownRoute {
   readonly name: string;
-  /** True where a known route differs in the names of its parameters alone. */
+  /** True where no route has this name for certain, or one differs in the names of its parameters alone. */
   readonly isMistake: boolean;
   readonly hint: string;
 }
 
 /**
- * Refuses, in development, a purge by a pattern that differs from that of a known route only in the names of parameters. Warns
- * of other unknown patterns: a route tells its pattern when its first response is stored, and one middleware may stand on many
- * paths, so such a pattern may be right.
+ * Refuses, in development, a purge by a pattern that no route has. Warns only, while there may be routes that are not known:
+ * of applications that cannot be read, or of other processes that share the store. But what differs from a known route in
+ * nothing but the names of parameters is a mistake then too.
  *
  * @throws `ERR_UNKNOWN_ROUTE`
  */
@@ -43,17 +43,23 @@ function warn(engine: Engine, { name, hint }: UnknownRoute): void {
 
 function unknownRoutes(engine: Engine, targets: readonly PurgeTarget[]): readonly UnknownRoute[] {
   const { knownRoutes } = engine;
-  if (!engine.isDevelopment() || !knownRoutes.isComplete || knownRoutes.texts.length === 0) return [];
+  if (!engine.isDevelopment() || !knownRoutes.isComplete) return [];
+  const names = targets.flatMap((target) => (target.kind === "name" ? target.text : []));
+  const unseen = names.filter((text) => isRouteName(text) && !knownRoutes.has(text));
+  if (unseen.length === 0) return [];
+  const { texts, isWhole } = knownRoutes.read();
+  const known = [...texts.values()];
   const unknown: UnknownRoute[] = [];
-  for (const target of targets) {
-    if (target.kind !== "name" || !isRouteName(target.text) || knownRoutes.has(target.text)) continue;
-    const name = target.text.slice(1);
-    const same = knownRoutes.texts.find((known) => hasSameShape(name, known));
-    const like = same ?? routeLike(name, knownRoutes.texts);
+  for (const text of unseen) {
+    if (known.length === 0 || texts.has(text)) continue;
+    const name = text.slice(1);
+    const same = known.find((each) => hasSameShape(name, each));
+    const like = same ?? routeLike(name, known);
     // Processes that share a store may have other routes.
-    if (like === undefined && !engine.knowsAllPurges) continue;
-    const hint = like === undefined ? listOf(knownRoutes.texts) : `Did you mean "${like}"?`;
-    unknown.push({ name, isMistake: same !== undefined, hint });
+    const isAlone = engine.knowsAllPurges;
+    if (like === undefined && !isAlone) continue;
+    const hint = like === undefined ? listOf(known) : `Did you mean "${like}"?`;
+    unknown.push({ name, isMistake: same !== undefined || (isWhole && isAlone), hint });
   }
   return unknown;
 }
@@ -81,5 +87,5 @@ function routeLike(route: string, known: readonly string[]): string | undefined 
 
 function listOf(known: readonly string[]): string {
   const listed = known.slice(0, MOST_LISTED).map((text) => `"${text}"`);
-  return `Known so far: ${listed.join(", ")}.`;
+  return `Known routes: ${listed.join(", ")}.`;
 }

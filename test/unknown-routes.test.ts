@@ -10,12 +10,12 @@ afterEach(() => vi.unstubAllEnvs());
 
 type Build = (app: Hono, cached: ReturnType<typeof honoCache>) => void;
 
-async function world(options: CacheOptions = {}, build: Build = () => {}) {
+async function world(options: CacheOptions = {}, build: Build = () => {}, isAppGiven = false) {
   const warnings: string[] = [];
   const logger = { debug: () => {}, info: () => {}, warn: (line: string) => void warnings.push(line) };
   const cache = createCache({ logger, ...options });
-  const cached = honoCache(cache);
   const app = new Hono();
+  const cached = honoCache(cache, isAppGiven ? { app } : {});
   app.get("/api/users/:userId", cached(), (context) => context.text("user"));
   app.get("/list", cached({ name: "list" }), (context) => context.text("list"));
   app.put("/list", cached.purges({ route: "/api/user/:userId" }), (context) => context.text("written"));
@@ -23,6 +23,14 @@ async function world(options: CacheOptions = {}, build: Build = () => {}) {
   await (await app.request("http://a.test/api/users/7")).text();
   return { cache, warnings, app };
 }
+
+const rareRoutes: Build = (app, cached) => {
+  app.get("/rare/:id", cached(), (context) => context.text("rare"));
+  app.route(
+    "/sub",
+    new Hono().get("/deep", cached(), (context) => context.text("deep")),
+  );
+};
 
 describe("a purge by a route that is not known", () => {
   it.each(["/api/users/:id", "/API/users/:user/"])(
@@ -40,7 +48,7 @@ describe("a purge by a route that is not known", () => {
     { route: "/api/user/:userId", says: 'Did you mean "/api/users/:userId"?' },
     { route: "/users/:userId", says: 'Did you mean "/api/users/:userId"?' },
     { route: "lists", says: 'Did you mean "list"?' },
-    { route: "/something/else", says: 'Known so far: "list", "/api/users/:userId".' },
+    { route: "/something/else", says: 'Known routes: "list", "/api/users/:userId".' },
   ])("$route is warned of once: $says", async ({ route, says }) => {
     const { cache, warnings } = await world();
     await cache.purge({ route });
@@ -48,6 +56,30 @@ describe("a purge by a route that is not known", () => {
     expect(warnings).toEqual([expect.stringContaining(says)]);
     expect(warnings[0]).toContain(`purge({ route: "${route.toLowerCase()}" })`);
   });
+
+  it.each<{ route: string; says: string }>([
+    { route: "/api/user/:userId", says: 'Did you mean "/api/users/:userId"?' },
+    { route: "/rare/:it", says: 'Did you mean "/rare/:id"?' },
+    {
+      route: "/something/else",
+      says: 'Known routes: "list", "/api/users/:userId", "/list", "/rare/:id", "/sub/deep".',
+    },
+  ])("$route is an error where the app is given: $says", async ({ route, says }) => {
+    const { cache, warnings } = await world({}, rareRoutes, true);
+    const error = await cache.purge({ route }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "ERR_UNKNOWN_ROUTE" });
+    expect(String(error)).toContain(says);
+    expect(warnings).toEqual([]);
+  });
+
+  it.each(["/rare/:id", "/sub/deep", "list"])(
+    "%s is no error where the app is given, though it has not answered yet",
+    async (route) => {
+      const { cache, warnings } = await world({}, rareRoutes, true);
+      await cache.purge({ route });
+      expect(warnings).toEqual([]);
+    },
+  );
 
   it.each<{ route: string; says: string }>([
     { route: "/items", says: 'Did you mean "/api/v1/items"?' },

@@ -8,6 +8,7 @@ import {
   ONE_YEAR_SECONDS,
   type Duration,
 } from "../duration.ts";
+import type { ReadPatterns } from "../engine/known-routes.ts";
 import { invalidOption } from "../errors.ts";
 import { requireOptions } from "../known-options.ts";
 import type { PurgesOptions } from "../purge.ts";
@@ -61,13 +62,19 @@ export interface Cached<Request, Rest extends unknown[], Result> {
   byHeaders(options?: RouteOptions<Request>, ...rest: Rest): Result;
 }
 
-/** Builds `cached` of one framework from the one function in which frameworks differ. */
+/**
+ * Builds `cached` of one framework from the one function in which frameworks differ.
+ *
+ * @param readPatterns the patterns of all routes of the application; none where the framework has no patterns
+ */
 export function cachedFamily<Request, Rest extends unknown[], Result>(
   cache: Cache,
   attach: (route: Route, ...rest: Rest) => Result,
+  readPatterns: ReadPatterns = noPatterns,
   defaults: RouteOptions<Request> = {},
 ): Cached<Request, Rest, Result> {
   requireCache(cache);
+  cache.patternsFrom(readPatterns);
   const make = (options: RouteArgument<Request> = {}, ...rest: Rest): Result => {
     refuseRequest("cached", options, 'cached() or cached("5m")');
     return attach(cache.route({ ...defaults, ...asOptions(options) }), ...rest);
@@ -91,7 +98,7 @@ export function cachedFamily<Request, Rest extends unknown[], Result>(
       const merged = { ...defaults, ...asOptions(more) };
       // A wrong default is an error here, not at the first route that uses it.
       cache.route(merged);
-      return cachedFamily(cache, attach, merged);
+      return cachedFamily(cache, attach, readPatterns, merged);
     },
     purges(options: PurgesOptions<Request> = {}, ...rest: Rest): Result {
       refuseRequest("cached.purges", options);
@@ -108,6 +115,10 @@ export function cachedFamily<Request, Rest extends unknown[], Result>(
       return attach(cache.routeByHeaders({ ...others, ...options }), ...rest);
     },
   });
+}
+
+function noPatterns(): readonly string[] {
+  return [];
 }
 
 /**

@@ -1,4 +1,16 @@
 import type { Request, RequestHandler } from "express";
+import {
+  alternativesOf,
+  joined,
+  MADE_OF_TEXT,
+  parentOf,
+  spellingsOf,
+  stackOf,
+  withoutClosingSlash,
+  type Layer,
+  type Match,
+  type Pattern,
+} from "./_express-layers.ts";
 
 /*
  * The pattern of a route, with the patterns of the paths that routers and apps around it are mounted on.
@@ -46,41 +58,6 @@ export function patternsAt(place: Place, middleware?: RequestHandler): readonly 
   return basePatterns(place, ({ handle }) => handle === middleware).flat();
 }
 
-/**
- * A pattern in all its spellings. Only regular expressions have several: text, source, text, … Texts are joined with texts
- * and sources with sources, so that many expressions on one way have no more names than one.
- */
-type Pattern = readonly string[];
-
-function spellingsOf(path: unknown): Pattern {
-  if (typeof path === "string") return [path];
-  return path instanceof RegExp ? [String(path), path.source] : [];
-}
-
-function joined(base: Pattern, path: Pattern): Pattern {
-  if (path.length === 0) return path;
-  const { length } = base.length > path.length ? base : path;
-  return Array.from({ length }, (_, at) => `${base[at % base.length]}${path[at % path.length]}`);
-}
-
-/** A layer of a router, as far as Express 4 and 5 agree on it or are told apart by it. */
-interface Layer {
-  readonly name?: unknown;
-  readonly handle: unknown;
-  readonly route?: unknown;
-  /** Express 5: mounted on `/`. */
-  readonly slash?: unknown;
-  /** Express 5, by path. */
-  readonly matchers?: readonly Match[];
-  /** Express 5.3: the path or paths as they were given. */
-  readonly rawPath?: unknown;
-  /** Express 4. */
-  readonly regexp?: RegExp & { readonly fast_slash?: boolean };
-  readonly keys?: readonly { readonly name: unknown }[];
-}
-
-type Match = (path: string) => false | { readonly path: string; readonly params: Readonly<Record<string, unknown>> };
-
 function basePatterns({ app, baseUrl, server }: Place, isGoal: Way["isGoal"]): readonly Pattern[] {
   if (baseUrl === "") return [[""]];
   const apps = withParents(app);
@@ -105,10 +82,6 @@ function withParents(app: unknown): readonly unknown[] {
     apps.unshift(each);
   }
   return apps;
-}
-
-function parentOf(app: unknown): unknown {
-  return (app as { parent?: unknown }).parent;
 }
 
 /** What a server calls with its requests. */
@@ -185,19 +158,6 @@ function nextSegment(path: string, from: number): number {
   return slash === -1 ? path.length : slash;
 }
 
-const NO_LAYERS: readonly Layer[] = [];
-
-/** The layers of a router, or of an app: `_router` in Express 4, whose `router` throws, and `router` in Express 5. */
-function stackOf(handle: unknown): readonly Layer[] {
-  if (typeof handle !== "function") return NO_LAYERS;
-  const { stack, _router: own } = handle as { stack?: unknown; _router?: { stack?: unknown } };
-  if (Array.isArray(stack)) return stack as readonly Layer[];
-  if (own !== undefined) return Array.isArray(own.stack) ? (own.stack as readonly Layer[]) : NO_LAYERS;
-  const isApp = typeof (handle as { handle?: unknown }).handle === "function" && !("lazyrouter" in handle);
-  const router = isApp ? (handle as { router?: { stack?: unknown } }).router : undefined;
-  return Array.isArray(router?.stack) ? (router.stack as readonly Layer[]) : NO_LAYERS;
-}
-
 interface Mount {
   /** How much of the path it takes. */
   readonly length: number;
@@ -212,10 +172,6 @@ function mountOf(layer: Layer, path: string): Mount | undefined {
   if (mount === undefined || !path.slice(0, mount.length).endsWith("/")) return mount;
   // `baseUrl` has no closing slash.
   return { length: mount.length - 1, pattern: mount.pattern };
-}
-
-function withoutClosingSlash(text: string): string {
-  return text.endsWith("/") ? text.slice(0, -1) : text;
 }
 
 function mountOfMatchers({ matchers, rawPath }: Layer, path: string): Mount | undefined {
@@ -251,9 +207,6 @@ function probed(match: Match, path: string): string {
   return patterns.filter((each, at) => !each.startsWith("*") || each !== patterns[at - 1]).join("/");
 }
 
-/** What Express 4 makes of a path that is a text ends like this. */
-const MADE_OF_TEXT = /\(\?=\\\/\|\$\)$/;
-
 function mountOfRegExp(regexp: RegExp, { keys = [] }: Layer, path: string): Mount | undefined {
   const flags = regexp.flags.replaceAll(/[gy]/g, "");
   const match = new RegExp(regexp.source, `${flags}d`).exec(path);
@@ -276,25 +229,4 @@ function mountOfRegExp(regexp: RegExp, { keys = [] }: Layer, path: string): Moun
     at = end;
   }
   return { length, pattern: [withoutClosingSlash(pattern + path.slice(at, length))] };
-}
-
-/** The parts of an expression between the `|` that are in no group and no class. */
-function alternativesOf(source: string): readonly string[] {
-  const parts: string[] = [];
-  let depth = 0;
-  let isClass = false;
-  let start = 0;
-  for (let at = 0; at < source.length; at += 1) {
-    const character = source[at];
-    if (character === "\\") at += 1;
-    else if (character === "[" || character === "]") isClass = character === "[";
-    else if (isClass) continue;
-    else if (character === "(") depth += 1;
-    else if (character === ")") depth -= 1;
-    else if (character === "|" && depth === 0) {
-      parts.push(source.slice(start, at));
-      start = at + 1;
-    }
-  }
-  return [...parts, source.slice(start)];
 }

@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import { sentPath } from "./_web-request.ts";
+import { property } from "./_web-server.ts";
 
 /** The pattern this middleware stands on, and that of the handler that was reached. */
 export function patternsOf(context: Context, own: number): readonly string[] {
@@ -7,6 +8,15 @@ export function patternsOf(context: Context, own: number): readonly string[] {
   // oxlint-disable-next-line typescript/no-deprecated
   const { matchedRoutes: matched } = context.req;
   return [own, context.req.routeIndex].flatMap((index) => matched[index]?.path ?? []);
+}
+
+/**
+ * The patterns of all routes of the outermost app, with those of the apps it holds; `undefined` for what is no app of Hono.
+ * One request tells only the routes that match it.
+ */
+export function allPatterns(app: unknown): readonly string[] | undefined {
+  const routes = property(app, "routes");
+  return Array.isArray(routes) ? routes.map((route) => String(property(route, "path"))) : undefined;
 }
 
 /**

@@ -1,8 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Express, Request, RequestHandler } from "express";
 import type { Cache, Route } from "../cache.ts";
+import { isRenewal } from "../engine/renewals.ts";
 import { cachedFamily, type Cached } from "./_cached.ts";
+import { watchErrors } from "./_express-errors.ts";
 import { isSamePlace, patternsAt, placeOf, type Place } from "./_express-patterns.ts";
+import { ExpressRoutes } from "./_express-routes.ts";
 import { respondOnNode } from "./_node.ts";
 
 export type { Cached, RouteArgument } from "./_cached.ts";
@@ -15,8 +18,10 @@ export type { Cached, RouteArgument } from "./_cached.ts";
  * app.get("/users/:id", cached({ expire: "1h" }), getUser);
  */
 export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> {
-  return cachedFamily(cache, (route: Route): RequestHandler => {
+  const routes = new ExpressRoutes();
+  const attach = (route: Route): RequestHandler => {
     const middleware: RequestHandler = (request, response, next) => {
+      routes.noteApp(request.app);
       let here: Place | undefined;
       respondOnNode(route, {
         request,
@@ -27,9 +32,10 @@ export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> 
         run(fill) {
           // Afterwards the request goes on, to another router and another route perhaps.
           if (fill !== undefined) here = placeOf(request);
+          if (fill !== undefined && isRenewal(request)) watchErrors(request, response, fill);
           next();
         },
-        // Express hands an error to the functions behind the handler, and to nothing in front of it.
+        // Up to Express 5.2 nothing in front of the handler hears of its error.
         unseenErrors: "the application's error handler",
         rewriteTarget,
         takeFrameworkEtag,
@@ -42,8 +48,10 @@ export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> 
         entry: "_lightMyRequest" in response ? undefined : (copy, quiet) => outermostApp(request)(copy, quiet),
       });
     };
+    routes.noteMiddleware(middleware);
     return middleware;
-  });
+  };
+  return cachedFamily(cache, attach, () => routes.read());
 }
 
 /** Express adds a weak tag of its own to what `send` writes. It is not the handler's, so ours, which is strong, goes out. */

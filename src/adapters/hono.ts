@@ -8,7 +8,7 @@ import { cachedFamily, type Cached } from "./_cached.ts";
 import { entryOf, executionContext, type Entry, type HonoApp } from "./_hono-entry.ts";
 import { honoExit } from "./_hono-exit.ts";
 import { OuterHeaders } from "./_hono-outer.ts";
-import { otherPaths, patternsOf } from "./_hono-paths.ts";
+import { allPatterns, otherPaths, patternsOf } from "./_hono-paths.ts";
 import { property, waitUntilOf } from "./_web-server.ts";
 import { awaitRenewal, respondOnWeb, type WebCall } from "./_web.ts";
 
@@ -20,7 +20,8 @@ export interface HonoCacheOptions {
   /**
    * The outermost app, or a function that gives it: where the cache sends a request again to renew a stored response in
    * the background (`staleWhileRevalidate`). On `@hono/node-server` the cache finds the way in by itself; on Bun, Deno and
-   * Workers, and in tests with `app.request()`, one reader waits for each renewal unless the app is given.
+   * Workers, and in tests with `app.request()`, one reader waits for each renewal unless the app is given. With it, a purge
+   * by a pattern that no route has is an error in development.
    *
    * @example
    * const app = new Hono();
@@ -40,7 +41,7 @@ export interface HonoCacheOptions {
  */
 export function honoCache(cache: Cache, options: HonoCacheOptions = {}): Cached<Context, [], MiddlewareHandler> {
   const app = checkedApp(options);
-  return cachedFamily(cache, (route: Route): MiddlewareHandler => {
+  const attach = (route: Route): MiddlewareHandler => {
     return async (context, next) => {
       let own: Response | undefined;
       const response = await respondOnWeb(
@@ -57,7 +58,8 @@ export function honoCache(cache: Cache, options: HonoCacheOptions = {}): Cached<
       context.res = response;
       return undefined;
     };
-  });
+  };
+  return cachedFamily(cache, attach, () => allPatterns(typeof app === "function" ? app() : app));
 }
 
 function checkedApp(options: HonoCacheOptions): HonoCacheOptions["app"] {

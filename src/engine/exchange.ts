@@ -149,6 +149,8 @@ export interface Fill {
   end(): void;
   /** The handler threw. True when the client got a stored response instead, so the error is dealt with. */
   fail(error: Error): boolean;
+  /** The handler failed, and the framework answers for it: the cause, should this be the renewal of a stored response. */
+  noteError?(error: Error): void;
   /** The response was cut off before its body was complete: by the client leaving or by the handler giving up. */
   abort(): void;
 }

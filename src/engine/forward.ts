@@ -103,6 +103,8 @@ export class ForwardedRequest implements Fill {
   #combination: LiveResponse | undefined;
   #answered = false;
   #finished = false;
+  /** What the handler failed with, where the framework answered for it. */
+  #error: Error | undefined;
   /** Gives the client an answer that waits for the end of the handler's body. */
   #answerAtEnd: (() => void) | undefined;
 
@@ -613,7 +615,12 @@ export class ForwardedRequest implements Fill {
     }
   }
 
+  noteError(error: Error): void {
+    this.#error ??= error;
+  }
+
   #failureOf({ originStatus }: Outcome): Error {
+    if (this.#error !== undefined) return this.#error;
     const { unseenErrors } = this.#plan;
     const isError = originStatus !== undefined && originStatus >= 500;
     const hint =

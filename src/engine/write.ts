@@ -11,7 +11,7 @@ import type { ReportedHead } from "./exchange.ts";
 import type { RouteRules } from "./route.ts";
 import type { Freshness } from "./serve.ts";
 import { keyedPath } from "./key.ts";
-import { isRouteName, namesOf, routeName, purgeUris, withGroups } from "./names.ts";
+import { isRouteName, namesOf, purgeUris, withGroups } from "./names.ts";
 import { chain, keyOfVariant, partKey, type VarySpec } from "./select.ts";
 import { guardStore } from "./store-guard.ts";
 import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "./stored-entry.ts";
@@ -231,7 +231,7 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
 /** So that a purge by a route of another name can be told. */
 function rememberRoutes({ engine, patterns }: WriteContext, { names }: StoredResponse): void {
   if (!names.some((name) => isRouteName(name) && !engine.knownRoutes.has(name))) return;
-  for (const pattern of patterns()) engine.knownRoutes.add(routeName(pattern), pattern);
+  for (const pattern of patterns()) engine.knownRoutes.addAnswered(pattern);
 }
 
 /** What became of an entry: `lease-lost` where another process fills the key by now. */

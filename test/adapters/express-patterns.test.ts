@@ -20,6 +20,8 @@ interface Row {
   readonly routes: readonly string[];
   /** None of these does. */
   readonly spared?: readonly string[];
+  /** Not all routes of the application can be read, so that no pattern is refused. */
+  readonly isUnreadable?: boolean;
   readonly only?: "Express 4" | "Express 5";
 }
 
@@ -114,6 +116,8 @@ const ROWS: readonly Row[] = [
   },
   {
     mount: "a sub-app on a path with parameters, in a sub-app",
+    // No request has come through the app beside it.
+    isUnreadable: true,
     build(app, cached, express) {
       const inner = express();
       inner.get("/posts", cached(), page);
@@ -243,6 +247,8 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+const UNKNOWN = { code: "ERR_UNKNOWN_ROUTE" };
+
 describe.each([
   { name: "Express 5", express: express5 },
   { name: "Express 4", express: express4 },
@@ -253,8 +259,8 @@ describe.each([
     const world = await serveExpress(express, memoryKind, (app, cached) => build(app, cached, express));
     await untilHit(world, path);
     for (const route of spared) {
-      // In development it is refused where no route can have this pattern.
-      await world.cache.purge({ route });
+      // In development it may be refused, because no route has this pattern.
+      await world.cache.purge({ route }).catch((error: unknown) => expect(error).toMatchObject(UNKNOWN));
       expect(hitOrMiss(await world.get(path)), route).toBe("Hit");
     }
     for (const route of routes) {
@@ -262,6 +268,57 @@ describe.each([
       expect(hitOrMiss(await world.get(path)), route).toBe("Miss");
       await untilHit(world, path);
     }
+  });
+
+  it.each(rows)("$mount: no pattern of it is refused before it has answered", async ({ build, routes }) => {
+    const world = await serveExpress(express, memoryKind, (app, cached) => {
+      app.get("/warm", cached(), page);
+      build(app, cached, express);
+    });
+    await untilHit(world, "/warm");
+    for (const route of ["/warm", ...routes]) await world.cache.purge({ route });
+  });
+
+  it.each(rows.filter(({ isUnreadable }) => isUnreadable !== true))(
+    "$mount: a pattern that no route has is an error",
+    async ({ build, path }) => {
+      const world = await serveExpress(express, memoryKind, (app, cached) => build(app, cached, express));
+      await untilHit(world, path);
+      await expect(world.cache.purge({ route: "/no/such/:route" })).rejects.toMatchObject(UNKNOWN);
+    },
+  );
+
+  it.each<{ way: string; build: Row["build"] }>([
+    {
+      way: "a function of the application calls the middleware",
+      build(app, cached) {
+        const middleware = cached();
+        app.get("/hidden/:id", (...call) => middleware(...call), page);
+      },
+    },
+    {
+      way: "a function of the application calls the router",
+      build(app, cached, framework) {
+        const router = framework.Router();
+        router.get("/hidden/:id", cached(), page);
+        app.use((...call) => router(...call));
+      },
+    },
+    {
+      way: "it stands in an app that is mounted and has not answered",
+      build(app, cached, framework) {
+        const inner = framework();
+        inner.get("/:id", cached(), page);
+        app.use("/hidden", inner);
+      },
+    },
+  ])("a pattern is not refused while routes may be hidden: $way", async ({ build }) => {
+    const world = await serveExpress(express, memoryKind, (app, cached) => {
+      app.get("/warm", cached(), page);
+      build(app, cached, express);
+    });
+    await untilHit(world, "/warm");
+    await world.cache.purge({ route: "/hidden/:id" });
   });
 
   onEachStore("ioredis", (kind) => {
