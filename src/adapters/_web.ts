@@ -45,6 +45,8 @@ export interface WebCall {
   readonly env?: unknown;
   /** The fill inside which this request came here. */
   readonly within?: Fill | undefined;
+  /** A route of another cache further out reads what leaves this one; one of the same cache leaves all to this one. */
+  readonly isRead?: boolean | undefined;
   /** The object by which a copy of a request is recognised: what was marked before it was sent again. */
   readonly marked: object;
   /** Lets the handler answer this request; `fill` is told of the response. */
@@ -284,11 +286,11 @@ class Leaving {
     }
     const { exit } = call;
     this.#exit = exit;
-    // A cached route further out reads the lifetime from the fields.
-    const isPromisedLate = exit !== undefined && call.within === undefined;
+    const withheld = exit === undefined ? undefined : withholdVary(headers);
+    // A route of another cache further out reads the lifetime from the fields.
+    const isPromisedLate = exit !== undefined && call.isRead !== true;
     const plain = isPromisedLate ? headers : new Headers(headers);
     if (!isPromisedLate) setFields(headers, promised);
-    const withheld = isPromisedLate ? withholdVary(headers) : undefined;
     const given = new Given(status, headers, plain, promised, marks, withheld);
     this.departure =
       exit === undefined

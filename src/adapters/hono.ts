@@ -103,6 +103,7 @@ function callOf(
     otherPaths: otherPaths(context, request),
     patterns: () => patternsOf(context, index),
     within: run?.fill,
+    isRead: isReadFurtherOut(run, route),
     marked: markedOf(context),
     outer,
     dropsHeadBody: true,
@@ -123,6 +124,11 @@ function callOf(
     },
   };
   return call;
+}
+
+function isReadFurtherOut(run: Run | undefined, route: Route): boolean {
+  for (let at = run; at !== undefined; at = at.outer) if (at.route.owner !== route.owner) return true;
+  return false;
 }
 
 /** What a copy of a request was marked by: the request of the web, or Node's behind it. */

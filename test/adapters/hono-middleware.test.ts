@@ -56,7 +56,10 @@ describe("Hono", () => {
       });
 
       for (const path of ["/context", "/varied"]) {
-        const received = [await get(path), await get(path), await get(path)];
+        const received = [await get(path)];
+        // Redis may keep it a moment after the first client has it.
+        await until(async () => hitOrMiss(await get(path)) === "Hit");
+        received.push(await get(path), await get(path));
         expect(received.map(hitOrMiss), path).toEqual(["Miss", "Hit", "Hit"]);
         for (const name of ["x-before", "x-after", "x-after-too"]) {
           const values = received.map(({ headers }) => headers[name]);
