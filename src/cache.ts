@@ -1,24 +1,24 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash, createHmac } from "node:crypto";
 import { durationSeconds } from "./duration.ts";
-import { createEngine, type Engine } from "./engine/engine.ts";
-import type { CacheEvent } from "./engine/events.ts";
+import { createEngine, type Engine } from "./engine/state.ts";
+import type { CacheEvent } from "./engine/cache-events.ts";
 import type { Exchange } from "./engine/exchange.ts";
 import { explain, type ExplainOptions, type Explanation } from "./engine/explain.ts";
-import type { WriteRules } from "./engine/invalidate.ts";
-import { withKeyedUris } from "./engine/names.ts";
-import { tagRequest } from "./engine/request-tags.ts";
+import type { WriteRules } from "./engine/write/unsafe-request.ts";
+import { withKeyedUris } from "./engine/request/purge-names.ts";
+import { tagRequest } from "./engine/request/request-tags.ts";
 import { respond, respondToWrite, respondWithoutKey } from "./engine/respond.ts";
-import type { RouteRules } from "./engine/route.ts";
+import type { RouteRules } from "./engine/route-rules.ts";
 import { asError } from "./errors.ts";
-import { EventHub, type CacheEvents } from "./events.ts";
+import { EventHub, type CacheEvents } from "./event-hub.ts";
 import type { Cached, FunctionCacheContext, FunctionEvent, OptionsOf } from "./functions/contract.ts";
 import { isInside, runUntil } from "./functions/own-runs.ts";
 import { wrapFunction } from "./functions/wrap.ts";
 import { logEvent } from "./log.ts";
-import { refuseUnknown, requireOptions } from "./known-options.ts";
-import { requireBoolean } from "./option-checks.ts";
-import { resolveCacheOptions, type CacheOptions } from "./options.ts";
+import { refuseUnknown, requireOptions } from "./options/known-options.ts";
+import { requireBoolean } from "./options/checks.ts";
+import { resolveCacheOptions, type CacheOptions } from "./options/cache-options.ts";
 import {
   purgeTargets,
   resolveWrites,
@@ -26,12 +26,12 @@ import {
   type PurgeOptions,
   type PurgeSelection,
   type PurgesOptions,
-} from "./purge.ts";
+} from "./options/purge-options.ts";
 import { storeReady, type ReadyOptions } from "./ready.ts";
-import { resolveRouteOptions, type RouteOptions } from "./route-options.ts";
-import { withPurgeLog } from "./stores/_in-process-log.ts";
-import type { CacheRequest, CacheStore, PurgeTarget } from "./types.ts";
-import { refuseUnknownRoutes, warnOfUnknownRoutes } from "./unknown-routes.ts";
+import { resolveRouteOptions, type RouteOptions } from "./options/route-options.ts";
+import { withPurgeLog } from "./stores/purging/memory-log.ts";
+import type { CacheRequest, CacheStore, PurgeTarget } from "./http.ts";
+import { refuseUnknownRoutes, warnOfUnknownRoutes } from "./engine/write/unknown-routes.ts";
 import { createWarnings, isDevelopment, type WarnOnce } from "./warnings.ts";
 
 /** A cache: one store, one namespace, any number of routes and functions. */

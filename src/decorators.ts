@@ -2,7 +2,7 @@ import type { Duration } from "./duration.ts";
 import { describeValue } from "./errors.ts";
 import type { ArgumentsOf, CachedFunction, FunctionHandle, FunctionOptions, ResultOf } from "./functions/contract.ts";
 import { invalidDecoration } from "./errors.ts";
-import { requireOptions } from "./known-options.ts";
+import { requireOptions } from "./options/known-options.ts";
 import { METHOD, type MethodIdentity } from "./functions/method.ts";
 
 /** What decorators need of a cache: the `wrap` of `createCache()`. */

@@ -17,7 +17,7 @@ export type {
   PurgeFailedEvent,
   RevalidationFailedEvent,
   StoredEvent,
-} from "./engine/events.ts";
+} from "./engine/cache-events.ts";
 export type {
   Exchange,
   Fill,
@@ -36,12 +36,12 @@ export type {
   ResponseExplanation,
   Rule,
 } from "./engine/explain.ts";
-export { HARMLESS_COOKIES } from "./engine/harmless-cookies.ts";
-export { LOGIN_FIELDS } from "./engine/login-fields.ts";
-export { isRenewal } from "./engine/renewals.ts";
-export type { CandidateResponse } from "./engine/route.ts";
+export { HARMLESS_COOKIES } from "./engine/request/harmless-cookies.ts";
+export { LOGIN_FIELDS } from "./engine/request/login-fields.ts";
+export { isRenewal } from "./engine/fill/renewals.ts";
+export type { CandidateResponse } from "./engine/route-rules.ts";
 export type { CodedError } from "./errors.ts";
-export type { CacheEvents, DiagnosticsMessage } from "./events.ts";
+export type { CacheEvents, DiagnosticsMessage } from "./event-hub.ts";
 export type {
   AnyClass,
   AnyFunction,
@@ -51,12 +51,12 @@ export type {
   FunctionHandle,
   FunctionOptions,
 } from "./functions/contract.ts";
-export type { CacheOptions, IdentityOptions } from "./options.ts";
-export type { PurgeOptions, PurgeSelection, PurgesOptions } from "./purge.ts";
+export type { CacheOptions, IdentityOptions } from "./options/cache-options.ts";
+export type { PurgeOptions, PurgeSelection, PurgesOptions } from "./options/purge-options.ts";
 export type { ReadyOptions } from "./ready.ts";
-export type { RouteOptions } from "./route-options.ts";
-export { memoryStore } from "./stores/memory.ts";
-export type { MemoryStoreOptions } from "./stores/memory.ts";
+export type { RouteOptions } from "./options/route-options.ts";
+export { memoryStore } from "./stores/memory/index.ts";
+export type { MemoryStoreOptions } from "./stores/memory/index.ts";
 export type {
   CacheRequest,
   CacheStore,
@@ -77,4 +77,4 @@ export type {
   StoreEntry,
   StoreEvent,
   StoreMeta,
-} from "./types.ts";
+} from "./http.ts";

@@ -1,5 +1,5 @@
-import type { CacheEvent } from "./engine/events.ts";
-import type { Logger, PurgeTarget } from "./types.ts";
+import type { CacheEvent } from "./engine/cache-events.ts";
+import type { Logger, PurgeTarget } from "./http.ts";
 
 /** Writes one line for each event: what happened, to what, and why. */
 export function logEvent(logger: Logger, event: CacheEvent): void {

@@ -1,7 +1,7 @@
 import { invalidOption, storeNotReady } from "./errors.ts";
-import { refuseUnknown } from "./known-options.ts";
+import { refuseUnknown } from "./options/known-options.ts";
 import { performance, setTimeout } from "./real-time.ts";
-import type { CacheStore } from "./types.ts";
+import type { CacheStore } from "./http.ts";
 
 /** Options of `cache.ready()`. */
 export interface ReadyOptions {

@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import type { Logger } from "./types.ts";
+import type { Logger } from "./http.ts";
 
 /** Tells a developer something once: a second call with the same `key` does nothing. Never throws. */
 export type WarnOnce = (key: string, message: string) => void;

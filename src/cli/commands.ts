@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 
 import { usageError, type CodedError } from "../errors.ts";
 import { explainCommand } from "./explain.ts";
-import { nearest } from "../nearest.ts";
+import { nearest } from "../options/nearest.ts";
 import { proxyCommand } from "./proxy.ts";
 import { purgeCommand } from "./purge.ts";
 import type { Terminal } from "./terminal.ts";

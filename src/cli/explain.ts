@@ -6,9 +6,9 @@ import { request as httpsRequest } from "node:https";
 
 import { createCache, type Explanation } from "../cache.ts";
 import { commandFailed, describeValue, usageError } from "../errors.ts";
-import { PROFILE_NAMES, type ProfileName } from "../profiles.ts";
+import { PROFILE_NAMES, type ProfileName } from "../options/profiles.ts";
 import { DEFAULT_PROFILE, profileRoute } from "../proxy/profile.ts";
-import type { CacheRequest, ResponseHead, ReuseDecision } from "../types.ts";
+import type { CacheRequest, ResponseHead, ReuseDecision } from "../http.ts";
 import { describeFlags, parseLine, type Flag, type Given, type ParsedLine } from "./flags.ts";
 import type { Terminal } from "./terminal.ts";
 import { readChoice, readDurationMs } from "./values.ts";

@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 
 import { describeValue, usageError } from "../errors.ts";
-import { nearest } from "../nearest.ts";
+import { nearest } from "../options/nearest.ts";
 import { didYouMean } from "./values.ts";
 
 /** One flag. Without `value` it is a switch. */

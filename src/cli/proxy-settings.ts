@@ -5,7 +5,7 @@ import { createSecureContext } from "node:tls";
 
 import { commandFailed, describeValue, usageError } from "../errors.ts";
 import { PROXY_DEFAULTS, whyNoUpstream, type ProxyOptions } from "../proxy/options.ts";
-import { PROFILE_NAMES, type ProfileName } from "../profiles.ts";
+import { PROFILE_NAMES, type ProfileName } from "../options/profiles.ts";
 import { DEFAULT_PROFILE } from "../proxy/profile.ts";
 import type { ListenAddress } from "../proxy/server.ts";
 import { parseConfig, type Flag, type Given, type ParsedLine } from "./flags.ts";

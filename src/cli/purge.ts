@@ -2,8 +2,8 @@
 
 import { createCache } from "../cache.ts";
 import { commandFailed, usageError } from "../errors.ts";
-import { type PurgeSelection, purgeTargets } from "../purge.ts";
-import { redisStore } from "../stores/redis.ts";
+import { type PurgeSelection, purgeTargets } from "../options/purge-options.ts";
+import { redisStore } from "../stores/redis/index.ts";
 import { describeFlags, parseLine, type Flag, type ParsedLine } from "./flags.ts";
 import type { Terminal } from "./terminal.ts";
 import { readPrefix, readRedisUrl } from "./values.ts";

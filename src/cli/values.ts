@@ -4,7 +4,7 @@ import { durationSeconds } from "../duration.ts";
 import { describeValue, usageError } from "../errors.ts";
 import { LONGEST_TIMEOUT_MS } from "../proxy/options.ts";
 import type { ListenAddress } from "../proxy/server.ts";
-import { nearest } from "../nearest.ts";
+import { nearest } from "../options/nearest.ts";
 
 const UNIT_BYTES: ReadonlyMap<string, number> = new Map([
   ["", 1],

@@ -1,4 +1,4 @@
-import type { Fields, ResponseHead } from "../types.ts";
+import type { Fields, ResponseHead } from "../http.ts";
 
 /** A complete answer, ready to be written: what an adapter sends without looking inside. */
 export interface Reply {

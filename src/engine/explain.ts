@@ -7,16 +7,16 @@ import type { NotStoredReason } from "../rfc9111/storing.ts";
 import { effectiveDirectives, targetedDirectives } from "../rfc9111/targeted.ts";
 import { conditionalFields } from "../rfc9111/validation.ts";
 import { varyNames } from "../rfc9111/vary.ts";
-import type { CacheRequest, CacheStore, ForwardReason, ResponseHead, ReuseDecision, StoredResponse } from "../types.ts";
-import { decideSelected } from "./decide.ts";
-import { createEngine, type Engine } from "./engine.ts";
+import type { CacheRequest, CacheStore, ForwardReason, ResponseHead, ReuseDecision, StoredResponse } from "../http.ts";
+import { decideSelected } from "./lookup/decide-selected.ts";
+import { createEngine, type Engine } from "./state.ts";
 import type { Exchange, Fill } from "./exchange.ts";
-import { primaryKeyOf } from "./key.ts";
-import { withoutRefusal } from "./refusals.ts";
+import { primaryKeyOf } from "./request/key.ts";
+import { withoutRefusal } from "./lookup/refusals.ts";
 import { respond } from "./respond.ts";
-import type { RouteRules } from "./route.ts";
-import { selectWithPart } from "./select.ts";
-import { storedResponse } from "./write.ts";
+import type { RouteRules } from "./route-rules.ts";
+import { selectWithPart } from "./lookup/select.ts";
+import { storedResponse } from "./fill/store-response.ts";
 
 /** A rule in one sentence, and where it is written; without `section` it is one of Reprise or of the route. */
 export interface Rule {

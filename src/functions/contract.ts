@@ -1,5 +1,5 @@
 import type { Duration } from "../duration.ts";
-import type { CacheStore, PurgeLog } from "../types.ts";
+import type { CacheStore, PurgeLog } from "../http.ts";
 
 /** What wrapping a function needs of a cache. One object per cache: names are unique within it. */
 export interface FunctionCacheContext {

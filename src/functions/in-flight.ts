@@ -1,6 +1,6 @@
 import { performance } from "../real-time.ts";
 import { startTimer } from "../timer.ts";
-import type { StoreEntry } from "../types.ts";
+import type { StoreEntry } from "../http.ts";
 
 /** How a flight ended for those who waited for it. */
 export type FlightEnd =

@@ -1,7 +1,7 @@
 import { isNoTime, ONE_YEAR_SECONDS } from "../duration.ts";
 import { describeValue, invalidOption, unknownOption } from "../errors.ts";
-import { requireOptions } from "../known-options.ts";
-import { refuseAsync } from "../synchronous.ts";
+import { requireOptions } from "../options/known-options.ts";
+import { refuseAsync } from "../options/synchronous.ts";
 import { KEY_NAME } from "./canonical-text.ts";
 import type { CallKeyRules } from "./call-key.ts";
 import { noAnswer, resultOf, yesOrNo } from "./callback.ts";

@@ -1,6 +1,6 @@
 import { DevalueError, parse, stringify } from "devalue";
 import { describeValue, unkeepableResult } from "../errors.ts";
-import type { StoreEntry } from "../types.ts";
+import type { StoreEntry } from "../http.ts";
 import { builtInInstance, classNameOf, isPlainObject } from "./built-ins.ts";
 import { HUGE_BIGINT, isHugeBigInt, memberPath } from "./canonical-text.ts";
 

@@ -1,7 +1,7 @@
 import { asError, duplicateFunctionName, recursiveCall, unknownThis } from "../errors.ts";
 import { performance } from "../real-time.ts";
 import { tagName } from "../tags.ts";
-import type { PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../types.ts";
+import type { PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../http.ts";
 import { callKey } from "./call-key.ts";
 import { CallbackFault } from "./callback.ts";
 import type { Cached, FunctionCacheContext, FunctionEvent, NotStoredReason, OptionsOf } from "./contract.ts";

@@ -3,7 +3,7 @@
 import cluster, { type Worker } from "node:cluster";
 import type { AddressInfo } from "node:net";
 
-import type { Logger } from "../types.ts";
+import type { Logger } from "../http.ts";
 
 /** Settings of {@link runCluster}. */
 export interface ClusterOptions {

@@ -2,8 +2,8 @@ import type { IncomingMessage } from "node:http";
 
 import type { Cache } from "../cache.ts";
 import { invalidOption, unknownOption } from "../errors.ts";
-import type { RouteOptions } from "../route-options.ts";
-import type { Logger } from "../types.ts";
+import type { RouteOptions } from "../options/route-options.ts";
+import type { Logger } from "../http.ts";
 
 /** Options of {@link createProxy}. Times are milliseconds. */
 export interface ProxyOptions {

@@ -2,8 +2,8 @@
 
 import type { IncomingMessage } from "node:http";
 
-import type { RouteOptions } from "../route-options.ts";
-import type { ProfileName } from "../profiles.ts";
+import type { RouteOptions } from "../options/route-options.ts";
+import type { ProfileName } from "../options/profiles.ts";
 
 /** The careful one. */
 export const DEFAULT_PROFILE: ProfileName = "proxy";

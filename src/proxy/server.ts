@@ -5,8 +5,8 @@ import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 
-import { respondOnNode } from "../adapters/_node.ts";
-import type { NodeHandler } from "../adapters/node.ts";
+import { respondOnNode } from "../adapters/node/respond.ts";
+import type { NodeHandler } from "../adapters/node/index.ts";
 import { createCache } from "../cache.ts";
 import { acceptRequest } from "./accept.ts";
 import { forward } from "./forward.ts";

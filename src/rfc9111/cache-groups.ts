@@ -1,6 +1,6 @@
 import { serializeList } from "structured-headers";
 
-import type { CacheRequest, Fields, ResponseHead } from "../types.ts";
+import type { CacheRequest, Fields, ResponseHead } from "../http.ts";
 import { hasField } from "./fields.ts";
 import { isSafeMethod } from "./invalidation.ts";
 import { stringListField } from "./structured-fields.ts";

@@ -1,4 +1,4 @@
-import type { CacheRequest, VaryField } from "../types.ts";
+import type { CacheRequest, VaryField } from "../http.ts";
 
 /*
  * The key of a stored response is one text:

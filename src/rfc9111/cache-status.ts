@@ -1,4 +1,4 @@
-import type { Outcome } from "../types.ts";
+import type { Outcome } from "../http.ts";
 import { isTokenCode } from "./fields.ts";
 
 /**

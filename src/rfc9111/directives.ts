@@ -1,4 +1,4 @@
-import type { Fields } from "../types.ts";
+import type { Fields } from "../http.ts";
 import { fieldLines, hasField, isFieldName, isWhitespace, listMembers, unquoted } from "./fields.ts";
 import {
   askedRestrictionsIn,

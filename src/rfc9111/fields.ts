@@ -1,4 +1,4 @@
-import type { Fields } from "../types.ts";
+import type { Fields } from "../http.ts";
 
 const NO_LINES: readonly string[] = Object.freeze([]);
 

@@ -1,4 +1,4 @@
-import type { Fields, ResponseHead, StoredResponse } from "../types.ts";
+import type { Fields, ResponseHead, StoredResponse } from "../http.ts";
 import { MAX_DELTA_SECONDS, parseDeltaSeconds } from "./directives.ts";
 import type { ResponseDirectives } from "./directives.ts";
 import { fieldLines, hasField, trimWhitespace } from "./fields.ts";

@@ -15,7 +15,7 @@ export type {
   ReuseDecision,
   StoredResponse,
   VaryField,
-} from "../types.ts";
+} from "../http.ts";
 export { normaliseAcceptLanguage } from "./accept-language.ts";
 export { cacheGroups, formatGroups, groupInvalidations } from "./cache-groups.ts";
 export { normaliseQuery, primaryKey, variantKey } from "./cache-key.ts";

@@ -1,4 +1,4 @@
-import type { CacheRequest, ResponseHead } from "../types.ts";
+import type { CacheRequest, ResponseHead } from "../http.ts";
 import { fieldLines } from "./fields.ts";
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "QUERY"]);

@@ -1,4 +1,4 @@
-import type { Fields } from "../types.ts";
+import type { Fields } from "../http.ts";
 import { hasField } from "./fields.ts";
 import { bareItem, dictionaryField, innerStrings } from "./structured-fields.ts";
 

@@ -1,4 +1,4 @@
-import type { Fields } from "../types.ts";
+import type { Fields } from "../http.ts";
 import { emptyFields, fieldLines, fieldValue, hasField, parseEntityTag, trimWhitespace } from "./fields.ts";
 import { contentRange, parseContentRange, parseRangeField, rangeApplies, singlePart, sliceBody } from "./ranges.ts";
 import type { ByteRange, ContentRange, RangeReply } from "./ranges.ts";

@@ -1,4 +1,4 @@
-import type { Fields } from "../types.ts";
+import type { Fields } from "../http.ts";
 import {
   emptyFields,
   fieldLines,

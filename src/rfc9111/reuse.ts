@@ -1,4 +1,4 @@
-import type { CacheRequest, RequestDirectiveMode, ReuseDecision, StoredResponse } from "../types.ts";
+import type { CacheRequest, RequestDirectiveMode, ReuseDecision, StoredResponse } from "../http.ts";
 import { requestDirectives } from "./directives.ts";
 import type { RequestDirectives } from "./directives.ts";
 import { currentAgeSeconds } from "./freshness.ts";

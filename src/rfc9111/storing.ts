@@ -1,4 +1,4 @@
-import type { CacheRequest, Fields, ResponseHead } from "../types.ts";
+import type { CacheRequest, Fields, ResponseHead } from "../http.ts";
 import type { ResponseDirectives } from "./directives.ts";
 import { fieldLines, fieldValue, hasField, listMembers } from "./fields.ts";
 import { freshnessLifetimeSeconds, HEURISTIC_STATUSES } from "./freshness.ts";

@@ -1,7 +1,7 @@
 import { isInnerList, parseDictionary, parseList } from "structured-headers";
 import type { BareItem, Dictionary, InnerList, Item } from "structured-headers";
 
-import type { Fields } from "../types.ts";
+import type { Fields } from "../http.ts";
 import { fieldValue } from "./fields.ts";
 
 /**

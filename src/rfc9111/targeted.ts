@@ -1,6 +1,6 @@
 import { Token, type Dictionary, type InnerList, type Item } from "structured-headers";
 
-import type { Fields } from "../types.ts";
+import type { Fields } from "../http.ts";
 import { applyRestriction, MAX_DELTA_SECONDS, responseDirectives } from "./directives.ts";
 import type { ResponseDirectives } from "./directives.ts";
 import { fieldLines, hasField, isFieldName, listMembers } from "./fields.ts";

@@ -1,4 +1,4 @@
-import type { Fields, ResponseHead, StoredResponse } from "../types.ts";
+import type { Fields, ResponseHead, StoredResponse } from "../http.ts";
 import { emptyFields, endToEndFields, fieldValue, hasField, parseEntityTag } from "./fields.ts";
 
 const NO_FIELDS: Fields = Object.freeze(emptyFields());

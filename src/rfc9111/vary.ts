@@ -1,4 +1,4 @@
-import type { Fields, VaryField } from "../types.ts";
+import type { Fields, VaryField } from "../http.ts";
 import { normaliseAcceptLanguage } from "./accept-language.ts";
 import { fieldLines, isFieldName, isWhitespace, listMembers, trimWhitespace } from "./fields.ts";
 

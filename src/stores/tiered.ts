@@ -7,10 +7,10 @@
  */
 
 import { invalidOption, invalidStore } from "../errors.ts";
-import { refuseUnknown } from "../known-options.ts";
+import { refuseUnknown } from "../options/known-options.ts";
 import { performance, setImmediate, wallClock } from "../real-time.ts";
-import type { CacheStore, Leases, PurgeLog, StoreEntry, StoreEvent } from "../types.ts";
-import { compactBytes, isRetention, splitKey } from "./store.ts";
+import type { CacheStore, Leases, PurgeLog, StoreEntry, StoreEvent } from "../http.ts";
+import { compactBytes, isRetention, splitKey } from "./entry-keys.ts";
 
 export interface TieredOptions {
   /**

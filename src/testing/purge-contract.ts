@@ -2,7 +2,7 @@
 
 import { strictEqual } from "node:assert/strict";
 
-import type { CacheStore, PurgeLog, PurgeTarget, StoreEntry } from "../types.ts";
+import type { CacheStore, PurgeLog, PurgeTarget, StoreEntry } from "../http.ts";
 import { bytes, LONG_RETENTION_MS, same } from "./store-entries.ts";
 
 /** Defines a test that gets an opened store and keys under a prefix of its own. */

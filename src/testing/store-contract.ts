@@ -3,7 +3,7 @@
 import { strictEqual } from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 
-import type { CacheStore, StoreEntry } from "../types.ts";
+import type { CacheStore, StoreEntry } from "../http.ts";
 import { purgeContract } from "./purge-contract.ts";
 import { bytes, LONG_RETENTION_MS, same } from "./store-entries.ts";
 

@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 
-import type { StoreEntry } from "../types.ts";
+import type { StoreEntry } from "../http.ts";
 
 export const LONG_RETENTION_MS = 60_000;
 

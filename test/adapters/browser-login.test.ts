@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import express, { type Request } from "express";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { expressCache } from "../../src/adapters/express.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
 import { createCache } from "../../src/cache.ts";
 import { CHROMIUM_FLAGS, installedBrowser } from "../browser.ts";
 

@@ -6,10 +6,10 @@ import { getRequestListener } from "@hono/node-server";
 import express from "express";
 import { Hono } from "hono";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { expressCache } from "../../src/adapters/express.ts";
-import { fetchCache } from "../../src/adapters/fetch.ts";
-import { honoCache } from "../../src/adapters/hono.ts";
-import { type NodeHandler, nodeCache } from "../../src/adapters/node.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
+import { honoCache } from "../../src/adapters/hono/index.ts";
+import { type NodeHandler, nodeCache } from "../../src/adapters/node/index.ts";
 import { createCache } from "../../src/cache.ts";
 
 const cert = readFileSync(join(import.meta.dirname, "../proxy/localhost.pem"));

@@ -6,9 +6,9 @@ import express4 from "express4";
 import session from "express-session";
 import { describe, expect, inject, it } from "vitest";
 
-import { expressCache } from "../../src/adapters/express.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
 import { createCache } from "../../src/index.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { ownPrefix } from "../redis/store.ts";
 import { watchUnhandled } from "../redis/unhandled.ts";
 import { send } from "./contract/http-client.ts";

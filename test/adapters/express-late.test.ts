@@ -14,7 +14,7 @@ import helmet from "helmet";
 import responseTime from "response-time";
 import { describe, expect, it } from "vitest";
 
-import { expressCache } from "../../src/adapters/express.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
 import { createCache } from "../../src/index.ts";
 import { serveExpress } from "./contract/express-driver.ts";
 import { linesOf, type Received } from "./contract/http-client.ts";

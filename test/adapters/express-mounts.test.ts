@@ -7,7 +7,7 @@ import express5, { type Express, type RequestHandler, type Router } from "expres
 import express4 from "express4";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { expressCache } from "../../src/adapters/express.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
 import { createCache } from "../../src/cache.ts";
 
 type Container = "app" | "router";

@@ -6,7 +6,7 @@ import session from "express-session";
 import responseTime from "response-time";
 import { describe, expect, it } from "vitest";
 
-import { expressCache } from "../../src/adapters/express.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
 import { createCache } from "../../src/index.ts";
 import { watchUnhandled } from "../redis/unhandled.ts";
 import { send } from "./contract/http-client.ts";

@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { describe, expect, it, onTestFinished } from "vitest";
 
-import { fetchCache } from "../../src/adapters/fetch.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
 import { createCache } from "../../src/index.ts";
 import { send } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";

@@ -4,7 +4,7 @@ import { getRequestListener } from "@hono/node-server";
 import { serve } from "h3";
 import { describe, expect, it, onTestFinished } from "vitest";
 
-import { fetchCache, type FetchCacheOptions } from "../../src/adapters/fetch.ts";
+import { fetchCache, type FetchCacheOptions } from "../../src/adapters/fetch/index.ts";
 import { createCache, type CacheEvent, isRenewal } from "../../src/index.ts";
 import { send } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";

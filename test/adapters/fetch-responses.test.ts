@@ -5,9 +5,9 @@ import { getRequestListener } from "@hono/node-server";
 import { H3, serve as serveH3 } from "h3";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 
-import { fetchCache } from "../../src/adapters/fetch.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
 import { createCache } from "../../src/index.ts";
-import type { RouteOptions } from "../../src/route-options.ts";
+import type { RouteOptions } from "../../src/options/route-options.ts";
 import { firstPiece, open, read, send } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";
 import type { StoreKind } from "./contract/stores.ts";

@@ -6,9 +6,9 @@ import { runInNewContext } from "node:vm";
 import { getRequestListener } from "@hono/node-server";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 
-import { fetchCache } from "../../src/adapters/fetch.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
 import { createCache, type CacheEvent, type CacheOptions, isRenewal } from "../../src/index.ts";
-import type { CacheStore, StoreEntry } from "../../src/types.ts";
+import type { CacheStore, StoreEntry } from "../../src/http.ts";
 import { send } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";
 import { gate, until } from "./contract/world.ts";

@@ -6,7 +6,7 @@ import { setCookie } from "hono/cookie";
 import { etag, RETAINED_304_HEADERS } from "hono/etag";
 import { describe, expect, it } from "vitest";
 
-import { honoCache } from "../../src/adapters/hono.ts";
+import { honoCache } from "../../src/adapters/hono/index.ts";
 import { createCache, isRenewal } from "../../src/index.ts";
 import { until } from "./contract/world.ts";
 import { byFetch, hitOrMiss, type Kind, onNode, site, status } from "./hono-sites.ts";

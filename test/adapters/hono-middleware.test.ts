@@ -12,7 +12,7 @@ import { HTTPException } from "hono/http-exception";
 import { streamSSE, streamText } from "hono/streaming";
 import { describe, expect, it } from "vitest";
 
-import { honoCache } from "../../src/adapters/hono.ts";
+import { honoCache } from "../../src/adapters/hono/index.ts";
 import { firstPiece, linesOf, open, read } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";
 import { leavesWithStale } from "./contract/stale.ts";

@@ -7,7 +7,7 @@ import { compress } from "hono46/compress";
 import { setCookie } from "hono46/cookie";
 import { expect, it, onTestFinished } from "vitest";
 
-import { honoCache } from "../../src/adapters/hono.ts";
+import { honoCache } from "../../src/adapters/hono/index.ts";
 import { createCache, type CacheEvent } from "../../src/index.ts";
 import { until } from "./contract/world.ts";
 

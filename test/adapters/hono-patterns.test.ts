@@ -4,7 +4,7 @@ import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { describe, expect, it } from "vitest";
 
-import { honoCache } from "../../src/adapters/hono.ts";
+import { honoCache } from "../../src/adapters/hono/index.ts";
 import { listen } from "./contract/listen.ts";
 import { memoryKind } from "./contract/stores.ts";
 import { hitOrMiss, startWorld, until, type World } from "./contract/world.ts";

@@ -8,7 +8,7 @@ import { setCookie } from "hono/cookie";
 import { etag } from "hono/etag";
 import { describe, expect, it } from "vitest";
 
-import { honoCache } from "../../src/adapters/hono.ts";
+import { honoCache } from "../../src/adapters/hono/index.ts";
 import { createCache, isRenewal } from "../../src/index.ts";
 import { gate, until } from "./contract/world.ts";
 import { byFetch, hitOrMiss, onNode, site, status } from "./hono-sites.ts";

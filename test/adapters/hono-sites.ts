@@ -5,7 +5,7 @@ import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { onTestFinished } from "vitest";
 
-import { honoCache, type HonoCacheOptions } from "../../src/adapters/hono.ts";
+import { honoCache, type HonoCacheOptions } from "../../src/adapters/hono/index.ts";
 import { createCache, type CacheEvent, type CacheOptions } from "../../src/index.ts";
 import { send } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";

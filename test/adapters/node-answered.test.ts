@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { expect, it, onTestFinished } from "vitest";
 
-import { nodeCache } from "../../src/adapters/node.ts";
+import { nodeCache } from "../../src/adapters/node/index.ts";
 import { createCache } from "../../src/cache.ts";
 import { watchUnhandled } from "../redis/unhandled.ts";
 import { send } from "./contract/http-client.ts";

@@ -8,9 +8,9 @@ import express5 from "express";
 import express4 from "express4";
 import { describe, expect, it } from "vitest";
 
-import { expressCache } from "../../src/adapters/express.ts";
-import { nodeCache } from "../../src/adapters/node.ts";
-import type { RouteOptions } from "../../src/route-options.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
+import { nodeCache } from "../../src/adapters/node/index.ts";
+import type { RouteOptions } from "../../src/options/route-options.ts";
 import type { Served } from "./contract/driver.ts";
 import type { Cache } from "../../src/index.ts";
 import type { Received } from "./contract/http-client.ts";

@@ -4,7 +4,7 @@ import { type IncomingMessage, type ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { describe, expect, it, onTestFinished } from "vitest";
 
-import { nodeCache } from "../../src/adapters/node.ts";
+import { nodeCache } from "../../src/adapters/node/index.ts";
 import { createCache } from "../../src/index.ts";
 import { listen } from "./contract/listen.ts";
 import { send, type Received } from "./contract/http-client.ts";

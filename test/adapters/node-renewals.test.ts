@@ -13,8 +13,8 @@ import express from "express";
 import inject from "light-my-request";
 import { expect, it, onTestFinished } from "vitest";
 
-import { expressCache } from "../../src/adapters/express.ts";
-import { nodeCache } from "../../src/adapters/node.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
+import { nodeCache } from "../../src/adapters/node/index.ts";
 import { createCache, isRenewal, type Cache } from "../../src/index.ts";
 import { send } from "./contract/http-client.ts";
 import { until } from "./contract/world.ts";

@@ -4,8 +4,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 
 import { describe, expect, it } from "vitest";
 
-import { nodeCache, type NodeHandler } from "../../src/adapters/node.ts";
-import type { RouteOptions } from "../../src/route-options.ts";
+import { nodeCache, type NodeHandler } from "../../src/adapters/node/index.ts";
+import type { RouteOptions } from "../../src/options/route-options.ts";
 import { linesOf, open, read, send } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";
 import type { StoreKind } from "./contract/stores.ts";

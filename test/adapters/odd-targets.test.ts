@@ -3,12 +3,12 @@ import { type AddressInfo, connect } from "node:net";
 import express from "express";
 import express4 from "express4";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { expressCache } from "../../src/adapters/express.ts";
-import { fetchCache } from "../../src/adapters/fetch.ts";
-import { nodeCache } from "../../src/adapters/node.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
+import { nodeCache } from "../../src/adapters/node/index.ts";
 import { createCache, type Cache } from "../../src/cache.ts";
 import { createProxy } from "../../src/proxy/server.ts";
-import type { Outcome } from "../../src/types.ts";
+import type { Outcome } from "../../src/http.ts";
 
 async function served(listener: RequestListener): Promise<number> {
   const server = createServer({ requireHostHeader: false }, listener);

@@ -7,11 +7,11 @@ import express4 from "express4";
 import { Hono } from "hono";
 import { describe, expect, it } from "vitest";
 
-import { expressCache } from "../../src/adapters/express.ts";
-import { honoCache } from "../../src/adapters/hono.ts";
-import { nodeCache } from "../../src/adapters/node.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
+import { honoCache } from "../../src/adapters/hono/index.ts";
+import { nodeCache } from "../../src/adapters/node/index.ts";
 import type { Cache, CacheOptions } from "../../src/index.ts";
-import type { RouteOptions } from "../../src/route-options.ts";
+import type { RouteOptions } from "../../src/options/route-options.ts";
 import type { Served } from "./contract/driver.ts";
 import { linesOf } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";

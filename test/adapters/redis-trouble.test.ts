@@ -4,8 +4,8 @@ import { Agent } from "node:http";
 
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 
-import { redisStore } from "../../src/stores/redis.ts";
-import type { Logger } from "../../src/types.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
+import type { Logger } from "../../src/http.ts";
 import { freePort, type RedisServer, startRedis } from "../redis/server.ts";
 import { ownPrefix, until } from "../redis/store.ts";
 import type { Driver } from "./contract/driver.ts";

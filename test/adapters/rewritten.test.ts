@@ -6,9 +6,9 @@ import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { describe, expect, it } from "vitest";
 
-import { fetchCache } from "../../src/adapters/fetch.ts";
-import { honoCache } from "../../src/adapters/hono.ts";
-import { nodeCache } from "../../src/adapters/node.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
+import { honoCache } from "../../src/adapters/hono/index.ts";
+import { nodeCache } from "../../src/adapters/node/index.ts";
 import type { Cache } from "../../src/index.ts";
 import { listen } from "./contract/listen.ts";
 import type { StoreKind } from "./contract/stores.ts";

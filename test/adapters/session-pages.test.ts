@@ -7,8 +7,8 @@ import express4 from "express4";
 import session from "express-session";
 import { describe, expect, it } from "vitest";
 
-import { expressCache } from "../../src/adapters/express.ts";
-import type { RouteOptions } from "../../src/route-options.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
+import type { RouteOptions } from "../../src/options/route-options.ts";
 import { linesOf } from "./contract/http-client.ts";
 import { listen } from "./contract/listen.ts";
 import { memoryKind } from "./contract/stores.ts";

@@ -6,10 +6,10 @@ import { Hono } from "hono";
 import { getRequestListener } from "@hono/node-server";
 import { describe, expect, it } from "vitest";
 
-import { expressCache } from "../../src/adapters/express.ts";
-import { fetchCache } from "../../src/adapters/fetch.ts";
-import { honoCache } from "../../src/adapters/hono.ts";
-import { nodeCache } from "../../src/adapters/node.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
+import { honoCache } from "../../src/adapters/hono/index.ts";
+import { nodeCache } from "../../src/adapters/node/index.ts";
 import { type Cache, createCache } from "../../src/index.ts";
 import type { Served } from "./contract/driver.ts";
 import { listen } from "./contract/listen.ts";

@@ -5,7 +5,7 @@ import expressWs from "express-ws";
 import { expect, it } from "vitest";
 import { WebSocket } from "ws";
 
-import { expressCache } from "../../src/adapters/express.ts";
+import { expressCache } from "../../src/adapters/express/index.ts";
 import { memoryKind } from "./contract/stores.ts";
 import { startWorld } from "./contract/world.ts";
 

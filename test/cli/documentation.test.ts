@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { EXPLAIN_FLAGS } from "../../src/cli/explain.ts";
 import type { Flag } from "../../src/cli/flags.ts";
 import { PROXY_FLAGS } from "../../src/cli/proxy-settings.ts";
-import { PROFILE_NAMES } from "../../src/profiles.ts";
+import { PROFILE_NAMES } from "../../src/options/profiles.ts";
 import { DEFAULT_PROFILE } from "../../src/proxy/profile.ts";
 
 const root = join(import.meta.dirname, "../..");

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { nearest } from "../../src/nearest.ts";
+import { nearest } from "../../src/options/nearest.ts";
 import { readBytes, readDurationMs, readListenAddress } from "../../src/cli/values.ts";
 
 describe("sizes", () => {

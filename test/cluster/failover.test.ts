@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 
-import { redisStore } from "../../src/stores/redis.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { DOCUMENTED_CLUSTERS } from "../redis/documented-clients.ts";
 import { type ClusterNode, type RedisCluster, startCluster } from "../redis/cluster.ts";
 import { command } from "../redis/command.ts";

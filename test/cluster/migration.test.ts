@@ -4,8 +4,8 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-import { redisStore } from "../../src/stores/redis.ts";
-import type { CacheStore, StoreEvent } from "../../src/types.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
+import type { CacheStore, StoreEvent } from "../../src/http.ts";
 import { DOCUMENTED_CLUSTERS } from "../redis/documented-clients.ts";
 import { type RedisCluster, startCluster } from "../redis/cluster.ts";
 import { command, errorCounts } from "../redis/command.ts";

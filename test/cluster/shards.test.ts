@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createCache } from "../../src/cache.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { tiered } from "../../src/stores/tiered.ts";
-import type { CacheStore, Lease, StoreEntry } from "../../src/types.ts";
+import type { CacheStore, Lease, StoreEntry } from "../../src/http.ts";
 import { DOCUMENTED_CLUSTERS } from "../redis/documented-clients.ts";
 import { type RedisCluster, startCluster } from "../redis/cluster.ts";
 import { command, commandCounts, errorCounts } from "../redis/command.ts";

@@ -2,9 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { memoryStore } from "../../src/stores/memory.ts";
-import { redisStore } from "../../src/stores/redis.ts";
-import type { RedisStore } from "../../src/stores/_redis-store.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
+import type { RedisStore } from "../../src/stores/redis/store.ts";
 import { tiered } from "../../src/stores/tiered.ts";
 import { storeContract } from "../../src/testing.ts";
 import { type RedisCluster, startCluster } from "../redis/cluster.ts";

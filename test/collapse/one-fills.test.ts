@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createCache } from "../../src/index.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { startCluster } from "../redis/cluster.ts";
 import { command } from "../redis/command.ts";
 import { startSentinel } from "../redis/sentinel.ts";

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { nodeCache } from "../../dist/adapters/node.js";
+import { nodeCache } from "../../dist/adapters/node/index.js";
 import { createCache } from "../../dist/index.js";
 
 const [engine] = process.argv.slice(2);

@@ -1,11 +1,11 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { describe, expect, it } from "vitest";
 import { createCache, type Cache } from "../../src/cache.ts";
-import type { CacheEvent } from "../../src/engine/events.ts";
-import { EventHub } from "../../src/events.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
+import type { CacheEvent } from "../../src/engine/cache-events.ts";
+import { EventHub } from "../../src/event-hub.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
 import { fakeClock, type FakeClock } from "../../src/testing.ts";
-import type { CacheRequest, Outcome } from "../../src/types.ts";
+import type { CacheRequest, Outcome } from "../../src/http.ts";
 import { bytes, cacheRequest, harness, recordedExchange, text, type RecordedExchange } from "./harness.ts";
 
 const HIT: Outcome = { hit: true, stored: false, collapsed: false, ttlSeconds: 1 };

@@ -1,12 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { createCache, type Cache, type ExplainOptions, type Explanation } from "../../src/cache.ts";
-import type { CacheOptions } from "../../src/options.ts";
-import type { RouteOptions } from "../../src/route-options.ts";
-import { fetchCache } from "../../src/adapters/fetch.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
+import type { CacheOptions } from "../../src/options/cache-options.ts";
+import type { RouteOptions } from "../../src/options/route-options.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
 import { fakeClock, originStub } from "../../src/testing.ts";
-import type { CacheRequest, Fields } from "../../src/types.ts";
+import type { CacheRequest, Fields } from "../../src/http.ts";
 import { NOW_MS, requestOf } from "../rfc9111/nouns.ts";
 import { later } from "./harness.ts";
 

@@ -1,13 +1,13 @@
 import { onTestFinished } from "vitest";
-import { fetchCache } from "../../src/adapters/fetch.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
 import { createCache, type Cache } from "../../src/cache.ts";
-import type { CacheEvent } from "../../src/engine/events.ts";
+import type { CacheEvent } from "../../src/engine/cache-events.ts";
 import type { Exchange, Fill, Reply } from "../../src/engine/exchange.ts";
-import type { CacheOptions } from "../../src/options.ts";
-import type { RouteOptions } from "../../src/route-options.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
+import type { CacheOptions } from "../../src/options/cache-options.ts";
+import type { RouteOptions } from "../../src/options/route-options.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
 import { fakeClock, originStub, type FakeClock, type OriginStub } from "../../src/testing.ts";
-import type { CacheRequest, CacheStore, Outcome, StoreEntry } from "../../src/types.ts";
+import type { CacheRequest, CacheStore, Outcome, StoreEntry } from "../../src/http.ts";
 
 /** What a client got, and how its request ended. */
 export interface Answer {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createCache } from "../../src/cache.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
 import { fakeClock } from "../../src/testing.ts";
 import { bytes, cacheRequest, harness, recordedExchange, replyField, STORES, text, type Answer } from "./harness.ts";
 

@@ -1,7 +1,7 @@
 /** One store for several caches of a test, as processes share one: it has leases, and it answers later. */
 
-import { memoryStore } from "../../src/stores/memory.ts";
-import type { CacheStore, Lease, Leases, PurgeLog, StoreEntry } from "../../src/types.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
+import type { CacheStore, Lease, Leases, PurgeLog, StoreEntry } from "../../src/http.ts";
 
 export interface SharedStore extends CacheStore {
   readonly leases: Leases;

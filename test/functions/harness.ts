@@ -1,8 +1,8 @@
 import { durationSeconds } from "../../src/duration.ts";
 import type { AnyClass, FunctionCacheContext, FunctionEvent } from "../../src/functions/contract.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
-import { withPurgeLog } from "../../src/stores/_in-process-log.ts";
-import type { CacheStore, StoreEntry } from "../../src/types.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
+import { withPurgeLog } from "../../src/stores/purging/memory-log.ts";
+import type { CacheStore, StoreEntry } from "../../src/http.ts";
 
 const START_MS = Date.UTC(2026, 0, 1);
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { FunctionCacheContext } from "../../src/functions/contract.ts";
 import { wrapFunction } from "../../src/functions/wrap.ts";
-import { withPurgeLog } from "../../src/stores/_in-process-log.ts";
-import type { CacheStore, PurgeLog } from "../../src/types.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
+import { withPurgeLog } from "../../src/stores/purging/memory-log.ts";
+import type { CacheStore, PurgeLog } from "../../src/http.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
 import { watchUnhandled } from "../redis/unhandled.ts";
 import { gate, harness, remoteStore, settled, type Gate } from "./harness.ts";
 

@@ -3,8 +3,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, inject, it, onTestFinished } from "vitest";
 import { createCache } from "../../src/cache.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { tiered } from "../../src/stores/tiered.ts";
 import { ownPrefix, until } from "../redis/store.ts";
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { createCache } from "../../src/cache.ts";
 import { wrapFunction } from "../../src/functions/wrap.ts";
-import { withPurgeLog } from "../../src/stores/_in-process-log.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
-import type { CacheStore, PurgeLog } from "../../src/types.ts";
+import { withPurgeLog } from "../../src/stores/purging/memory-log.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
+import type { CacheStore, PurgeLog } from "../../src/http.ts";
 import { watchUnhandled } from "../redis/unhandled.ts";
 import { gate, harness, settled } from "./harness.ts";
 

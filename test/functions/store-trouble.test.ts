@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { wrapFunction } from "../../src/functions/wrap.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
-import type { CacheStore, StoreEntry } from "../../src/types.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
+import type { CacheStore, StoreEntry } from "../../src/http.ts";
 import { harness, settled } from "./harness.ts";
 
 type Trouble = () => never | Promise<never>;

@@ -2,7 +2,7 @@ import { runInNewContext } from "node:vm";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeValue, encodeValue, LiveValue, readValue, valueEntry } from "../../src/functions/value-codec.ts";
-import type { StoreEntry } from "../../src/types.ts";
+import type { StoreEntry } from "../../src/http.ts";
 
 const times = {
   requestedAtMs: 1,

@@ -19,7 +19,7 @@ it.each([
 ])("a worker makes its cache and its routes of reprise/$adapter in module scope", async ({ adapter, wrap }) => {
   const script = `${FORBIDDEN}
     const { createCache } = await import("${ROOT}index.js");
-    const { ${adapter}Cache } = await import("${ROOT}adapters/${adapter}.js");
+    const { ${adapter}Cache } = await import("${ROOT}adapters/${adapter}/index.js");
     const cache = createCache();
     ${wrap};
     ${adapter}Cache(cache).purges({ tag: "a" }${adapter === "fetch" ? ', () => new Response("x")' : ""});

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import type { Arbitrary } from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { profileRules, type ProfileName } from "../../src/profiles.ts";
+import { profileRules, type ProfileName } from "../../src/options/profiles.ts";
 import {
   asksToBypass,
   cacheGroups,

@@ -2,7 +2,7 @@ import { createServer, type AddressInfo } from "node:net";
 
 import { describe, expect, it, onTestFinished } from "vitest";
 
-import type { ProfileName } from "../../src/profiles.ts";
+import type { ProfileName } from "../../src/options/profiles.ts";
 import { profileRoute } from "../../src/proxy/profile.ts";
 import { mustAskAgain } from "./fuzz/oracle.ts";
 import { fuzz, fuzzPlan } from "./fuzz/plan.ts";

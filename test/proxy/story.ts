@@ -3,10 +3,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
 import { createCache, type Cache } from "../../src/cache.ts";
-import type { CacheOptions } from "../../src/options.ts";
-import type { ProfileName } from "../../src/profiles.ts";
+import type { CacheOptions } from "../../src/options/cache-options.ts";
+import type { ProfileName } from "../../src/options/profiles.ts";
 import { profileRoute } from "../../src/proxy/profile.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
 import { fakeClock, type FakeClock } from "../../src/testing/fake-clock.ts";
 import { send, type Received, type SendOptions } from "../adapters/contract/http-client.ts";
 import { proxyFor, upstreamOf } from "./world.ts";

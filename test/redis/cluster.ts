@@ -1,6 +1,6 @@
 /** A real Redis Cluster for tests: three masters with a replica each, which can be frozen, killed and resharded. */
 
-import { clusterSlot } from "../../src/stores/_cluster-slot.ts";
+import { clusterSlot } from "../../src/stores/redis/client/cluster-slot.ts";
 import { command, type Reply } from "./command.ts";
 import { freePort, type RedisServer, startRedis } from "./server.ts";
 import { ownPrefix, until } from "./store.ts";

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach } from "vitest";
 
-import type { CacheStore } from "../../src/types.ts";
+import type { CacheStore } from "../../src/http.ts";
 import type { MadeClient } from "./clients.ts";
 import { type RedisServer, type RedisServerOptions, startRedis } from "./server.ts";
 import { watchUnhandled } from "./unhandled.ts";

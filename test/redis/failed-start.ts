@@ -3,7 +3,7 @@
 import { createClient } from "redis";
 import { expect } from "vitest";
 
-import type { CacheStore, StoreEvent } from "../../src/types.ts";
+import type { CacheStore, StoreEvent } from "../../src/http.ts";
 import type { RedisServer } from "./server.ts";
 import { opened, until } from "./store.ts";
 

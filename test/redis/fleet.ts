@@ -3,9 +3,9 @@
 import { Agent, createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-import { nodeCache } from "../../src/adapters/node.ts";
+import { nodeCache } from "../../src/adapters/node/index.ts";
 import { type Cache, createCache } from "../../src/cache.ts";
-import type { CacheStore, StoreEvent } from "../../src/types.ts";
+import type { CacheStore, StoreEvent } from "../../src/http.ts";
 import { send } from "../adapters/contract/http-client.ts";
 import { ownPrefix, until } from "./store.ts";
 

@@ -1,4 +1,4 @@
-import type { CacheRequest, Fields, ResponseHead, StoredResponse } from "../../src/types.ts";
+import type { CacheRequest, Fields, ResponseHead, StoredResponse } from "../../src/http.ts";
 
 /** 2026-03-01T12:00:00Z: the present of these tests. */
 export const NOW_MS: number = Date.UTC(2026, 2, 1, 12);

@@ -4,8 +4,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { Hono } from "hono";
 import { setCookie } from "hono/cookie";
 import { createCache } from "../../dist/index.js";
-import { fetchCache } from "../../dist/adapters/fetch.js";
-import { honoCache } from "../../dist/adapters/hono.js";
+import { fetchCache } from "../../dist/adapters/fetch/index.js";
+import { honoCache } from "../../dist/adapters/hono/index.js";
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const user = new AsyncLocalStorage();

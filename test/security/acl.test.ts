@@ -3,8 +3,8 @@
 import { createClient } from "redis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { redisStore } from "../../src/stores/redis.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
 import { tiered } from "../../src/stores/tiered.ts";
 import { storeContract } from "../../src/testing.ts";
 import { SINGLE_NODE_FORMS } from "../redis/clients.ts";

@@ -5,10 +5,10 @@ import { runInNewContext } from "node:vm";
 
 import { expect, it } from "vitest";
 
-import { fetchCache } from "../../src/adapters/fetch.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
 import { createCache } from "../../src/index.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { tiered } from "../../src/stores/tiered.ts";
 import { info } from "../redis/command.ts";
 import { eachTest } from "../redis/each-test.ts";

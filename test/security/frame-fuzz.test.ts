@@ -4,9 +4,9 @@ import { crc32 } from "node:zlib";
 
 import { describe, expect, it } from "vitest";
 
-import { liveEntry, liveResponse, responseEntry } from "../../src/engine/stored-entry.ts";
-import { decodeEntry, encodeEntry, HEADER_BYTES } from "../../src/stores/_codec.ts";
-import type { StoredResponse } from "../../src/types.ts";
+import { liveEntry, liveResponse, responseEntry } from "../../src/engine/lookup/stored-entry.ts";
+import { decodeEntry, encodeEntry, HEADER_BYTES } from "../../src/stores/redis/entry-frame.ts";
+import type { StoredResponse } from "../../src/http.ts";
 
 const AS_THEY_ARE = 450_000;
 const MENDED = 450_000;

@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto";
 
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { encodeEntry } from "../../src/stores/_codec.ts";
-import { redisStore } from "../../src/stores/redis.ts";
-import type { StoreEntry } from "../../src/types.ts";
+import { encodeEntry } from "../../src/stores/redis/entry-frame.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
+import type { StoreEntry } from "../../src/http.ts";
 import { frameParts, type Intruder, intruder, isHit, reframed, startWorld, type World } from "./world.ts";
 
 const url = inject("redisUrl");

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { createCache } from "../../src/cache.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { ownPrefix } from "../redis/store.ts";
 import { type Intruder, intruder, isHit, startWorld, type World } from "./world.ts";
 

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { redisStore } from "../../src/stores/redis.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { type FrameHead, frameOf, frameParts, type Intruder, intruder, reframed, startWorld } from "./world.ts";
 
 const url = inject("redisUrl");

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { redisStore } from "../../src/stores/redis.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { until } from "../redis/store.ts";
 import { type Intruder, intruder, reframed, startWorld, type World } from "./world.ts";
 

@@ -7,8 +7,8 @@ import { createClient } from "redis";
 import { describe, expect, it } from "vitest";
 
 import { createCache } from "../../src/cache.ts";
-import { fetchCache } from "../../src/adapters/fetch.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { type ClientForm, SINGLE_NODE_FORMS } from "../redis/clients.ts";
 import { eachTest } from "../redis/each-test.ts";
 import { freePort } from "../redis/server.ts";

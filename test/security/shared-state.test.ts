@@ -5,12 +5,12 @@ import { runInNewContext } from "node:vm";
 
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 
-import { fetchCache } from "../../src/adapters/fetch.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
 import { createCache } from "../../src/cache.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { tiered } from "../../src/stores/tiered.ts";
-import type { CacheStore } from "../../src/types.ts";
+import type { CacheStore } from "../../src/http.ts";
 import { ownPrefix, until } from "../redis/store.ts";
 import { type Intruder, intruder, isHit, startWorld } from "./world.ts";
 

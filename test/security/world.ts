@@ -8,13 +8,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { createClient, RESP_TYPES } from "redis";
 import { onTestFinished } from "vitest";
 
-import { fetchCache } from "../../src/adapters/fetch.ts";
-import { nodeCache } from "../../src/adapters/node.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
+import { nodeCache } from "../../src/adapters/node/index.ts";
 import { type Cache, createCache } from "../../src/cache.ts";
-import type { CacheEvent } from "../../src/engine/events.ts";
-import type { RouteOptions } from "../../src/route-options.ts";
-import { HEADER_BYTES } from "../../src/stores/_codec.ts";
-import type { CacheStore } from "../../src/types.ts";
+import type { CacheEvent } from "../../src/engine/cache-events.ts";
+import type { RouteOptions } from "../../src/options/route-options.ts";
+import { HEADER_BYTES } from "../../src/stores/redis/entry-frame.ts";
+import type { CacheStore } from "../../src/http.ts";
 import { ownPrefix, until } from "../redis/store.ts";
 
 type AdapterName = "fetch" | "node";

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, it } from "vitest";
 
-import { redisStore } from "../../src/stores/redis.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { DOCUMENTED_SENTINELS } from "../redis/documented-clients.ts";
 import { FAULTS, loseWithPurge } from "../redis/failover.ts";
 import { type Member, startLoad, startMember } from "../redis/fleet.ts";

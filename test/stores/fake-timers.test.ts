@@ -3,12 +3,12 @@
 import { createClient } from "redis";
 import { afterEach, describe, expect, inject, it, vi } from "vitest";
 
-import { fetchCache } from "../../src/adapters/fetch.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
 import { createCache } from "../../src/cache.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { tiered } from "../../src/stores/tiered.ts";
-import type { CacheStore } from "../../src/types.ts";
+import type { CacheStore } from "../../src/http.ts";
 import { eachTest } from "../redis/each-test.ts";
 import { ownPrefix } from "../redis/store.ts";
 

@@ -3,7 +3,7 @@
 import { createClient } from "redis";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
 
-import type { CacheStore, Lease, StoreEntry } from "../../src/types.ts";
+import type { CacheStore, Lease, StoreEntry } from "../../src/http.ts";
 import { startRedis } from "../redis/server.ts";
 import { textOf, until } from "../redis/store.ts";
 import { aProcess, copied, fresh, twoProcesses } from "./tiers.ts";

@@ -5,10 +5,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "redis";
 import { describe, expect, inject, it } from "vitest";
 
-import { type MemoryStore, memoryStore } from "../../src/stores/memory.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { type MemoryStore, memoryStore } from "../../src/stores/memory/index.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { tiered, type TieredOptions } from "../../src/stores/tiered.ts";
-import type { CacheStore, PurgeLog, PurgeTarget, StoreEntry } from "../../src/types.ts";
+import type { CacheStore, PurgeLog, PurgeTarget, StoreEntry } from "../../src/http.ts";
 import { eachTest } from "../redis/each-test.ts";
 import { startFaultProxy } from "../redis/fault-proxy.ts";
 import type { RedisServer } from "../redis/server.ts";

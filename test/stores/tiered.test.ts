@@ -7,11 +7,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "redis";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { memoryStore } from "../../src/stores/memory.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { memoryStore } from "../../src/stores/memory/index.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { tiered } from "../../src/stores/tiered.ts";
 import { storeContract } from "../../src/testing.ts";
-import type { CacheStore, PurgeLog, StoreEntry } from "../../src/types.ts";
+import type { CacheStore, PurgeLog, StoreEntry } from "../../src/http.ts";
 import { eachTest } from "../redis/each-test.ts";
 import { opened, ownPrefix, textEntry, textOf, until, untilCaching } from "../redis/store.ts";
 import { aProcess, copied, fresh, twoProcesses } from "./tiers.ts";

@@ -2,10 +2,10 @@
 
 import { inject, onTestFinished } from "vitest";
 
-import { type MemoryStore, memoryStore } from "../../src/stores/memory.ts";
-import { redisStore } from "../../src/stores/redis.ts";
+import { type MemoryStore, memoryStore } from "../../src/stores/memory/index.ts";
+import { redisStore } from "../../src/stores/redis/index.ts";
 import { tiered, type TieredOptions } from "../../src/stores/tiered.ts";
-import type { CacheStore, StoreEntry } from "../../src/types.ts";
+import type { CacheStore, StoreEntry } from "../../src/http.ts";
 import { opened, ownPrefix, textEntry, until } from "../redis/store.ts";
 
 interface Tiers {

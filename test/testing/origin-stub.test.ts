@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fetchCache } from "../../src/adapters/fetch.ts";
+import { fetchCache } from "../../src/adapters/fetch/index.ts";
 import { createCache } from "../../src/cache.ts";
 import { originStub, type Hold } from "../../src/testing.ts";
 

@@ -1,8 +1,8 @@
 /** What the contract needs of an adapter: routes written once, run in each framework's own style. */
 
 import type { Cache } from "../../../src/index.ts";
-import type { Cached } from "../../../src/adapters/_cached.ts";
-import type { RouteOptions } from "../../../src/route-options.ts";
+import type { Cached } from "../../../src/adapters/shared/cached.ts";
+import type { RouteOptions } from "../../../src/options/route-options.ts";
 
 /** What a handler can see of its request, through the framework's own means. */
 export interface Seen {

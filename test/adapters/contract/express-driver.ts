@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import express5, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from "express";
 import express4 from "express4";
 
-import { expressCache } from "../../../src/adapters/express.ts";
+import { expressCache } from "../../../src/adapters/express/index.ts";
 import {
   type AnyCached,
   type Driver,

@@ -1,6 +1,6 @@
 import { getRequestListener } from "@hono/node-server";
 
-import { fetchCache } from "../../../src/adapters/fetch.ts";
+import { fetchCache } from "../../../src/adapters/fetch/index.ts";
 import type { Cache } from "../../../src/index.ts";
 import {
   type AnyCached,

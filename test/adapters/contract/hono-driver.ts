@@ -2,7 +2,7 @@ import { getRequestListener } from "@hono/node-server";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 
-import { honoCache } from "../../../src/adapters/hono.ts";
+import { honoCache } from "../../../src/adapters/hono/index.ts";
 import type { Cache } from "../../../src/index.ts";
 import type { AnyCached, Driver, Given, HeaderOf, RouteSpec, Seen } from "./driver.ts";
 import { makeRoute, METHODS } from "./driver.ts";

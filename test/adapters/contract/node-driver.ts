@@ -1,7 +1,7 @@
 import { type IncomingMessage, type ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 
-import { type NodeHandler, nodeCache } from "../../../src/adapters/node.ts";
+import { type NodeHandler, nodeCache } from "../../../src/adapters/node/index.ts";
 import type { Cache } from "../../../src/index.ts";
 import type { AnyCached, Driver, Given, Handler, HeaderOf, RouteSpec, Seen } from "./driver.ts";
 import { makeRoute, pathPattern } from "./driver.ts";

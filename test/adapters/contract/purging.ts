@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 
-import type { RouteOptions } from "../../../src/route-options.ts";
+import type { RouteOptions } from "../../../src/options/route-options.ts";
 import type { AnyCached, RouteSpec } from "./driver.ts";
 import { counter, gate, hitOrMiss, type Setup, until, untilStored, type World } from "./world.ts";
 

@@ -6,10 +6,10 @@ import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { inject } from "vitest";
 
-import { memoryStore } from "../../../src/stores/memory.ts";
-import { redisStore } from "../../../src/stores/redis.ts";
+import { memoryStore } from "../../../src/stores/memory/index.ts";
+import { redisStore } from "../../../src/stores/redis/index.ts";
 import { tiered } from "../../../src/stores/tiered.ts";
-import type { CacheStore } from "../../../src/types.ts";
+import type { CacheStore } from "../../../src/http.ts";
 
 export interface StoreKind {
   readonly name: "memory" | "redis" | "tiered";

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 
 import { type CacheOptions, createCache } from "../../../src/index.ts";
-import type { RouteOptions } from "../../../src/route-options.ts";
+import type { RouteOptions } from "../../../src/options/route-options.ts";
 import type { RouteSpec } from "./driver.ts";
 import type { Setup } from "./world.ts";
 

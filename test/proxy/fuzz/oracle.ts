@@ -1,6 +1,6 @@
 /** A second opinion, as simple as can be: which responses must never answer the next request without asking again. */
 
-import type { ProfileName } from "../../../src/profiles.ts";
+import type { ProfileName } from "../../../src/options/profiles.ts";
 
 /**
  * Why a response to a plain GET must not be reused, or `undefined` when that is not plain to see. It reads the bytes line by

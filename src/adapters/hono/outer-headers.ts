@@ -1,0 +1,72 @@
+import { mergedVary } from "../shared/merged-vary.ts";
+import { countedVary } from "../shared/outer-vary.ts";
+import type { Context } from "hono";
+import { fieldsOf, type OwnFields } from "../web/response.ts";
+import type { OuterLayers } from "../web/respond.ts";
+
+/**
+ * Headers that middleware in front of the handler had set before it ran. They belong to this request: they are never
+ * stored, and they are on each response from the store, unless the handler took them away.
+ */
+export class OuterHeaders implements OuterLayers {
+  readonly #headers: Headers;
+  readonly #cookies: ReadonlySet<string>;
+  readonly #isEmpty: boolean;
+
+  constructor(context: Context) {
+    // Not `context.res`: once that is made, Hono lays its headers over those of the handler's response.
+    // A copy: those of a light response are the very ones that the handler goes on to set.
+    this.#headers = new Headers(context.newResponse(null).headers);
+    this.#cookies = new Set(this.#headers.getSetCookie());
+    this.#isEmpty = this.#headers.keys().next().done === true;
+  }
+
+  own(headers: Headers): OwnFields {
+    const fields: Record<string, string | readonly string[] | undefined> = { ...fieldsOf(headers) };
+    const removed: string[] = [];
+    if (this.#isEmpty) return { fields, removed };
+    for (const [name, value] of this.#headers) {
+      if (name === "set-cookie") continue;
+      const now = headers.get(name);
+      if (now === null) removed.push(name);
+      // A `Cache-Control` set further out is meant for this response too.
+      else if (now === value && name === "vary") fields[name] = countedVary(value);
+      else if (now === value && name !== "cache-control") delete fields[name];
+      if (fields[name] === "" && name === "vary") delete fields[name];
+    }
+    if (this.#cookies.size === 0) return { fields, removed };
+    const cookies = headers.getSetCookie();
+    const own = cookies.filter((cookie) => !this.#cookies.has(cookie));
+    const outerCookies = cookies.filter((cookie) => this.#cookies.has(cookie));
+    if (own.length === 0) delete fields["set-cookie"];
+    else fields["set-cookie"] = own;
+    if (outerCookies.length === 0) removed.push("set-cookie");
+    return { fields, removed, outerCookies };
+  }
+
+  addTo(headers: Headers, removed: readonly string[]): void {
+    if (this.#isEmpty) return;
+    for (const [name, value] of this.#headers) {
+      if (removed.includes(name)) continue;
+      if (name === "set-cookie") {
+        headers.append(name, value);
+        continue;
+      }
+      const own = headers.get(name);
+      if (own === null || (name === "cache-control" && restricts(value))) headers.set(name, value);
+      else if (name === "vary") headers.set(name, mergedVary(value, own));
+    }
+  }
+
+  forbidsFreshness(headers: Headers): boolean {
+    if (this.#isEmpty) return false;
+    if (headers.getSetCookie().some((cookie) => this.#cookies.has(cookie))) return true;
+    const outer = this.#headers.get("cache-control");
+    return outer !== null && headers.get("cache-control") === outer;
+  }
+}
+
+/** True for a `Cache-Control` that keeps shared caches from storing. */
+function restricts(cacheControl: string): boolean {
+  return /private|no-store|no-cache/i.test(cacheControl);
+}

@@ -1,0 +1,96 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Cache, Route } from "../../cache.ts";
+import type { Fill } from "../../engine/exchange.ts";
+import { isRenewal } from "../../engine/fill/renewals.ts";
+import { asError, invalidOption } from "../../errors.ts";
+import { cachedFamily, type Cached } from "../shared/cached.ts";
+import { respondOnNode } from "./respond.ts";
+
+export type { Cached, RouteArgument } from "../shared/cached.ts";
+
+/** A request handler as `http.createServer` takes it. */
+export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+/**
+ * Caching for plain `node:http`: give `cached` your options and the handler, and get a handler back.
+ *
+ * @example
+ * const cached = nodeCache(createCache());
+ * http.createServer(cached("5m", (request, response) => response.end("hello"))).listen(3000);
+ */
+export function nodeCache(cache: Cache): Cached<IncomingMessage, [handler: NodeHandler], NodeHandler> {
+  return cachedFamily(cache, (route: Route, handler: NodeHandler) => {
+    if (typeof handler !== "function") {
+      throw invalidOption(
+        "cached(options, handler)",
+        "a handler (request, response)",
+        handler,
+        "The handler comes after the options.",
+      );
+    }
+    return (request, response) => answer(route, handler, request, response);
+  });
+}
+
+/**
+ * What the handler gives comes back to the caller, and what it throws: at once where the handler runs at once, else as
+ * a promise. So an application that deals with its handlers' errors goes on doing so.
+ */
+function answer(route: Route, handler: NodeHandler, request: IncomingMessage, response: ServerResponse): unknown {
+  let result: unknown;
+  let isLate = false;
+  let resolveLate: ((result: unknown) => void) | undefined;
+  const url = request.url ?? "/";
+  const { originalUrl } = request as { originalUrl?: unknown };
+  // Connect and its kin cut off of `url` what they have matched, and keep the whole here.
+  const sentUrl = typeof originalUrl === "string" ? originalUrl : url;
+  respondOnNode(route, {
+    request,
+    response,
+    url: sentUrl,
+    shownUrl: sentUrl === url ? undefined : url,
+    rewriteTarget,
+    run(fill) {
+      if (isLate) resolveLate?.(resultOf(() => runHandler(handler, request, response, fill)));
+      else result = runHandler(handler, request, response, fill);
+    },
+    entry: (again, quiet) => void resultOf(() => answer(route, handler, again, quiet)),
+  });
+  isLate = true;
+  if (result !== undefined || response.writableEnded) return result;
+  return new Promise((resolve) => {
+    resolveLate = resolve;
+    response.once("close", () => resolve(undefined));
+  });
+}
+
+function rewriteTarget(request: IncomingMessage, sent: string): void {
+  if ("originalUrl" in request) request.originalUrl = sent;
+}
+
+async function resultOf(run: () => unknown): Promise<unknown> {
+  return run();
+}
+
+/** Tells `fill` of an error before the caller, who hears of it only if the client has no answer yet. */
+function runHandler(
+  handler: NodeHandler,
+  request: IncomingMessage,
+  response: ServerResponse,
+  fill: Fill | undefined,
+): unknown {
+  if (fill === undefined) return handler(request, response);
+  const fail = (error: unknown): void => {
+    if (fill.fail(asError(error))) return;
+    if (!isRenewal(request)) throw error;
+    // The fill has told it, and there is no client to be answered.
+    response.destroy();
+  };
+  let result: unknown;
+  try {
+    result = handler(request, response);
+  } catch (error) {
+    return fail(error);
+  }
+  return result instanceof Promise ? result.catch(fail) : result;
+}

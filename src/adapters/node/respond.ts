@@ -1,0 +1,228 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import type { TLSSocket } from "node:tls";
+import type { Route } from "../../cache.ts";
+import type { Exchange, Fill, LastLook, Reply } from "../../engine/exchange.ts";
+import { reachRoute } from "../../engine/fill/renewals.ts";
+import type { CacheRequest } from "../../http.ts";
+import { connectionFacts, type ConnectionFacts } from "./connection-facts.ts";
+import { contentOf } from "./content.ts";
+import { hasClientCertificate } from "./client-certificate.ts";
+import { handlersFields, hideParsedCookies, watchToken } from "./handlers-fields.ts";
+import { sendAgain, serverOf, type Entry } from "./copy.ts";
+import { addFieldsAtHead, writeReply } from "./reply.ts";
+import { ResponseTap, type Destination, type TakeFrameworkEtag } from "./response-tap.ts";
+
+/** What a framework on `node:http` has to tell about one request. */
+export interface NodeCall {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Path and query as the client sent them, where the framework rewrites `request.url`. */
+  readonly url: string;
+  /** Path and query as the handler is shown them, where something in front of the route rewrote them. */
+  readonly shownUrl?: string | undefined;
+  /** What else was put in place of what the client sent, as text for the key; `null` where no text can be made of it. */
+  readonly replaced?: string | null | undefined;
+  /** Lets the handler answer; errors it throws are `fill`'s to hear of first, where there is one. */
+  run(fill: Fill | undefined): void;
+  /** Where errors of the handler go that `run` does not throw. */
+  readonly unseenErrors?: string | undefined;
+  /** The patterns of the routes that answer, where the framework has them; asked once the response is there. */
+  patterns?(): readonly string[];
+  /**
+   * Changes the framework's own copies of path and query, where the handler shall not see the whole query. `sent` and
+   * `shown` are what `url` and `shownUrl` become; `request.url` is still as it was.
+   */
+  rewriteTarget?(request: IncomingMessage, sent: string, shown: string): void;
+  readonly takeFrameworkEtag?: TakeFrameworkEtag;
+  /** Where requests come in, for those that no server has brought; `undefined` where they cannot be made again. */
+  readonly entry: Entry | undefined;
+}
+
+/** A cached route that a request came through, and the request as it was there. */
+interface Enclosing {
+  readonly route: Route;
+  readonly fill: Fill;
+  readonly headers: IncomingHttpHeaders;
+  readonly target: Target;
+  readonly outer: Enclosing | undefined;
+}
+
+/** Path and query as the client sent them and, where something rewrote them, as the handler is shown them. */
+interface Target {
+  readonly sent: string;
+  readonly shown: string | undefined;
+}
+
+const enclosing = new WeakMap<IncomingMessage, Enclosing>();
+
+/** Where the response of a fill goes that is not its client's own. */
+const destinations = new WeakMap<Fill, Destination>();
+
+/** Answers one `node:http` request through a route of the cache. */
+export function respondOnNode(route: Route, call: NodeCall): void {
+  const reached = reachRoute(route, call.request);
+  if (reached === "passes" || isUpgrade(call.request)) return call.run(undefined);
+  const target = { sent: call.url, shown: call.shownUrl };
+  if (reached !== undefined) return new NodeExchange(call, route, target).forward(reached.fill);
+  const whole = showAsSent(route, call, target);
+  const exchange = new NodeExchange(call, route, whole);
+  const request = cacheRequest(call, whole, route.authority);
+  if (typeof request === "string") {
+    return route.respondWithoutKey({ method: call.request.method ?? "", path: call.url }, exchange, request);
+  }
+  if (request.method !== "QUERY" || route.queryContentBytes === 0) return route.respond(request, exchange);
+  void contentOf(call.request, route.queryContentBytes).then((content) =>
+    route.respond(content === undefined ? request : { ...request, content }, exchange),
+  );
+}
+
+/** The connection is to speak another protocol, or to become a tunnel: nothing of that is ours. */
+function isUpgrade({ method, headers }: IncomingMessage): boolean {
+  return headers.upgrade !== undefined || method === "CONNECT";
+}
+
+/**
+ * The target with all of its query. A route behind another one of the same cache decides alone, so it sees what that one had
+ * taken from the request for itself.
+ */
+function showAsSent(route: Route, call: NodeCall, target: Target): Target {
+  const { request } = call;
+  let outermost: Enclosing | undefined;
+  for (let at = enclosing.get(request); at?.route.owner === route.owner; at = at?.outer) outermost = at;
+  if (outermost === undefined) return target;
+  request.headers = outermost.headers;
+  const { path, otherPaths } = outermost.fill.origin;
+  const isAsShown = target.sent === path && target.shown === otherPaths?.[0];
+  const whole = isAsShown ? outermost.target : { ...target, sent: outermost.target.sent };
+  showTarget(call, target, whole);
+  return whole;
+}
+
+let lastHost: string | undefined;
+let lastAuthority: string | undefined;
+
+/** What has no one reading, for a request of which that is so: it passes by. */
+function cacheRequest(
+  { request, replaced }: NodeCall,
+  { sent: url, shown: shownUrl }: Target,
+  authority: string | undefined,
+): CacheRequest | "host" | "target" {
+  const { method, headers } = request;
+  const host = headers.host;
+  if (authority === undefined && host !== lastHost) {
+    lastHost = host;
+    lastAuthority = host !== undefined && /^[\w.:[\]-]+$/.test(host) ? host.toLowerCase() : undefined;
+  }
+  const known = authority ?? lastAuthority;
+  if (method === undefined || url.charCodeAt(0) !== SLASH || replaced === null) return "target";
+  if (known === undefined) return "host";
+  const isSecure = (request.socket as Partial<TLSSocket>).encrypted === true;
+  const seen = { method, scheme: isSecure ? "https" : "http", authority: known, path: url, fields: headers };
+  if (isSecure && hasClientCertificate(request.socket)) Object.assign(seen, { clientCertificate: true });
+  if (shownUrl === undefined && replaced === undefined) return seen;
+  return { ...seen, otherPaths: shownUrl === undefined ? undefined : [shownUrl], replaced };
+}
+
+const SLASH = 0x2f;
+
+class NodeExchange implements Exchange {
+  readonly #call: NodeCall;
+  readonly #route: Route;
+  readonly #target: Target;
+  readonly #enclosing: Enclosing | undefined;
+  #connection: ConnectionFacts | undefined;
+  #tap: ResponseTap | undefined;
+
+  constructor(call: NodeCall, route: Route, target: Target) {
+    this.#call = call;
+    this.#route = route;
+    this.#target = target;
+    this.#enclosing = enclosing.get(call.request);
+  }
+
+  get within(): Fill | undefined {
+    return this.#enclosing?.fill;
+  }
+
+  get forwardInBackground(): ((fill: Fill) => void) | undefined {
+    const { method, socket } = this.#call.request;
+    // The content of a QUERY has been read by then.
+    if (method === "QUERY" || !this.#mayComeAgain()) return undefined;
+    // The client may have left when the renewal begins, and a closed connection has forgotten its addresses.
+    this.#connection ??= connectionFacts(socket);
+    return (fill) => this.#sendAgain(fill, "nowhere");
+  }
+
+  get forwardAgain(): ((fill: Fill) => void) | undefined {
+    if (this.#call.request.method === "QUERY" || !this.#mayComeAgain()) return undefined;
+    return (fill) => this.#sendAgain(fill, this.#tap ?? "nowhere");
+  }
+
+  get native(): unknown {
+    return this.#call.request;
+  }
+
+  get unseenErrors(): string | undefined {
+    return this.#call.unseenErrors;
+  }
+
+  patterns(): readonly string[] {
+    return this.#call.patterns?.() ?? [];
+  }
+
+  send(reply: Reply, lastLook?: LastLook): void | Promise<void> {
+    // Without a run of the handler there is nothing that a late change could forbid.
+    if (this.#tap === undefined) return writeReply(this.#call.response, reply);
+    return this.#tap.answer(reply, lastLook);
+  }
+
+  pass(fields: readonly string[]): void {
+    if (fields.length > 0) addFieldsAtHead(this.#call.response, fields);
+    this.#call.run(undefined);
+  }
+
+  forward(fill: Fill): void {
+    const { request, response, takeFrameworkEtag } = this.#call;
+    const { headers } = request;
+    const { path, otherPaths } = fill.origin;
+    enclosing.set(request, { route: this.#route, fill, headers, target: this.#target, outer: this.#enclosing });
+    request.headers = handlersFields(headers, fill, this.#route.authority);
+    hideParsedCookies(request, fill);
+    showTarget(this.#call, this.#target, { sent: path, shown: otherPaths?.[0] });
+    const tap = new ResponseTap(response, fill, takeFrameworkEtag, destinations.get(fill));
+    this.#tap = tap;
+    watchToken(request, () => tap.noteToken());
+    this.#call.run(fill);
+  }
+
+  #mayComeAgain(): boolean {
+    return this.#call.entry !== undefined || serverOf(this.#call.request) !== undefined;
+  }
+
+  #sendAgain(fill: Fill, destination: Destination): void {
+    const { entry } = this.#call;
+    destinations.set(fill, destination);
+    let skips = 0;
+    for (let at = this.#enclosing; at !== undefined; at = at.outer) if (at.route === this.#route) skips += 1;
+    sendAgain(
+      this.#call,
+      this.#target.sent,
+      { fill, route: this.#route, skips, isClaimed: false },
+      {
+        connection: this.#connection,
+        fallback: entry,
+      },
+    );
+  }
+}
+
+/** `request.url` may be shorter than the path: routers cut off what they have matched. */
+function showTarget(call: NodeCall, now: Target, next: Target): void {
+  if (next.sent === now.sent && next.shown === now.shown) return;
+  const { request } = call;
+  const shown = next.shown ?? next.sent;
+  const [own = "/"] = (request.url ?? "/").split("?", 1);
+  const mark = shown.indexOf("?");
+  call.rewriteTarget?.(request, next.sent, shown);
+  request.url = mark === -1 ? own : own + shown.slice(mark);
+}

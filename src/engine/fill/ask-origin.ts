@@ -1,0 +1,334 @@
+import { asError } from "../../errors.ts";
+import { setTimeout } from "../../real-time.ts";
+import { requestDirectives } from "../../rfc9111/directives.ts";
+import { matchesVary } from "../../rfc9111/vary.ts";
+import type { ForwardReason, Lease, Outcome } from "../../http.ts";
+import { Flight, type FlightEnd } from "./flight.ts";
+import { HIT_FOR_MISS_MS, type Engine } from "../state.ts";
+import type { Exchange, Fill } from "../exchange.ts";
+import { ForwardedRequest } from "./forward.ts";
+import { leadNow, leadOrFollow, type Led, type Wanted } from "./across-processes.ts";
+import { purgeUris } from "../request/purge-names.ts";
+import type { Selected } from "../lookup/select.ts";
+import { isRefusalFor } from "../lookup/refusals.ts";
+import { newReply, storedReply } from "../reply/serve.ts";
+import { releaseLease } from "../lookup/store-access.ts";
+import type { LiveResponse } from "../lookup/stored-entry.ts";
+import { leaveToHandler, report, reportFault, type Turn } from "../request-context.ts";
+import { freshnessOf, isShareable, subjectOf } from "./store-response.ts";
+
+/** After so many leaders were broken off by their clients, a request no longer waits for another. */
+const MAX_LEADERS = 3;
+const TAKEN_PAUSE_MS = 100;
+const NO_BODY = new Uint8Array(0);
+/** The times of another machine are converted anew at each look-up, and rounded. */
+const SAME_TIME_MS = 10;
+
+/** Why the origin has to be asked, and what there is to fall back on. */
+export interface Need {
+  readonly selected: Selected;
+  readonly because: ForwardReason;
+  readonly stale: LiveResponse | undefined;
+  readonly mayServeOnError: boolean;
+  readonly mayServeOnFailure: boolean;
+}
+
+/** What a forwarded request owes to others: those who wait in this process, and in other processes. */
+interface Rights {
+  readonly flight: Flight | undefined;
+  readonly lease: Lease | undefined;
+}
+
+const NOBODY_WAITS: Rights = { flight: undefined, lease: undefined };
+
+/**
+ * Starts the one revalidation of a stale response while it is still served (RFC 5861 §3).
+ * False when nobody can do it but this request itself.
+ */
+export function revalidateInBackground(turn: Turn, need: Need): boolean {
+  const { engine, exchange, request } = turn;
+  const { key } = need.selected;
+  if (isUnderWay(engine, key) || request.method === "HEAD") return true;
+  const run = exchange.forwardInBackground;
+  if (run === undefined) {
+    warnOfWaiting(turn);
+    return false;
+  }
+  const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
+  exchange.keepAlive?.(new Promise<void>((resolve) => flight.join(() => resolve())));
+  const failed = (error: unknown): void => {
+    engine.report?.({ type: "revalidation-failed", subject: subjectOf(request), error: asError(error) });
+    flight.settle({ type: "unshareable" });
+  };
+  const go = (lease: Lease | undefined): void => {
+    try {
+      run.call(exchange, forwarded(turn, need, engine.now(), { flight, lease }, undefined));
+    } catch (error) {
+      failed(error);
+    }
+  };
+  const { leases } = engine.store;
+  // The client's answer goes out first: the handler may keep this thread busy.
+  if (leases === undefined) setTimeout(() => go(undefined), 0);
+  else
+    leadNow(engine, leases, wanted(turn, need))
+      .then((led) => {
+        if (led !== "taken" && led.type === "fill") return go(led.lease);
+        // Another process renews it, or just did. For a moment nobody here need ask again.
+        setTimeout(() => flight.settle({ type: "aborted" }), TAKEN_PAUSE_MS);
+      })
+      .catch(failed)
+      .catch((error: unknown) => reportFault(engine, request, error));
+  return true;
+}
+
+/** Tells once for a route that its readers wait for renewals, where that can be helped. */
+function warnOfWaiting({ engine, exchange, request }: Turn): void {
+  const { missingEntry } = exchange;
+  if (missingEntry === undefined || request.method !== "GET") return;
+  const pattern = exchange.patterns?.().at(-1) ?? request.path;
+  const text = `${request.method} ${pattern}: a reader waits for each renewal, because there is no way in for a second request.`;
+  engine.warnOnce(`no-entry ${pattern}`, `${text} ${missingEntry}`);
+}
+
+/** A flight whose request the runtime has ended cannot end by itself. */
+function isUnderWay(engine: Engine, key: string): boolean {
+  const flight = engine.flights.get(key);
+  return flight !== undefined && performance.now() - flight.beganAtMs < engine.fillDeadlineMs;
+}
+
+/** Stores the whole of a resource of which a client has just been given a part, so that the next part is a hit. */
+function fillWhole(turn: Turn, need: Need): void {
+  const { request, engine } = turn;
+  if (!mayStore(turn) || isApart(engine, need.selected, engine.now())) return;
+  const { range: _, "if-range": __, "if-none-match": ___, "if-modified-since": ____, ...fields } = request.fields;
+  revalidateInBackground({ ...turn, request: { ...request, fields } }, { ...need, because: "partial" });
+}
+
+function runAgain(original: Exchange, client: Exchange | undefined): ((fill: Fill) => void) | undefined {
+  const again = client === undefined ? original.forwardInBackground : original.forwardAgain;
+  return again === undefined ? undefined : (fill) => again.call(original, fill);
+}
+
+/** Asks the origin, or waits for one who already does (request collapsing). */
+export function forward(turn: Turn, need: Need, nowMs: number): void {
+  const { engine, request } = turn;
+  const { key } = need.selected;
+  if (!engine.collapses || (showsRange(turn, need) && !engine.flights.has(key)))
+    return goForward(turn, need, nowMs, NOBODY_WAITS);
+  if (!mayStore(turn) || turn.leaders >= MAX_LEADERS || isApart(engine, need.selected, nowMs)) {
+    return goForward(turn, need, nowMs, NOBODY_WAITS);
+  }
+  const leading = engine.flights.get(key);
+  if (leading !== undefined) {
+    // The handler of that request waits for this one.
+    if (engine.ownRuns.isInside(leading, key)) return goForward(turn, need, nowMs, NOBODY_WAITS);
+    const { isAnswered } = leading;
+    return leading.join(
+      engine.bindContext((end: FlightEnd) => land({ ...turn, comesAfter: isAnswered }, need, leading, end)),
+    );
+  }
+  const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
+  const { leases } = engine.store;
+  if (leases === undefined) return goForward(turn, need, nowMs, { flight, lease: undefined });
+  leadOrFollow(engine, leases, wanted(turn, need))
+    .then((led) => lead(turn, need, flight, led))
+    .catch((error: unknown) => giveUp(turn, flight, error))
+    // What is thrown once an answer has begun has nobody to catch it any more, and must not end the process.
+    .catch((error: unknown) => reportFault(engine, request, error));
+}
+
+/** A fault before the origin was asked: nobody waits for this request any longer, and its handler answers. */
+function giveUp(turn: Turn, flight: Flight, error: unknown): void {
+  try {
+    if (!turn.begun) flight.settle({ type: "unshareable" });
+  } finally {
+    leaveToHandler(turn, error);
+  }
+}
+
+function wanted({ primary, request }: Turn, { selected, stale }: Need): Wanted {
+  const knownSinceMs = stale?.stored.receivedAtMs ?? -Infinity;
+  const isNews = ({ live }: Selected): boolean =>
+    live !== undefined && Math.abs(live.stored.receivedAtMs - knownSinceMs) > SAME_TIME_MS;
+  return { primary, key: selected.key, request, isNews };
+}
+
+/** Nobody should wait for the response of this request, or it for theirs. */
+function isApart(engine: Engine, selected: Selected, nowMs: number): boolean {
+  const untilMs = engine.hitForMiss.get(selected.key) ?? 0;
+  // One that is further off was set before the clock was.
+  return selected.isApart === true || (untilMs > nowMs && untilMs <= nowMs + HIT_FOR_MISS_MS);
+}
+
+/** The one request of this process that asked for the right to fill has it, or does not need it any more. */
+function lead(turn: Turn, need: Need, flight: Flight, led: Led): void {
+  const { engine } = turn;
+  const nowMs = engine.now();
+  switch (led.type) {
+    case "fill":
+      return goForward(turn, need, nowMs, { flight, lease: led.lease });
+    case "found": {
+      const { selected, generation } = led;
+      // Its responses turned out to vary, or those who joined since it was looked up may have come after a purge: all look
+      // for their own.
+      if (selected.key !== need.selected.key || generation !== engine.purges.generation(engine.prefix)) {
+        flight.settle({ type: "aborted" });
+        return again(turn);
+      }
+      if (selected.live === undefined || !isShareable(selected.live, nowMs)) break;
+      if (isRefusalFor(engine, turn.request, selected.live)) break;
+      flight.settle({ type: "stored", live: selected.live });
+      return share(turn, selected.live, { forwarded: need.because }, nowMs);
+    }
+    case "overdue":
+  }
+  flight.settle({ type: "unshareable" });
+  goForward(turn, need, nowMs, NOBODY_WAITS);
+}
+
+function goForward(turn: Turn, need: Need, nowMs: number, rights: Rights): void {
+  let fill: ForwardedRequest;
+  try {
+    fill = forwarded(turn, need, nowMs, rights, turn.exchange);
+  } catch (error) {
+    // Nobody would hear how it ended.
+    rights.flight?.settle({ type: "unshareable" });
+    throw error;
+  }
+  turn.begun = true;
+  const { flight } = rights;
+  if (flight === undefined) return turn.exchange.forward(fill);
+  const ends = (end: () => void): void => flight.join(end);
+  turn.engine.ownRuns.runUntil(flight, need.selected.key, ends, () => turn.exchange.forward(fill));
+}
+
+/** A part of what is not stored: the handler knows best how to answer that, and for this client alone. */
+function showsRange({ route, request }: Turn, { stale }: Need): boolean {
+  if (request.fields["range"] === undefined || request.method !== "GET") return false;
+  return stale === undefined && route.storing.allowPartial !== true;
+}
+
+function mayStore({ route, request }: Turn): boolean {
+  if (request.method === "HEAD") return false;
+  return route.requestDirectives !== "rfc9111" || !requestDirectives(request.fields).noStore;
+}
+
+function forwarded(
+  turn: Turn,
+  need: Need,
+  requestedAtMs: number,
+  { flight, lease }: Rights,
+  exchange: Exchange | undefined,
+): ForwardedRequest {
+  const { engine, route, request, primary } = turn;
+  const { because, mayServeOnError, mayServeOnFailure } = need;
+  const generation = engine.purges.generation(engine.prefix);
+  // Past its deadline the handler keeps no other process waiting either. Once something was put, there is no lease to end.
+  if (lease !== undefined) flight?.join(() => releaseLease(engine, lease));
+  return new ForwardedRequest({
+    engine,
+    route,
+    request,
+    exchange,
+    native: turn.exchange.native,
+    patterns: () => turn.exchange.patterns?.() ?? [],
+    primary,
+    key: need.selected.key,
+    leaseKey: need.selected.key,
+    keepAlive: keepAliveOf(turn.exchange),
+    part: unpurged(turn, need.selected.part),
+    isApart: isApart(engine, need.selected, requestedAtMs),
+    because,
+    requestedAtMs,
+    generation,
+    lease,
+    storable: mayStore(turn) && !showsRange(turn, need),
+    showsRange: showsRange(turn, need),
+    fillWhole: () => fillWhole(turn, need),
+    runAgain: runAgain(turn.exchange, exchange),
+    unseenErrors: turn.exchange.unseenErrors,
+    stale: unpurged(turn, need.stale),
+    mayServeOnError,
+    mayServeOnFailure,
+    flight,
+  });
+}
+
+/** What was purged since it was looked up is not asked about: a 304 would bring it back as new. */
+function unpurged({ engine, route, request, primary }: Turn, live: LiveResponse | undefined): LiveResponse | undefined {
+  if (live === undefined) return undefined;
+  const { names, generation } = live.stored;
+  const entry = { meta: {}, body: NO_BODY, names, uri: purgeUris(engine, route, request), generation };
+  return engine.purges.judge(engine.prefix, primary, entry) === "purged" ? undefined : live;
+}
+
+/** The request this one waited for has ended. */
+function land(turn: Turn, need: Need, flight: Flight, end: FlightEnd): void {
+  try {
+    goOn(turn, need, flight, end);
+  } catch (error) {
+    leaveToHandler(turn, error);
+  }
+}
+
+function goOn(turn: Turn, need: Need, flight: Flight, end: FlightEnd): void {
+  const nowMs = turn.engine.now();
+  switch (end.type) {
+    case "stored":
+      if (!matchesVary(end.live.stored.varyFields, turn.request.fields, turn.engine.languages)) return again(turn);
+      // One of those who wait asks again, for all of them: that is after they all came.
+      if (!isKnownUnpurged(turn, flight)) return again(turn);
+      if (isRefusalFor(turn.engine, turn.request, end.live)) return alone(turn, need, nowMs);
+      if (turn.comesAfter === true) return share(turn, end.live, { hit: true, collapsed: false }, nowMs);
+      return share(turn, end.live, { forwarded: need.because, originStatus: end.live.stored.status }, nowMs);
+    case "aborted":
+      return again(turn);
+    case "origin-error": {
+      const mayStandIn = end.originStatus === undefined ? need.mayServeOnFailure : need.mayServeOnError;
+      if (need.stale === undefined || !mayStandIn) return alone(turn, need, nowMs);
+      const status = end.originStatus === undefined ? {} : { originStatus: end.originStatus };
+      return share(turn, need.stale, { forwarded: need.because, ...status, detail: "stale-if-error" }, nowMs);
+    }
+    case "unshareable":
+      return alone(turn, need, nowMs);
+  }
+}
+
+/**
+ * True when no purge from before this request can have been meant for what `flight` brought. Whoever settles a flight judges
+ * by the purges known here; while the store does not answer there can be others, but none from before both.
+ */
+function isKnownUnpurged({ engine, sinceMs }: Turn, flight: Flight): boolean {
+  return flight.beganAtMs >= sinceMs || engine.purges.verifiedAtMs(engine.prefix) >= sinceMs;
+}
+
+/** Answers with what another request brought. */
+function share(turn: Turn, live: LiveResponse, more: Partial<Outcome>, nowMs: number): void {
+  const { engine, route, request, exchange } = turn;
+  const freshness = freshnessOf(live, nowMs);
+  const { ttlSeconds } = freshness;
+  const outcome: Outcome = { hit: false, stored: false, collapsed: true, ttlSeconds, ...more };
+  const isReused = outcome.hit || outcome.detail === "stale-if-error";
+  const serving = { engine, route, stored: live.stored, freshness, nowMs, outcome };
+  const reply = isReused ? storedReply(serving, request) : newReply(serving, request);
+  turn.begun = true;
+  void exchange.send(reply);
+  report(engine, request, outcome);
+}
+
+/** Starts over: the store may have the answer by now, or this request goes first. */
+function again(turn: Turn): void {
+  turn.leaders += 1;
+  turn.startOver(turn);
+}
+
+/** Asks the origin without waiting for anybody and without making anybody wait. */
+function alone(turn: Turn, need: Need, nowMs: number): void {
+  turn.leaders = MAX_LEADERS;
+  forward(turn, need, nowMs);
+}
+
+function keepAliveOf(exchange: Exchange): ((work: Promise<unknown>) => void) | undefined {
+  return exchange.keepAlive === undefined ? undefined : (work) => exchange.keepAlive?.(work);
+}

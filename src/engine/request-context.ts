@@ -1,0 +1,45 @@
+import { asError } from "../errors.ts";
+import type { CacheRequest, Outcome } from "../http.ts";
+import type { Engine } from "./state.ts";
+import type { Exchange } from "./exchange.ts";
+import type { RouteRules } from "./route-rules.ts";
+import { subjectOf } from "./fill/store-response.ts";
+
+export const NOTHING: readonly string[] = [];
+
+/** One request on its way, until it is answered. */
+export interface Turn {
+  readonly engine: Engine;
+  readonly route: RouteRules;
+  readonly request: CacheRequest;
+  readonly exchange: Exchange;
+  readonly primary: string;
+  /** When it came, on the clock of `performance.now()`: a purge acknowledged before that must hold for its answer. */
+  readonly sinceMs: number;
+  /** Looks up and decides once more. */
+  readonly startOver: (turn: Turn) => void;
+  /** It came when the request it waited for had been answered: what that brought is a hit for it. */
+  readonly comesAfter?: boolean;
+  /** How many requests it waited for in vain. */
+  leaders: number;
+  /** True once the client's answer, or the handler's run, has begun. */
+  begun: boolean;
+}
+
+/** A fault of ours leaves the handler to answer, as if there were no cache. */
+export function leaveToHandler(turn: Turn, error: unknown): void {
+  // Once it has begun, it is the handler that throws.
+  if (turn.begun) throw error;
+  reportFault(turn.engine, turn.request, error);
+  turn.begun = true;
+  turn.exchange.pass(NOTHING);
+}
+
+export function report(engine: Engine, request: Pick<CacheRequest, "method" | "path">, outcome: Outcome): void {
+  if (engine.report === undefined) return;
+  engine.report({ type: "outcome", method: request.method, url: request.path, outcome });
+}
+
+export function reportFault(engine: Engine, request: CacheRequest, error: unknown): void {
+  engine.report?.({ type: "callback-failed", callback: "route", subject: subjectOf(request), error: asError(error) });
+}
