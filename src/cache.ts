@@ -8,7 +8,7 @@ import { explain, type ExplainOptions, type Explanation } from "./engine/explain
 import type { WriteRules } from "./engine/write/unsafe-request.ts";
 import { withKeyedUris } from "./engine/request/purge-names.ts";
 import { tagRequest } from "./engine/request/request-tags.ts";
-import { respond, respondToWrite, respondWithoutKey } from "./engine/respond.ts";
+import { respond, respondToWrite, respondWithoutKey, type Keyless } from "./engine/respond.ts";
 import type { RouteRules } from "./engine/route-rules.ts";
 import { asError } from "./errors.ts";
 import { EventHub, type CacheEvents } from "./event-hub.ts";
@@ -127,11 +127,7 @@ export interface Route {
   /** Answers one request through `exchange`. */
   respond(request: CacheRequest, exchange: Exchange): void;
   /** Lets the handler answer a request that has no key, because of its `Host` or its target, and says so. */
-  respondWithoutKey(
-    request: Pick<CacheRequest, "method" | "path">,
-    exchange: Exchange,
-    detail: "host" | "target",
-  ): void;
+  respondWithoutKey(request: Pick<CacheRequest, "method" | "path">, exchange: Exchange, detail: Keyless): void;
   /**
    * What would be done with a request and, if `head` is given, with that response to it, each with its rule. The handler
    * does not run and nothing is stored; the store is asked.

@@ -1,4 +1,4 @@
-import type { Fields, ResponseHead } from "../http.ts";
+import type { CacheRequest, Fields, ResponseHead } from "../http.ts";
 
 /** A complete answer, ready to be written: what an adapter sends without looking inside. */
 export interface Reply {
@@ -139,6 +139,12 @@ export interface Fill {
    * fill any longer.
    */
   giveWay(): void;
+  /**
+   * The copy of the request that runs the handler for this fill has come to the route, as `request`. False where it would not
+   * share its response with the original any more: middleware in front gave it another user, or another part of the key. The
+   * handler then answers the copy as if there were no cache, and the fill has ended.
+   */
+  reached?(request: CacheRequest | undefined, native: unknown): boolean;
   /**
    * The head has arrived. `body` is given when the whole body is known with it; then no chunk and no end follow.
    */

@@ -4,17 +4,16 @@ import { isSafeMethod } from "../rfc9111/invalidation.ts";
 import type { RangeReply } from "../rfc9111/ranges.ts";
 import type { CacheRequest, ForwardReason, Outcome } from "../http.ts";
 import { forward, revalidateInBackground, type Need } from "./fill/ask-origin.ts";
-import { mustReachOrigin } from "./request/bypass.ts";
+import { takePart } from "./request/take-part.ts";
 import { decideSelected } from "./lookup/decide-selected.ts";
 import { identityVaryFields } from "./reply/advertised-fields.ts";
 import { isDueEarly } from "./reply/early-refresh.ts";
 import type { Engine } from "./state.ts";
 import type { Exchange, Fill } from "./exchange.ts";
-import { sharersOf } from "./request/identity.ts";
 import { withoutRefusal } from "./lookup/refusals.ts";
 import type { RouteRules } from "./route-rules.ts";
 import { UnsafeRequest, type WriteRules } from "./write/unsafe-request.ts";
-import { keyParts, primaryKeyOf } from "./request/key.ts";
+import { keyParts } from "./request/key.ts";
 import { beginLookUp, endLookUp, selectWithPart, type Selected } from "./lookup/select.ts";
 import { hitReply, outcomeFields, prepareHit, statusFields, storedPartReply, type Freshness } from "./reply/serve.ts";
 import type { LiveResponse } from "./lookup/stored-entry.ts";
@@ -40,22 +39,11 @@ export function respond(engine: Engine, route: RouteRules, received: CacheReques
     // The client asked for a response without a cache: no hit/miss field, no lifetime.
     return exchange.pass([...statusFields(outcome), ...identityVaryFields(engine, route)]);
   }
-  let primary: string | undefined;
-  let detail: string | undefined;
-  try {
-    detail = whyBypassed(route, request, exchange.native);
-    if (detail === undefined) {
-      const sharers = sharersOf(engine, route, request, exchange.native);
-      detail = sharers.bypass;
-      if (detail === undefined) primary = primaryKeyOf(engine, route, request, exchange.native, sharers.member);
-    }
-  } catch (error) {
-    reportFault(engine, request, error);
-    detail = "callback-failed";
-  }
-  if (primary === undefined) return bypass(engine, route, request, exchange, detail);
+  const part = takePart(engine, route, request, exchange.native);
+  if (part.primary === undefined) return bypass(engine, route, request, exchange, part.bypass);
   // Where every purge is known at once there is nothing to compare it with.
   const sinceMs = engine.knowsAllPurges ? 0 : performance.now();
+  const { primary } = part;
   lookUp({ engine, route, request, exchange, primary, sinceMs, startOver: lookUp, leaders: 0, begun: false });
 }
 
@@ -141,12 +129,6 @@ function decide(turn: Turn, selected: Selected, nowMs: number): void {
   }
 }
 
-function whyBypassed(route: RouteRules, request: CacheRequest, native: unknown): string | undefined {
-  const untouched = mustReachOrigin(request);
-  if (untouched !== undefined) return untouched;
-  return route.when === undefined || route.when(native) ? undefined : "when";
-}
-
 function bypass(
   engine: Engine,
   route: RouteRules,
@@ -164,20 +146,35 @@ function bypassOf(detail: string | undefined): Outcome {
   return detail === undefined ? outcome : { ...outcome, detail };
 }
 
+/** Why an adapter cannot answer a request from a cache. */
+export type Keyless = "host" | "target" | "head-sent";
+
+function warnOfBegun(engine: Engine, route: RouteRules, { method }: Pick<CacheRequest, "method">): void {
+  engine.warnings.inDevelopment(
+    route,
+    "head-sent",
+    () =>
+      `a response to ${method} is not cached: middleware in front of cached() has sent its head already (writeHead, write or ` +
+      "flushHeaders before next()). Put cached() in front of it.",
+  );
+}
+
 /**
- * Answers a request that an adapter cannot make a key of: its handler does, and `Cache-Status` says why.
+ * Answers a request that an adapter cannot answer from a cache: its handler does, and `Cache-Status` says why.
  *
- * @param detail `"host"` for a `Host` that is missing or malformed, `"target"` for a target that is no path
+ * @param detail `"host"` for a `Host` that is missing or malformed, `"target"` for a target that is no path, `"head-sent"`
+ *   for a response that has begun in front of the route
  */
 export function respondWithoutKey(
   engine: Engine,
   route: RouteRules,
   request: Pick<CacheRequest, "method" | "path">,
   exchange: Exchange,
-  detail: "host" | "target",
+  detail: Keyless,
 ): void {
   const { method } = request;
   if (method !== "GET" && method !== "HEAD") return exchange.pass(NOTHING);
+  if (detail === "head-sent") warnOfBegun(engine, route, request);
   bypass(engine, route, request, exchange, detail);
 }
 

@@ -172,4 +172,21 @@ describe.each([
     await world.cache.purge({ url: "/report?lang=en" });
     expect((await world.get("/report?lang=en&utm=1")).text).toBe("v2");
   });
+
+  it("a page with the token of a second csurf behind cached() is not kept", async () => {
+    let pages = 0;
+    const world = await start((app, cached) => {
+      app.use(csurf());
+      app.get("/form", cached({ expire: "5m", audience: () => "all" }), csurf(), (request, response) => {
+        response.send(`${visitOf(request).csrfToken()} ${++pages}`);
+      });
+    });
+    for (const page of ["1", "2"]) {
+      const received = await world.get("/form");
+      expect([received.text.split(" ")[1], cacheStatusOf(received)]).toEqual([
+        page,
+        expect.stringContaining("detail=csrf-token"),
+      ]);
+    }
+  });
 });

@@ -10,11 +10,11 @@ import { pathToFileURL } from "node:url";
 const [folder = "", redisUrl = "", prefix = ""] = process.argv.slice(2);
 const load = (path) => import(pathToFileURL(join(folder, path)).href);
 const { createCache } = await load("index.js");
-const { nodeCache } = await load("adapters/node.js");
+const { nodeCache } = await load("adapters/node/index.js");
 
 const options = { prefix };
 if (redisUrl !== "") {
-  const { redisStore } = await load("stores/redis.js");
+  const { redisStore } = await load("stores/redis/index.js");
   options.store = redisStore({ url: redisUrl, deadlineMs: 10_000 });
 }
 const cache = createCache(options);

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } fro
 
 import { ownPrefix } from "../redis/store.ts";
 import { type Received, send } from "./contract/http-client.ts";
-import { hitOrMiss } from "./contract/world.ts";
+import { hitOrMiss, until } from "./contract/world.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SERVER = fileURLToPath(new URL("shared-server.mjs", import.meta.url));
@@ -52,7 +52,7 @@ describe("processes", () => {
       const miss = await first.get(path);
       expect([hitOrMiss(miss), pidOf(miss)]).toEqual(["Miss", first.pid]);
       // The write is done when the process that made it reads it back.
-      expect(hitOrMiss(await first.get(path))).toBe("Hit");
+      await until(async () => hitOrMiss(await first.get(path)) === "Hit");
       const hit = await second.get(path);
       expect([hitOrMiss(hit), pidOf(hit)]).toEqual(["Hit", first.pid]);
       expect(hit.headers.etag).toBe(miss.headers.etag);

@@ -14,9 +14,9 @@ const { folder, redisUrl, cluster, sentinel, prefix, cacheOptions, storeOptions,
 );
 const load = (path) => import(pathToFileURL(join(folder, path)).href);
 const { createCache } = await load("index.js");
-const { fetchCache } = await load("adapters/fetch.js");
-const { nodeCache } = await load("adapters/node.js");
-const { redisStore } = await load("stores/redis.js");
+const { fetchCache } = await load("adapters/fetch/index.js");
+const { nodeCache } = await load("adapters/node/index.js");
+const { redisStore } = await load("stores/redis/index.js");
 
 /** Options of the routes, by the first part of the path. */
 const ROUTES = {

@@ -9,7 +9,15 @@ import { withAddress } from "../web/client-address.ts";
 import { exitOfCopy, nodeEntry, nodePairOf, sendThrough, type Entry, type NodePair } from "../web/entry.ts";
 import { againRequest, handlersRequest, sentPath } from "../web/request.ts";
 import { nodeExit, outgoingOf, waitUntilOf } from "../web/server.ts";
-import { isPromise, renewAlone, respondOnWeb, runFor, type Client, type WebCall } from "../web/respond.ts";
+import {
+  isPromise,
+  isSameRequest,
+  renewAlone,
+  respondOnWeb,
+  runFor,
+  type Client,
+  type WebCall,
+} from "../web/respond.ts";
 
 export type { Cached, RouteArgument } from "../shared/cached.ts";
 
@@ -116,7 +124,7 @@ function callOf(
     get runAgain() {
       entry ??= entryOf(outermost, request, rest);
       return (fill: Fill, client: Client | undefined) => {
-        if (client !== undefined)
+        if (client !== undefined && isSameRequest(route, call, fill))
           return void runFor(client, call, fill, handlersRequest(request, fill, route.authority));
         const renewal: Renewal = { fill, route, skips: 0, isClaimed: false };
         if (entry === undefined) return renewHandler(renewal);
@@ -127,6 +135,7 @@ function callOf(
   };
   const renewHandler = (renewal: Renewal): void => {
     const { fill } = renewal;
+    if (!isSameRequest(route, call, fill)) return;
     const again = handlersRequest(againRequest(request), fill, route.authority);
     markRenewal(again, { ...renewal, isClaimed: true });
     void renewAlone(call, fill, again);

@@ -22,26 +22,6 @@ export function hideParsedCookies(request: IncomingMessage, { origin }: Fill): v
   if (isObject(parsed.signedCookies)) parsed.signedCookies = Object.create(null);
 }
 
-/**
- * Tells when the handler asks for the CSRF token of its client: packages that make such tokens give requests a method
- * `csrfToken` (csurf, csrf-csrf, csrf-sync, lusca). One that cannot be watched counts as called.
- */
-export function watchToken(request: IncomingMessage, onToken: () => void): void {
-  if (!("csrfToken" in request)) return;
-  const property = Object.getOwnPropertyDescriptor(request, "csrfToken");
-  const csrfToken: unknown = property?.value;
-  if (typeof csrfToken !== "function" || property?.writable !== true) return onToken();
-  (request as { csrfToken?: unknown }).csrfToken = function (this: unknown, ...args: unknown[]): unknown {
-    onToken();
-    return Reflect.apply(csrfToken, this, args);
-  };
-}
-
-/** True for a request that was given such a method behind the cached route: nothing tells whether it is called. */
-export function hasNewToken(request: IncomingMessage, hadToken: boolean): boolean {
-  return !hadToken && "csrfToken" in request;
-}
-
 function isObject(value: unknown): boolean {
   return typeof value === "object" && value !== null;
 }

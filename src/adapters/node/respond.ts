@@ -4,10 +4,12 @@ import type { Route } from "../../cache.ts";
 import type { Exchange, Fill, LastLook, Reply } from "../../engine/exchange.ts";
 import { reachRoute } from "../../engine/fill/renewals.ts";
 import type { CacheRequest } from "../../http.ts";
+
 import { connectionFacts, type ConnectionFacts } from "./connection-facts.ts";
 import { contentOf } from "./content.ts";
 import { hasClientCertificate } from "./client-certificate.ts";
-import { handlersFields, hideParsedCookies, watchToken } from "./handlers-fields.ts";
+import { handlersFields, hideParsedCookies } from "./handlers-fields.ts";
+import { watchToken } from "./form-token.ts";
 import { sendAgain, serverOf, type Entry } from "./copy.ts";
 import { addFieldsAtHead, writeReply } from "./reply.ts";
 import { ResponseTap, type Destination, type TakeFrameworkEtag } from "./response-tap.ts";
@@ -63,17 +65,29 @@ export function respondOnNode(route: Route, call: NodeCall): void {
   const reached = reachRoute(route, call.request);
   if (reached === "passes" || isUpgrade(call.request)) return call.run(undefined);
   const target = { sent: call.url, shown: call.shownUrl };
-  if (reached !== undefined) return new NodeExchange(call, route, target).forward(reached.fill);
+  if (reached !== undefined) return runForCopy(route, call, target, reached.fill);
   const whole = showAsSent(route, call, target);
   const exchange = new NodeExchange(call, route, whole);
   const request = cacheRequest(call, whole, route.authority);
-  if (typeof request === "string") {
-    return route.respondWithoutKey({ method: call.request.method ?? "", path: call.url }, exchange, request);
+  // What has begun in front can neither be stored as a whole nor be answered anew.
+  const isBegun = call.response.headersSent && (call.request.method === "GET" || call.request.method === "HEAD");
+  if (typeof request === "string" || isBegun) {
+    const detail = typeof request === "string" ? request : "head-sent";
+    return route.respondWithoutKey({ method: call.request.method ?? "", path: call.url }, exchange, detail);
   }
   if (request.method !== "QUERY" || route.queryContentBytes === 0) return route.respond(request, exchange);
   void contentOf(call.request, route.queryContentBytes).then((content) =>
     route.respond(content === undefined ? request : { ...request, content }, exchange),
   );
+}
+
+/** Lets the handler answer a copy of a request, for the fill that sent it. */
+function runForCopy(route: Route, call: NodeCall, target: Target, fill: Fill): void {
+  const request = cacheRequest(call, target, route.authority);
+  const isWhole = typeof request !== "string" && !call.response.headersSent;
+  const isSame = fill.reached?.(isWhole ? request : undefined, call.request) !== false;
+  if (!isSame) return call.run(undefined);
+  new NodeExchange(call, route, target).forward(fill);
 }
 
 /** The connection is to speak another protocol, or to become a tunnel: nothing of that is ours. */
@@ -177,12 +191,13 @@ class NodeExchange implements Exchange {
   }
 
   pass(fields: readonly string[]): void {
-    if (fields.length > 0) addFieldsAtHead(this.#call.response, fields);
+    if (fields.length > 0 && !this.#call.response.headersSent) addFieldsAtHead(this.#call.response, fields);
     this.#call.run(undefined);
   }
 
   forward(fill: Fill): void {
     const { request, response, takeFrameworkEtag } = this.#call;
+    if (response.headersSent) return this.#watchBegun(fill);
     const { headers } = request;
     const { path, otherPaths } = fill.origin;
     enclosing.set(request, { route: this.#route, fill, headers, target: this.#target, outer: this.#enclosing });
@@ -192,6 +207,17 @@ class NodeExchange implements Exchange {
     const tap = new ResponseTap(response, fill, takeFrameworkEtag, destinations.get(fill));
     this.#tap = tap;
     watchToken(request, () => tap.noteToken());
+    this.#call.run(fill);
+  }
+
+  /** Of a response whose head has left in front of the route only the end can be seen: what it invalidates is purged then. */
+  #watchBegun(fill: Fill): void {
+    const { response } = this.#call;
+    response.once("close", () => {
+      fill.head({ status: response.statusCode, fields: {} });
+      // Its body was not seen.
+      fill.abort();
+    });
     this.#call.run(fill);
   }
 

@@ -1,7 +1,7 @@
 import { STATUS_CODES, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
 import type { Fill, HeadAction, LastLook, LateChanges, ReportedHead, Reply } from "../../engine/exchange.ts";
 import { asError } from "../../errors.ts";
-import { hasNewToken } from "./handlers-fields.ts";
+import { hasUnwatchedToken } from "./form-token.ts";
 import type { Fields } from "../../http.ts";
 import {
   applyFields,
@@ -52,8 +52,6 @@ export class ResponseTap {
   /** The client was given another response than the handler's. */
   #hasOtherAnswer = false;
   #showsToken = false;
-  /** Middleware in front has given the request a method that makes form tokens. */
-  readonly #hadToken: boolean;
   /** The headers as the handler left them. */
   #handlers: OutgoingHttpHeaders = {};
   /** What an outer layer threw while the client was answered. */
@@ -82,7 +80,6 @@ export class ResponseTap {
     this.#takeFrameworkEtag = takeFrameworkEtag;
     this.#destination = destination;
     this.#outer = response.getHeaders();
-    this.#hadToken = "csrfToken" in response.req;
     // As they are now: other middleware may have put its own in their place. They are called on the response.
     // oxlint-disable-next-line typescript/unbound-method
     const { writeHead, write, end, flushHeaders } = response;
@@ -473,7 +470,7 @@ export class ResponseTap {
     const removed = Object.keys(this.#outer).filter((name) => present[name] === undefined && !TRANSPORT.has(name));
     const reason = isUsual ? undefined : statusMessage;
     const outerCookies = this.#outerCookies(present["set-cookie"]);
-    const showsToken = this.#showsToken || hasNewToken(response.req, this.#hadToken);
+    const showsToken = this.#showsToken || hasUnwatchedToken(response.req);
     return { status, fields, reason, removed, frameworkEtag, outerCookies, showsToken };
   }
 

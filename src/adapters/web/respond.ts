@@ -449,12 +449,19 @@ class WebExchange implements Exchange {
 
 /** Lets the handler answer a copy of a request, for the fill that sent it. */
 async function runForCopy(route: Route, call: WebCall, fill: Fill): Promise<Response> {
+  if (!isSameRequest(route, call, fill)) return call.run(call.request, undefined);
   const renewal = renewalOf(call.marked);
   const client = renewal === undefined ? undefined : waiting.get(renewal);
   if (client === undefined) return renew(route, call, fill);
   await runFor(client, call, fill, handlersRequest(call.request, fill, route.authority));
   // Nothing waits for the response to the copy.
   return new Response(null, { status: 204 });
+}
+
+/** True while a request is still the one that `fill` is for. */
+export function isSameRequest(route: Route, { request, otherPaths, env, native }: WebCall, fill: Fill): boolean {
+  const copy = cacheRequest(request, otherPaths, route.authority, env);
+  return fill.reached?.(copy === "host" ? undefined : copy, native) !== false;
 }
 
 /** Runs the handler for a client that waits for it. Settles when the handler has answered; never rejects. */

@@ -5,7 +5,7 @@ import { isUnmodified } from "../../rfc9111/preconditions.ts";
 import { whyNotStored } from "../../rfc9111/storing.ts";
 import { effectiveDirectives } from "../../rfc9111/targeted.ts";
 import { validates } from "../../rfc9111/validation.ts";
-import type { ForwardReason, Lease, Outcome, StoreEntry } from "../../http.ts";
+import type { CacheRequest, Fields, ForwardReason, Lease, Outcome, StoreEntry } from "../../http.ts";
 import { Capture } from "./capture.ts";
 import type { Flight, FlightEnd } from "./flight.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "../state.ts";
@@ -19,6 +19,8 @@ import type {
   ReportedHead,
   Reply,
 } from "../exchange.ts";
+import { renewalOfAnother } from "./renewals.ts";
+import { takePart } from "../request/take-part.ts";
 import { learnSearch, primaryKeyOf } from "../request/key.ts";
 import { showsNewLogin } from "../request/identity.ts";
 import { identityVaryFields, streamedDownstreamFields } from "../reply/advertised-fields.ts";
@@ -103,6 +105,8 @@ export class ForwardedRequest implements Fill {
   #combination: LiveResponse | undefined;
   #answered = false;
   #finished = false;
+  /** The client's own second run came back with another key. */
+  #isOtherRequest = false;
   /** What the handler failed with, where the framework answered for it. */
   #error: Error | undefined;
   /** Gives the client an answer that waits for the end of the handler's body. */
@@ -122,6 +126,28 @@ export class ForwardedRequest implements Fill {
     engine.hitForMiss.set(key, engine.now() + HIT_FOR_MISS_MS);
     if (lease !== undefined) releaseLease(engine, lease);
     this.#settle({ type: "unshareable" });
+  }
+
+  reached(copy: CacheRequest | undefined, native: unknown): boolean {
+    const { engine, route, request, primary, exchange } = this.#plan;
+    if (copy !== undefined) {
+      const shown = request.depth === undefined ? copy : { ...copy, depth: request.depth };
+      if (takePart(engine, route, shown, native).primary === primary) {
+        // What is in `Vary`, and what the tags are made of, is what this run of the handler sees.
+        this.#plan = {
+          ...this.#plan,
+          native,
+          request: { ...request, fields: withConditions(copy.fields, request.fields) },
+        };
+        return true;
+      }
+    }
+    if (exchange !== undefined) {
+      this.#isOtherRequest = true;
+      return true;
+    }
+    this.fail(renewalOfAnother());
+    return false;
   }
 
   head(head: ReportedHead, body?: Uint8Array): HeadAction {
@@ -154,6 +180,7 @@ export class ForwardedRequest implements Fill {
 
     const { directives } = effectiveDirectives(head.fields, route.targets);
     const because =
+      (this.#isOtherRequest ? "other-request" : undefined) ??
       whyNotStored(request, head, directives, route.storing) ??
       this.#whyRefusedLate(head.late) ??
       this.#whyRefusedForVisitor(head);
@@ -642,4 +669,13 @@ export class ForwardedRequest implements Fill {
     const { engine, request } = this.#plan;
     engine.report?.({ type: "callback-failed", callback, subject: subjectOf(request), error: asError(error) });
   }
+}
+
+/** Fields of a request that ask for less than the whole response. A copy of the request does not have them. */
+const CONDITIONS = ["if-none-match", "if-modified-since", "range", "if-range"] as const;
+
+function withConditions(fields: Fields, original: Fields): Fields {
+  const all: Record<string, Fields[string]> = { ...fields };
+  for (const name of CONDITIONS) if (original[name] !== undefined) all[name] = original[name];
+  return all;
 }

@@ -40,6 +40,13 @@ export function renewalNotReached(status: number): Error {
   return new Error(`the renewal was answered with ${status} before it reached cached()`);
 }
 
+/** What became of a copy that middleware in front made a request of another key. */
+export function renewalOfAnother(): Error {
+  return new Error(
+    "the renewal reached cached() as a request of another key: its audience, key, when, Vary or URL is not that of the request it renews",
+  );
+}
+
 /** What became of a copy whose response was replaced on its way out. */
 export function renewalReplaced(status: number): Error {
   return new Error(`the renewal was answered with ${status} by middleware in front of cached()`);

@@ -28,7 +28,7 @@ const LIFETIMES = {
 };
 
 export async function makeRoutes(cache, { dist, originPort }) {
-  const { nodeCache } = await import(`${dist}/adapters/node.js`);
+  const { nodeCache } = await import(`${dist}/adapters/node/index.js`);
   const cached = nodeCache(cache);
   const agent = new Agent({ keepAlive: true, maxSockets: 1024 });
   /** How often the handler ran, by path and query. */

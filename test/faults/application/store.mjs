@@ -3,12 +3,12 @@
 /** Undefined for a cache in memory. */
 export async function makeStore({ dist, client, topology, tiered, storeOptions }) {
   if (topology === undefined) return undefined;
-  const { redisStore } = await import(`${dist}/stores/redis.js`);
+  const { redisStore } = await import(`${dist}/stores/redis/index.js`);
   const lower = redisStore({ connect: CLIENTS[client](topology), ...storeOptions });
   if (tiered === undefined) return lower;
   const [{ tiered: tieredStore }, { memoryStore }] = await Promise.all([
     import(`${dist}/stores/tiered.js`),
-    import(`${dist}/stores/memory.js`),
+    import(`${dist}/stores/memory/index.js`),
   ]);
   return tieredStore(memoryStore(), lower, tiered);
 }

@@ -317,7 +317,7 @@ describe("a process whose client never connects", () => {
     const script = `
       import { createClient } from "redis";
       import { createCache } from "${root}index.js";
-      import { redisStore } from "${root}stores/redis.js";
+      import { redisStore } from "${root}stores/redis/index.js";
       const cache = createCache({ store: redisStore({ client: createClient({ url: "redis://127.0.0.1:1" }) }) });
       console.log(await cache.wrap("f", async () => "ran")());`;
     const args = ["--input-type=module", "-e", script];
