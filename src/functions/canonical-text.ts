@@ -3,7 +3,7 @@
  *
  * Every text delimits itself: strings are JSON, lists are bracketed, everything made by a class starts with its name and
  * an opening bracket. So no text is a prefix of another one's continuation, and joining them with commas stays injective.
- * Equal on purpose: 0 and -0; objects that differ in key order or in having no prototype.
+ * Equal on purpose: objects that differ in key order or in having no prototype.
  */
 import type { CodedError } from "../errors.ts";
 import { muteRejections, unstableArgument } from "../errors.ts";
@@ -116,7 +116,7 @@ function textOf(value: unknown, walk: Walk): string {
     case "string":
       return spent(JSON.stringify(value), walk);
     case "number":
-      return spent(value === 0 ? "0" : String(value), walk);
+      return spent(Object.is(value, -0) ? "-0" : String(value), walk);
     case "bigint":
       if (isHugeBigInt(value)) throw refusal(HUGE_BIGINT, walk);
       return spent(`${value}n`, walk);

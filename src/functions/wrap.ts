@@ -86,6 +86,17 @@ function unawaited<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
+/** A purge that fails carries the new result, so that it is not lost. */
+async function withResult<Purged>(value: unknown, purged: Promise<Purged>): Promise<Purged> {
+  try {
+    return await purged;
+  } catch (error) {
+    const failure = asError(error);
+    Object.defineProperty(failure, "result", { value, configurable: true });
+    throw failure;
+  }
+}
+
 type CalledFunction = (this: unknown, ...args: unknown[]) => unknown;
 
 interface Call {
@@ -134,7 +145,7 @@ class FunctionCalls {
     if (this.#forgetting !== undefined) return this.#forgetting.then(() => this.call(self, args));
     try {
       const call = this.#callOf(self, args);
-      return call === undefined ? this.#plainCall(self, args) : this.#answer(call);
+      return typeof call === "string" ? this.#plainCall(self, args) : this.#answer(call);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -149,12 +160,12 @@ class FunctionCalls {
     }
   }
 
-  /** A call that takes part, or `undefined` for one that does not; the events say why where that is a mistake. */
-  #callOf(self: unknown, args: unknown[]): Call | undefined {
-    if (this.#rules.isOff) return undefined;
+  /** A call that takes part, or why it does not; the events say more where that is a mistake. */
+  #callOf(self: unknown, args: unknown[]): Call | "unwanted" | "failed" {
+    if (this.#rules.isOff) return "unwanted";
     const anyCall = `${this.#context.prefix} ${this.#name}(…)`;
     try {
-      if (!this.#rules.takesPart(self, args)) return undefined;
+      if (!this.#rules.takesPart(self, args)) return "unwanted";
       const classes = new Set<object>();
       const key = callKey(this.#rules.keyRules, self, args, classes);
       if (!this.#isRetired) {
@@ -169,7 +180,7 @@ class FunctionCalls {
       } else if (isIndistinctClass(error)) this.#reportNotStored({ key: anyCall }, "class", error);
       else throw error;
     }
-    return undefined;
+    return "failed";
   }
 
   /** What a result must be made by to be one of this call. */
@@ -269,7 +280,8 @@ class FunctionCalls {
     const { keyReadsThis } = this.#rules;
     const receiver = this.#receiver(self, "refresh", keyReadsThis || (this.#receivers?.isUnknown ?? false));
     const call = this.#callOf(receiver, args);
-    if (call === undefined) return this.#plainCall(receiver, args);
+    if (call === "unwanted") return this.#plainCall(receiver, args);
+    if (call === "failed") return this.#refreshUnkept(receiver, args);
     this.#refuseRecursion(call);
     await this.#connected(call);
     const run = this.#inFlight.begin(call.key);
@@ -280,6 +292,22 @@ class FunctionCalls {
     } finally {
       this.#inFlight.end(run);
     }
+  }
+
+  /** The new result is not kept, so the old one is purged, or all results where the call has no key. */
+  async #refreshUnkept(self: unknown, args: unknown[]): Promise<unknown> {
+    const value = await this.#plainCall(self, args);
+    await withResult(value, this.#purgeCall(self, args));
+    return value;
+  }
+
+  #purgeCall(self: unknown, args: unknown[]): Promise<void> {
+    try {
+      this.#keyToPurge(self, args);
+    } catch {
+      return this.purgeAll();
+    }
+    return this.purge(self, args);
   }
 
   /**
@@ -532,7 +560,7 @@ class FunctionCalls {
     // The generation it gets is to hide no purge that came while the function ran.
     const isCurrent = entry !== undefined && this.#verdict(call, entry) === "valid";
     if (entry !== undefined && !isCurrent) this.#reportNotStored(call, "purged");
-    const { before, after } = await this.#purgeFor(value, call.key);
+    const { before, after } = await withResult(value, this.#purgeKey(call.key));
     if (!isCurrent) return;
     // With a purge in between that was not known, the result may be from before that.
     if (before !== known) return this.#reportNotStored(call, "purged");
@@ -540,17 +568,6 @@ class FunctionCalls {
     const run = this.#inFlight.begin(call.key);
     this.#store(call, run, { ...entry, generation: after });
     this.#inFlight.end(run);
-  }
-
-  /** Purges a call whose new result is `value`; a failure carries it, so that it is not lost. */
-  async #purgeFor(value: unknown, key: string): Promise<PurgeReceipt> {
-    try {
-      return await this.#purgeKey(key);
-    } catch (error) {
-      const failure = asError(error);
-      Object.defineProperty(failure, "result", { value, configurable: true });
-      throw failure;
-    }
   }
 
   /** Hands a result to the store, without waiting for it. */

@@ -42,7 +42,7 @@ describe("canonical text of a value", () => {
     { value: "\ud800", text: '"\\ud800"' },
     { value: 7, text: "7" },
     { value: 1e21, text: "1e+21" },
-    { value: -0, text: "0" },
+    { value: -0, text: "-0" },
     { value: Number.NaN, text: "NaN" },
     { value: Number.NEGATIVE_INFINITY, text: "-Infinity" },
     { value: 7n, text: "7n" },

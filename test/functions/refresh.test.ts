@@ -40,6 +40,34 @@ describe("refresh", () => {
     expect(await rates()).toBe("later");
   });
 
+  it.each(["when", "key"] as const)("purges the old result where `%s` throws", async (callback) => {
+    const { context } = harness();
+    let price = 1;
+    let isBroken = false;
+    const answer = (): unknown => {
+      if (isBroken) throw new Error("flags are away");
+      return callback === "when" ? true : "a";
+    };
+    const find = wrapFunction(context, "price", (_id: string) => price, { [callback]: answer });
+    await find("a");
+    price = 2;
+    isBroken = true;
+    expect(await find.refresh("a")).toBe(2);
+    isBroken = false;
+    expect(await find("a")).toBe(2);
+  });
+
+  it("purges the old result also through a wrapper that a later one has replaced", async () => {
+    const { context } = harness();
+    let price = 1;
+    const older = wrapFunction(context, "price", (_id: string) => price);
+    const newer = wrapFunction(context, "price", (_id: string) => price + 0);
+    await newer("a");
+    price = 2;
+    expect(await older.refresh("a")).toBe(2);
+    expect(await newer("a")).toBe(2);
+  });
+
   it("purges the old result where an argument was changed while it ran", async () => {
     const { context, trace } = harness();
     const run = gate<string>();
