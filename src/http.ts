@@ -89,10 +89,24 @@ export type VaryField = readonly [name: string, value: string | null];
 /** RFC 9211 §2.2: why a request went to the origin. */
 export type ForwardReason = "bypass" | "method" | "uri-miss" | "vary-miss" | "miss" | "request" | "stale" | "partial";
 
+/** What answers a request with `Range`. The fields have no prototype. */
+export interface RangeReply {
+  readonly status: 206 | 416;
+  readonly fields: Fields;
+  readonly body: Uint8Array;
+}
+
 /** What to do with a request, given what is stored. A value: deciding does nothing. */
 export type ReuseDecision =
   | { readonly action: "reuse"; readonly ageSeconds: number; readonly ttlSeconds: number }
   | { readonly action: "reuse-and-revalidate"; readonly ageSeconds: number; readonly ttlSeconds: number }
+  /** A stored part holds the range that is asked for (RFC 9111 §3.3). */
+  | {
+      readonly action: "reuse-part";
+      readonly part: RangeReply;
+      readonly ageSeconds: number;
+      readonly ttlSeconds: number;
+    }
   | {
       readonly action: "revalidate";
       readonly because: "stale" | "request";

@@ -8,7 +8,7 @@ import { createCache, type Explanation } from "../cache.ts";
 import { commandFailed, describeValue, usageError } from "../errors.ts";
 import { PROFILE_NAMES, type ProfileName } from "../options/profiles.ts";
 import { DEFAULT_PROFILE, profileRoute } from "../proxy/profile.ts";
-import type { CacheRequest, ResponseHead, ReuseDecision } from "../http.ts";
+import type { CacheRequest, ResponseHead } from "../http.ts";
 import { describeFlags, parseLine, type Flag, type Given, type ParsedLine } from "./flags.ts";
 import type { Terminal } from "./terminal.ts";
 import { readChoice, readDurationMs } from "./values.ts";
@@ -261,7 +261,7 @@ function staleText({ whileRevalidateSeconds, ifErrorSeconds }: NonNullable<Expla
   return `stale-while-revalidate ${whileRevalidateSeconds} s, stale-if-error ${ifErrorSeconds} s`;
 }
 
-function decisionText(decision: ReuseDecision): string {
+function decisionText(decision: NonNullable<Explanation["decision"]>): string {
   switch (decision.action) {
     case "reuse":
       return `answered from the cache; ${decision.ttlSeconds} s left`;

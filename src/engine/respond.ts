@@ -1,11 +1,10 @@
 import { performance } from "../real-time.ts";
-import { asksToBypass } from "../rfc9111/directives.ts";
 import { isSafeMethod } from "../rfc9111/invalidation.ts";
-import type { RangeReply } from "../rfc9111/ranges.ts";
-import type { CacheRequest, ForwardReason, Outcome } from "../http.ts";
+import { decideReuse } from "../rfc9111/reuse.ts";
+import type { CacheRequest, ForwardReason, Outcome, ReuseDecision } from "../http.ts";
 import { forward, revalidateInBackground, type Need } from "./fill/ask-origin.ts";
-import { takePart } from "./request/take-part.ts";
-import { decideSelected } from "./lookup/decide-selected.ts";
+import { warnOfIdentity } from "./request/identity-warnings.ts";
+import { takePart, type NoPart } from "./request/take-part.ts";
 import { identityVaryFields } from "./reply/advertised-fields.ts";
 import { isDueEarly } from "./reply/early-refresh.ts";
 import type { Engine } from "./state.ts";
@@ -18,7 +17,6 @@ import { beginLookUp, endLookUp, selectWithPart, type Selected } from "./lookup/
 import { hitReply, outcomeFields, prepareHit, statusFields, storedPartReply, type Freshness } from "./reply/serve.ts";
 import type { LiveResponse } from "./lookup/stored-entry.ts";
 import { leaveToHandler, NOTHING, report, reportFault, type Turn } from "./request-context.ts";
-import { freshnessOf } from "./fill/store-response.ts";
 
 /**
  * Answers one request: from what is stored, or by letting the handler run and keeping a copy.
@@ -29,22 +27,11 @@ import { freshnessOf } from "./fill/store-response.ts";
 export function respond(engine: Engine, route: RouteRules, received: CacheRequest, exchange: Exchange): void {
   const depth = exchange.within === undefined ? 0 : takeOver(engine, exchange.within);
   const request = depth === 0 ? received : { ...received, depth };
-  const { method, fields } = request;
-  if (!route.enabled) return passDisabled(engine, route, request, exchange);
-  const isCachedMethod = method === "GET" || method === "HEAD" || (method === "QUERY" && request.content !== undefined);
-  if (!isCachedMethod) return passUncached(engine, route, request, exchange);
-  if (route.requestDirectives === "bypass" && asksToBypass(fields)) {
-    const outcome = bypassOf("request");
-    report(engine, request, outcome);
-    // The client asked for a response without a cache: no hit/miss field, no lifetime.
-    return exchange.pass([...statusFields(outcome), ...identityVaryFields(engine, route)]);
-  }
   const part = takePart(engine, route, request, exchange.native);
-  if (part.primary === undefined) return bypass(engine, route, request, exchange, part.bypass);
+  if (typeof part !== "string") return takeNoPart(engine, route, request, exchange, part);
   // Where every purge is known at once there is nothing to compare it with.
   const sinceMs = engine.knowsAllPurges ? 0 : performance.now();
-  const { primary } = part;
-  lookUp({ engine, route, request, exchange, primary, sinceMs, startOver: lookUp, leaders: 0, begun: false });
+  lookUp({ engine, route, request, exchange, primary: part, sinceMs, startOver: lookUp, leaders: 0, begun: false });
 }
 
 /**
@@ -61,13 +48,14 @@ function takeOver(engine: Engine, innermost: Fill): number {
   return depth;
 }
 
-/** The cache is off: on this route, where what a write invalidates may be stored by another one, or everywhere. */
-function passDisabled(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
-  const { method } = request;
-  if (method === "GET" || method === "HEAD" || method === "QUERY")
-    return bypass(engine, route, request, exchange, "disabled");
-  if (engine.enabled) return passUncached(engine, route, request, exchange);
-  exchange.pass(NOTHING);
+function takeNoPart(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange, part: NoPart): void {
+  switch (part.action) {
+    case "bypass":
+      if (part.identity !== undefined) warnOfIdentity(engine.warnings, route, request, part.identity);
+      return bypass(engine, route, request, exchange, part.detail);
+    case "pass":
+      return part.isUnsafe ? passWatched(engine, route, request, exchange, undefined) : exchange.pass(NOTHING);
+  }
 }
 
 /** Answers one request to a route that writes: by its handler always, and a success of an unsafe method purges. */
@@ -83,12 +71,7 @@ export function respondToWrite(
   passWatched(engine, route, request, exchange, writes);
 }
 
-/** Other methods reach the handler as they are; the unsafe ones among them are watched (RFC 9111 §4.4). */
-function passUncached(engine: Engine, route: RouteRules, request: CacheRequest, exchange: Exchange): void {
-  if (isSafeMethod(request.method)) return exchange.pass(NOTHING);
-  passWatched(engine, route, request, exchange, undefined);
-}
-
+/** The unsafe methods are watched: what succeeds invalidates (RFC 9111 §4.4). */
 function passWatched(
   engine: Engine,
   route: RouteRules,
@@ -134,16 +117,13 @@ function bypass(
   route: RouteRules,
   request: Pick<CacheRequest, "method" | "path">,
   exchange: Exchange,
-  detail: string | undefined,
+  detail: string,
 ): void {
-  const outcome = bypassOf(detail);
+  const outcome: Outcome = { hit: false, forwarded: "bypass", stored: false, collapsed: false, detail };
   report(engine, request, outcome);
-  exchange.pass([...outcomeFields(engine, outcome), ...identityVaryFields(engine, route)]);
-}
-
-function bypassOf(detail: string | undefined): Outcome {
-  const outcome: Outcome = { hit: false, forwarded: "bypass", stored: false, collapsed: false };
-  return detail === undefined ? outcome : { ...outcome, detail };
+  // A client that asks for a response without a cache gets no hit/miss field.
+  const told = detail === "request" ? statusFields(outcome) : outcomeFields(engine, outcome);
+  exchange.pass([...told, ...identityVaryFields(engine, route)]);
 }
 
 /** Why an adapter cannot answer a request from a cache. */
@@ -179,11 +159,11 @@ export function respondWithoutKey(
 }
 
 function act(turn: Turn, found: Selected, nowMs: number): void {
-  const { engine, route, request, exchange } = turn;
+  const { engine, route, request } = turn;
   const selected = withoutRefusal(engine, request, found);
   const { live, part } = selected;
-  const { decision, part: reply } = decideSelected(route, request, selected, nowMs);
-  if (part !== undefined && reply !== undefined) return sendPart(turn, part, reply, nowMs);
+  const stored = { stored: live?.stored, part: part?.stored, varyMiss: selected.varyMiss };
+  const decision = decideReuse(request, stored, route.requestDirectives, nowMs);
   switch (decision.action) {
     case "reuse":
       if (live === undefined) return;
@@ -195,6 +175,9 @@ function act(turn: Turn, found: Selected, nowMs: number): void {
       if (!revalidateInBackground(turn, need)) return forward(turn, need, nowMs);
       return hit(turn, live, decision, nowMs);
     }
+    case "reuse-part":
+      if (part !== undefined) sendPart(turn, part, decision, nowMs);
+      return;
     case "revalidate": {
       const { because, mayServeOnError, ttlSeconds } = decision;
       const mayServeOnFailure = mayServeOnError || isWithinGrace(route, live, ttlSeconds);
@@ -202,17 +185,18 @@ function act(turn: Turn, found: Selected, nowMs: number): void {
     }
     case "forward":
       return forward(turn, missed(selected, decision.because), nowMs);
-    case "gateway-timeout": {
-      const outcome: Outcome = { hit: false, stored: false, collapsed: false, detail: "only-if-cached" };
-      turn.begun = true;
-      void exchange.send({
-        status: 504,
-        fields: [...outcomeFields(engine, outcome), "content-length", "0"],
-        body: null,
-      });
-      return report(engine, request, outcome);
-    }
+    case "gateway-timeout":
+      return sendGatewayTimeout(turn);
   }
+}
+
+/** The client wants a stored response or none (RFC 9111 §5.2.1.7). */
+function sendGatewayTimeout(turn: Turn): void {
+  const { engine, request, exchange } = turn;
+  const outcome: Outcome = { hit: false, stored: false, collapsed: false, detail: "only-if-cached" };
+  turn.begun = true;
+  void exchange.send({ status: 504, fields: [...outcomeFields(engine, outcome), "content-length", "0"], body: null });
+  report(engine, request, outcome);
 }
 
 function renewal(selected: Selected, live: LiveResponse): Need {
@@ -220,13 +204,17 @@ function renewal(selected: Selected, live: LiveResponse): Need {
 }
 
 /** Answers with what a stored part holds of the range that is asked for. */
-function sendPart(turn: Turn, part: LiveResponse, reply: RangeReply, nowMs: number): void {
+function sendPart(
+  turn: Turn,
+  { stored }: LiveResponse,
+  { part, ageSeconds, ttlSeconds }: ReuseDecision & { readonly action: "reuse-part" },
+  nowMs: number,
+): void {
   const { engine, route, request, exchange } = turn;
-  const freshness = freshnessOf(part, nowMs);
-  const outcome: Outcome = { hit: true, stored: false, collapsed: false, ttlSeconds: freshness.ttlSeconds };
+  const outcome: Outcome = { hit: true, stored: false, collapsed: false, ttlSeconds };
   turn.begun = true;
-  const serving = { engine, route, stored: part.stored, freshness, nowMs, outcome };
-  void exchange.send(storedPartReply(serving, reply));
+  const serving = { engine, route, stored, freshness: { ageSeconds, ttlSeconds }, nowMs, outcome };
+  void exchange.send(storedPartReply(serving, part));
   report(engine, request, outcome);
 }
 

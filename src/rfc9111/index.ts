@@ -10,6 +10,7 @@ export type {
   Fields,
   ForwardReason,
   Outcome,
+  RangeReply,
   RequestDirectiveMode,
   ResponseHead,
   ReuseDecision,
@@ -59,8 +60,8 @@ export {
   sliceBody,
   unsatisfiedContentRange,
 } from "./ranges.ts";
-export type { ByteRange, ContentRange, RangeReply, RangeSet } from "./ranges.ts";
-export { decideReuse } from "./reuse.ts";
+export type { ByteRange, ContentRange, RangeSet } from "./ranges.ts";
+export { decideReuse, type SelectedResponses } from "./reuse.ts";
 export { mayStore, whyNotStored } from "./storing.ts";
 export type { NotStoredReason, StoringRules } from "./storing.ts";
 export { effectiveDirectives, targetedDirectives } from "./targeted.ts";

@@ -1,7 +1,7 @@
-import type { Fields } from "../http.ts";
+import type { Fields, RangeReply } from "../http.ts";
 import { emptyFields, fieldLines, fieldValue, hasField, parseEntityTag, trimWhitespace } from "./fields.ts";
 import { contentRange, parseContentRange, parseRangeField, rangeApplies, singlePart, sliceBody } from "./ranges.ts";
-import type { ByteRange, ContentRange, RangeReply } from "./ranges.ts";
+import type { ByteRange, ContentRange } from "./ranges.ts";
 import { freshenedFields } from "./validation.ts";
 
 /** A 206 with its content. */

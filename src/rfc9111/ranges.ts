@@ -1,4 +1,4 @@
-import type { Fields } from "../http.ts";
+import type { Fields, RangeReply } from "../http.ts";
 import {
   emptyFields,
   fieldLines,
@@ -22,13 +22,6 @@ export type RangeSet =
   | { readonly kind: "ignore" }
   | { readonly kind: "unsatisfiable" }
   | { readonly kind: "ranges"; readonly ranges: readonly ByteRange[] };
-
-/** What answers a request with `Range`. The fields have no prototype. */
-export interface RangeReply {
-  readonly status: 206 | 416;
-  readonly fields: Fields;
-  readonly body: Uint8Array;
-}
 
 const IGNORE: RangeSet = Object.freeze({ kind: "ignore" });
 const UNSATISFIABLE: RangeSet = Object.freeze({ kind: "unsatisfiable" });

@@ -2,14 +2,25 @@ import type { CacheRequest, RequestDirectiveMode, ReuseDecision, StoredResponse 
 import { requestDirectives } from "./directives.ts";
 import type { RequestDirectives } from "./directives.ts";
 import { currentAgeSeconds } from "./freshness.ts";
+import { partialReply } from "./partial-content.ts";
 
 const NO_DIRECTIVES: RequestDirectives = Object.freeze({ noStore: false, noCache: false, onlyIfCached: false });
 
+/** What is stored for a request. */
+export interface SelectedResponses {
+  readonly stored: StoredResponse | undefined;
+  /** A stored part of the resource (RFC 9111 §3.3); it counts where the whole is not stored. */
+  readonly part?: StoredResponse | undefined;
+  /** The resource is stored, but not for the fields this request presents. */
+  readonly varyMiss: boolean;
+}
+
 /**
- * What to do with a request, given what was selected for it (RFC 9111 §4). It returns a value and does nothing.
+ * What to do with a request, given what was selected for it (RFC 9111 §3.3 and §4). It returns a value and does nothing.
  *
- * Only mode `"rfc9111"` looks at the request's directives; for `"bypass"` ask `asksToBypass` before the lookup.
- * A response is fresh while its lifetime is greater than its age; both ends of a stale window count as inside.
+ * Only mode `"rfc9111"` looks at the request's directives; for `"bypass"` ask `asksToBypass` before the lookup. They count for
+ * a stored part as for a whole response, and a part that may not be used as it is leads to the origin. A response is fresh
+ * while its lifetime is greater than its age; both ends of a stale window count as inside.
  *
  * @example
  * decideReuse(request, { stored: undefined, varyMiss: false }, "rfc9111", Date.now())
@@ -17,16 +28,39 @@ const NO_DIRECTIVES: RequestDirectives = Object.freeze({ noStore: false, noCache
  */
 export function decideReuse(
   request: CacheRequest,
-  selected: { readonly stored: StoredResponse | undefined; readonly varyMiss: boolean },
+  selected: SelectedResponses,
   mode: RequestDirectiveMode,
   nowMs: number,
 ): ReuseDecision {
-  const { stored } = selected;
-  if (stored === undefined) {
-    if (mode === "rfc9111" && requestDirectives(request.fields).onlyIfCached) return GATEWAY_TIMEOUT; // §5.2.1.7
-    return selected.varyMiss ? VARY_MISS : URI_MISS;
+  const { stored, part } = selected;
+  if (stored !== undefined) return decideWhole(request, stored, mode, nowMs);
+  if (part?.rangeField !== undefined && request.method === "GET") {
+    return decidePart(request, { ...part, rangeField: part.rangeField }, mode, nowMs);
   }
+  if (mode === "rfc9111" && requestDirectives(request.fields).onlyIfCached) return GATEWAY_TIMEOUT; // §5.2.1.7
+  return selected.varyMiss ? VARY_MISS : URI_MISS;
+}
 
+function decidePart(
+  request: CacheRequest,
+  part: StoredResponse & { readonly rangeField: string },
+  mode: RequestDirectiveMode,
+  nowMs: number,
+): ReuseDecision {
+  const reply = partialReply(request.fields, part, nowMs);
+  const decision = reply === undefined ? undefined : decideWhole(request, part, mode, nowMs);
+  if (reply !== undefined && decision?.action === "reuse") return { ...decision, action: "reuse-part", part: reply };
+  if (mode === "rfc9111" && requestDirectives(request.fields).onlyIfCached) return GATEWAY_TIMEOUT;
+  if (decision === undefined) return { action: "forward", because: "partial" };
+  return { action: "forward", because: decision.action === "revalidate" ? decision.because : "stale" };
+}
+
+function decideWhole(
+  request: CacheRequest,
+  stored: StoredResponse,
+  mode: RequestDirectiveMode,
+  nowMs: number,
+): ReuseDecision {
   const ageSeconds = currentAgeSeconds(stored, nowMs);
   const ttlSeconds = stored.freshnessLifetimeSeconds - ageSeconds;
   if (mode !== "rfc9111") {

@@ -25,6 +25,7 @@ function decide(
 function summary(decision: ReuseDecision): string {
   switch (decision.action) {
     case "reuse":
+    case "reuse-part":
     case "reuse-and-revalidate":
       return `${decision.action} age=${decision.ageSeconds} ttl=${decision.ttlSeconds}`;
     case "revalidate":

@@ -1,10 +1,7 @@
 import { asError } from "../../errors.ts";
-import { responseDirectives, type ResponseDirectives } from "../../rfc9111/directives.ts";
-import { announcedLength, combinePartials } from "../../rfc9111/partial-content.ts";
+import { type ResponseDirectives } from "../../rfc9111/directives.ts";
+import { combinePartials } from "../../rfc9111/partial-content.ts";
 import { isUnmodified } from "../../rfc9111/preconditions.ts";
-import { whyNotStored } from "../../rfc9111/storing.ts";
-import { effectiveDirectives } from "../../rfc9111/targeted.ts";
-import { validates } from "../../rfc9111/validation.ts";
 import type { CacheRequest, Fields, ForwardReason, Lease, Outcome, StoreEntry } from "../../http.ts";
 import { Capture } from "./capture.ts";
 import type { Flight, FlightEnd } from "./flight.ts";
@@ -22,11 +19,13 @@ import type {
 import { renewalOfAnother } from "./renewals.ts";
 import { takePart } from "../request/take-part.ts";
 import { learnSearch, primaryKeyOf } from "../request/key.ts";
-import { showsNewLogin } from "../request/identity.ts";
+import { newLoginOf } from "../request/identity.ts";
+import { warnOfNewLogin } from "../request/identity-warnings.ts";
+import { decideResponse, isOriginError, whyRefusedLate, type Forwarded, type LateReason } from "./decide-response.ts";
 import { identityVaryFields, streamedDownstreamFields } from "../reply/advertised-fields.ts";
 import { isTagged, purgeUris } from "../request/purge-names.ts";
 import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
-import { declaredLength, describesStored, isEndless, upstreamStatus } from "./response-head.ts";
+import { describesStored, upstreamStatus } from "./response-head.ts";
 import { newReply, outcomeFields, passedNotModified, storedReply } from "../reply/serve.ts";
 import { releaseLease } from "../lookup/store-access.ts";
 import { apartEntry, liveResponse, type LiveResponse } from "../lookup/stored-entry.ts";
@@ -43,9 +42,6 @@ import {
   whyNotKept,
   type Kept,
 } from "./store-response.ts";
-
-/** RFC 5861 §4: the only answers of an origin that a stale response may stand in for. */
-const ORIGIN_ERRORS: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 
 const ANSWERED: HeadAction = { answered: true };
 const UNTOUCHED: HeadAction = { answered: false, fields: [] };
@@ -132,7 +128,7 @@ export class ForwardedRequest implements Fill {
     const { engine, route, request, primary, exchange } = this.#plan;
     if (copy !== undefined) {
       const shown = request.depth === undefined ? copy : { ...copy, depth: request.depth };
-      if (takePart(engine, route, shown, native).primary === primary) {
+      if (takePart(engine, route, shown, native) === primary) {
         // What is in `Vary`, and what the tags are made of, is what this run of the handler sees.
         this.#plan = {
           ...this.#plan,
@@ -163,78 +159,69 @@ export class ForwardedRequest implements Fill {
   }
 
   #decide(head: ReportedHead, body: Uint8Array | undefined): HeadAction {
-    const { engine, route, request, stale, storable } = this.#plan;
+    const { engine, route, request, stale, unvalidated } = this.#plan;
     this.#receivedAtMs = engine.now();
-    if (storable && stale !== undefined && head.status === 304) return this.#validated(stale, head);
-    const { unvalidated } = this.#plan;
-    if (storable && unvalidated !== undefined && head.status === 304) return this.#serveUnvalidated(unvalidated);
-    if (this.#mayStandIn(head.status)) return this.#serveOnError(head.status);
-    if (!storable) {
-      this.#freshenByHead(head);
-      const action = this.#pass(head, this.#plan.showsRange === true ? "range" : undefined);
-      // With the whole body here no end will be told.
-      if (body !== undefined) this.#finish(this.#outcome(false));
-      if (this.#isPartOfStorable(head)) this.#plan.fillWhole?.();
-      return action;
+    const decision = decideResponse(this.#forwarded(head), head, body?.byteLength, route, this.#variesBy());
+    switch (decision.action) {
+      case "freshen":
+        return stale === undefined ? UNTOUCHED : this.#freshen(stale, head);
+      case "ask-again":
+        return stale === undefined ? UNTOUCHED : this.#askAgain(stale);
+      case "unvalidated":
+        return unvalidated === undefined ? UNTOUCHED : this.#serveUnvalidated(unvalidated);
+      case "stand-in":
+        return this.#serveOnError(head.status);
+      case "pass": {
+        this.#freshenByHead(head);
+        const action = this.#pass(head, decision.detail);
+        // With the whole body here no end will be told.
+        if (body !== undefined) this.#finish(this.#outcome(false));
+        if (decision.fillsWhole) this.#plan.fillWhole?.();
+        return action;
+      }
+      case "refuse":
+        if (decision.newLogin !== undefined) warnOfNewLogin(engine.warnings, route, request, decision.newLogin);
+        return this.#refuse(head, decision.because);
+      case "keep":
+        this.#declaredBytes = decision.declaredBytes;
+        this.#head = head;
+        this.#directives = decision.directives;
+        this.#learnSearch(head);
+        return body === undefined ? this.#stream(head) : this.#complete(head, body);
     }
-
-    const { directives } = effectiveDirectives(head.fields, route.targets);
-    const because =
-      (this.#isOtherRequest ? "other-request" : undefined) ??
-      whyNotStored(request, head, directives, route.storing) ??
-      this.#whyRefusedLate(head.late) ??
-      this.#whyRefusedForVisitor(head);
-    if (because !== undefined) return this.#refuse(head, because);
-    if (isEndless(head.fields)) return this.#refuse(head, "event-stream");
-    this.#declaredBytes = declaredLength(head.fields);
-    if ((body?.byteLength ?? this.#declaredBytes ?? 0) > route.maxBodyBytes) return this.#refuse(head, "too-large");
-    this.#head = head;
-    this.#directives = directives;
-    if (learnSearch(engine, route, request, head.fields)) {
-      const primary = primaryKeyOf(engine, route, request, this.#plan.native);
-      this.#plan = { ...this.#plan, primary, key: primary };
-    }
-    return body === undefined ? this.#stream(head) : this.#complete(head, body);
   }
 
-  /** Why what outer layers did after the handler forbids keeping the response. */
-  #whyRefusedLate(changes: LateChanges | undefined): string | undefined {
-    if (changes === undefined) return undefined;
-    if (changes.showsToken === true) return "csrf-token";
-    if (changes.replacedBy !== undefined) return "replaced";
-    const { storing } = this.#plan.route;
-    if (changes.setsCookie && storing.allowSetCookie !== true) return "set-cookie";
-    if (changes.vary?.some((name) => !this.#isToldBy(name)) === true) return "late-vary";
-    if (changes.cacheControl === undefined) return undefined;
-    const directives = responseDirectives({ "cache-control": changes.cacheControl });
-    if (directives.noStore) return "no-store";
-    if (directives.private !== false) return "private";
-    return directives.noCache !== false && storing.lifetimeFrom === "route" ? "no-cache" : undefined;
+  #forwarded({ outerCookies }: ReportedHead): Forwarded {
+    const { engine, route, request, native, storable, stale, unvalidated, mayServeOnError, showsRange } = this.#plan;
+    const mayShowLogin = storable && outerCookies !== undefined && route.storing.allowSetCookie !== true;
+    return {
+      request,
+      storable,
+      showsRange: showsRange === true,
+      isOtherRequest: this.#isOtherRequest,
+      stale: stale?.stored,
+      isSecondRun: unvalidated !== undefined,
+      mayServeOnError,
+      newLogin: mayShowLogin ? newLoginOf(outerCookies, engine.identity, route, native) : undefined,
+    };
   }
 
-  /** True for a name that the route itself adds to `Vary`: requests that share the response do not carry the field. */
-  #isToldBy(name: string): boolean {
+  /** Names that the route itself adds to `Vary`, in lower case. */
+  #variesBy(): readonly string[] {
     const { engine, route } = this.#plan;
-    return route.variesByIdentity && engine.identity.varyNames.some((own) => own.toLowerCase() === name);
+    return route.variesByIdentity ? engine.identity.varyNames.map((name) => name.toLowerCase()) : [];
   }
 
-  /** Why the response may show what belongs to its client alone. */
-  #whyRefusedForVisitor({ outerCookies, showsToken }: ReportedHead): string | undefined {
-    if (showsToken === true) return "csrf-token";
+  #whyRefusedLate(changes: LateChanges): LateReason | undefined {
+    return whyRefusedLate(changes, this.#plan.route, this.#variesBy());
+  }
+
+  /** What the response says of its query may put it under another key than the one it was asked for with. */
+  #learnSearch(head: ReportedHead): void {
     const { engine, route, request, native } = this.#plan;
-    if (outerCookies === undefined || route.storing.allowSetCookie === true) return undefined;
-    return showsNewLogin(engine, route, request, native, outerCookies) ? "set-cookie" : undefined;
-  }
-
-  /** True where a client asked for a part of what could be stored as a whole. */
-  #isPartOfStorable({ status, fields }: ReportedHead): boolean {
-    const { route, request, showsRange } = this.#plan;
-    if (showsRange !== true || (status !== 200 && status !== 206)) return false;
-    const lengthBytes = status === 206 ? announcedLength(fields) : (declaredLength(fields) ?? 0);
-    if (lengthBytes === undefined || lengthBytes > route.maxBodyBytes || isEndless(fields)) return false;
-    const { "content-range": _, ...whole } = fields;
-    const { directives } = effectiveDirectives(whole, route.targets);
-    return whyNotStored(request, { status: 200, fields: whole }, directives, route.storing) === undefined;
+    if (!learnSearch(engine, route, request, head.fields)) return;
+    const primary = primaryKeyOf(engine, route, request, native);
+    this.#plan = { ...this.#plan, primary, key: primary };
   }
 
   chunk(bytes: Uint8Array): void {
@@ -311,12 +298,11 @@ export class ForwardedRequest implements Fill {
   #mayStandIn(originStatus: number | undefined): boolean {
     const { stale, mayServeOnError, mayServeOnFailure } = this.#plan;
     if (stale === undefined) return false;
-    return originStatus === undefined ? mayServeOnFailure : mayServeOnError && ORIGIN_ERRORS.has(originStatus);
+    return originStatus === undefined ? mayServeOnFailure : mayServeOnError && isOriginError(originStatus);
   }
 
-  /** RFC 9111 §4.3.4: a 304 speaks of the stored response, or of another one, which then has to be asked for. */
-  #validated(stale: LiveResponse, head: ReportedHead): HeadAction {
-    if (validates(stale.stored, head)) return this.#freshen(stale, head);
+  /** A 304 about another response than the stored one, which has to be asked for (RFC 9111 §4.3.4). */
+  #askAgain(stale: LiveResponse): HeadAction {
     this.#evict();
     this.#reportNotStored("not-validated");
     const { engine, runAgain } = this.#plan;
@@ -447,7 +433,7 @@ export class ForwardedRequest implements Fill {
   }
 
   #keepNothing(head: ReportedHead, because: string): void {
-    if (ORIGIN_ERRORS.has(head.status)) {
+    if (isOriginError(head.status)) {
       this.#settle({ type: "origin-error", originStatus: head.status });
     } else {
       // A stored response that its origin no longer stands by must not be served again.

@@ -1,8 +1,8 @@
 import { cacheStatus } from "../../rfc9111/cache-status.ts";
 import { fieldValue } from "../../rfc9111/fields.ts";
 import { evaluatePreconditions, isUnmodified, notModifiedFields } from "../../rfc9111/preconditions.ts";
-import { rangeReply, type RangeReply } from "../../rfc9111/ranges.ts";
-import type { CacheRequest, Fields, Outcome, StoredResponse } from "../../http.ts";
+import { rangeReply } from "../../rfc9111/ranges.ts";
+import type { CacheRequest, Fields, Outcome, RangeReply, StoredResponse } from "../../http.ts";
 import { identityVaryFields, storedDownstreamFields } from "./advertised-fields.ts";
 import type { Engine } from "../state.ts";
 import type { ReportedHead, Reply } from "../exchange.ts";

@@ -1,6 +1,5 @@
 import type { CacheRequest } from "../../http.ts";
-import type { Engine } from "../state.ts";
-import { beginsLogin, nameOfCookie, speaksOfLogin, tellingCookie } from "./harmless-cookies.ts";
+import { beginsLogin, nameOfCookie, tellingCookie } from "./harmless-cookies.ts";
 import { tellsOfNobody } from "./login-fields.ts";
 import type { RouteRules } from "../route-rules.ts";
 
@@ -73,132 +72,41 @@ export function carriesLogin(request: CacheRequest, rules: IdentityRules, keyed:
   return request.clientCertificate === true || loginFieldOf(request.fields, rules, keyed) !== undefined;
 }
 
-/** Who shares the response of a request, as a part of its key; or why the request takes no part. */
-export type Sharers =
-  | { readonly member: string; readonly bypass?: undefined }
-  | { readonly bypass: string; readonly member?: undefined };
-
 /** The part of the key of requests that an `audience` function gives no id for. */
 export const ANONYMOUS = "anonymous";
+
+/** Who shares the response of a request, as a part of its key; or whose identity keeps it from taking part. */
+export type Sharers = { readonly member: string } | { readonly unshared: Identity };
+
 const ALL: Sharers = { member: "" };
 
 /** Calls the developer's `audience`, which may throw. */
-export function sharersOf(engine: Engine, route: RouteRules, request: CacheRequest, native: unknown): Sharers {
+export function sharersOf(
+  request: CacheRequest,
+  rules: IdentityRules,
+  route: SharedIdentities & Pick<RouteRules, "audience">,
+  native: unknown,
+): Sharers {
   const { audience } = route;
   if (audience === "public") return ALL;
-  if (audience === undefined) {
-    const identity = identityOf(request, engine.identity, route);
-    if (identity === undefined) return ALL;
-    if (identity.detail === "cookie") warnOfCookie(engine, route, request, identity.name);
-    return { bypass: identity.detail };
-  }
-  const member = audience(native);
+  const member = audience?.(native);
   if (member !== undefined) return { member };
-  const identity = identityOf(request, engine.identity);
-  if (identity === undefined) return { member: ANONYMOUS };
-  warnOfAudience(engine, route, request, identity);
-  return { bypass: "audience" };
+  const unshared = identityOf(request, rules, audience === undefined ? route : NONE_SHARED);
+  if (unshared !== undefined) return { unshared };
+  return audience === undefined ? ALL : { member: ANONYMOUS };
 }
 
 /**
- * The identity for whose sake the response of a request may not be given to others: the request would take no part, were it a
- * GET. Calls the developer's `audience`.
+ * The name of a cookie by which middleware in front of the handler gave this client a session or a token, where the response
+ * would be given to others: the handler may have rendered it. Calls the developer's `audience`.
  */
-export function unsharedIdentity(
-  engine: Engine,
-  route: RouteRules,
-  request: CacheRequest,
-  native: unknown,
-): Identity | undefined {
-  const { audience } = route;
-  if (audience === "public") return undefined;
-  const identity = identityOf(request, engine.identity, audience === undefined ? route : NONE_SHARED);
-  return identity === undefined || (audience !== undefined && audience(native) !== undefined) ? undefined : identity;
-}
-
-/**
- * True where middleware in front of the handler gave this client a session or a token, and the response would be given to
- * others: the handler may have rendered it. Calls the developer's `audience`.
- */
-export function showsNewLogin(
-  engine: Engine,
-  route: RouteRules,
-  request: CacheRequest,
-  native: unknown,
+export function newLoginOf(
   outerCookies: readonly string[],
-): boolean {
-  const { audience } = route;
-  if (audience === "public" || route.sharesSessions) return false;
-  const cookie = outerCookies.find((line) => beginsLogin(line, engine.identity.isHarmlessCookie));
-  if (cookie === undefined || audience?.(native) !== undefined) return false;
-  warnOfNewLogin(engine, route, request, nameOfCookie(cookie));
-  return true;
-}
-
-const FOR_EACH_USER = "cached({ audience: (req) => req.user?.id })";
-const FOR_ALL = 'cached({ audience: "public" })';
-
-function warnOfNewLogin(engine: Engine, route: RouteRules, request: CacheRequest, name: string): void {
-  engine.warnings.inDevelopment(
-    route,
-    `new cookie ${name}`,
-    () =>
-      `the response to ${subjectOf(request)} is not cached: middleware in front of cached() gave its client the cookie ` +
-      `${shown(name)}, and the page may show something that belongs to it, such as a token. Leave such a page uncached. ` +
-      `${FOR_EACH_USER} keeps one for each user. Only if it shows nothing of a session, a token or a user: ${FOR_ALL}.`,
-  );
-}
-
-function warnOfCookie(engine: Engine, route: RouteRules, request: CacheRequest, name: string): void {
-  engine.warnings.inDevelopment(
-    route,
-    `cookie ${name}`,
-    () =>
-      `a request with ${cookieText(name)} on ${subjectOf(request)} is not cached: its response may be for one user. ` +
-      (speaksOfLogin(name) ? CURE_FOR_LOGIN : cureForOther(name)),
-  );
-}
-
-/** Shared by all, a page shows everyone the user whose session middleware in front has read. */
-const CURE_FOR_LOGIN =
-  `For one response per user: ${FOR_EACH_USER}. Only if the page shows nothing of a user: ${FOR_ALL}. ` +
-  "The handler then sees no cookie, but middleware in front has read it (req.session, req.user, res.locals).";
-
-function cureForOther(name: string): string {
-  const declare =
-    name === ""
-      ? ""
-      : `If its handlers do not read it: createCache({ identity: { harmlessCookies: [${shown(name)}] } }). ` +
-        "What middleware in front read of it counts as well. ";
-  return `${declare}If all users share the response: ${FOR_ALL}, and the handler sees no cookie.`;
-}
-
-function warnOfAudience(engine: Engine, route: RouteRules, request: CacheRequest, { detail, name }: Identity): void {
-  engine.warnings.once(route, "audience", () => {
-    const carried = detail === "cookie" ? cookieText(name) : fieldText(name);
-    return (
-      `audience gave no id for a request with ${carried} on ${subjectOf(request)}; it is not cached. ` +
-      "That is right where nobody is logged in. If this user is: does cached() stand before your login middleware?"
-    );
-  });
-}
-
-function cookieText(name: string): string {
-  return name === "" ? "a cookie without a name" : `the cookie ${shown(name)}`;
-}
-
-/** `Authorization`, `X-Api-Key`: names of fields as people write them. */
-function fieldText(name: string): string {
-  return name.includes(" ") ? `a ${name}` : name.replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase());
-}
-
-/** A name that a stranger chose, short and on one line. */
-function shown(name: string): string {
-  return JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name);
-}
-
-/** Method and path, without a query that may hold what no log should. */
-function subjectOf({ method, path }: CacheRequest): string {
-  const mark = path.indexOf("?");
-  return `${method} ${mark === -1 ? path : path.slice(0, mark)}`;
+  rules: IdentityRules,
+  { audience, sharesSessions }: Pick<RouteRules, "audience" | "sharesSessions">,
+  native: unknown,
+): string | undefined {
+  if (audience === "public" || sharesSessions) return undefined;
+  const cookie = outerCookies.find((line) => beginsLogin(line, rules.isHarmlessCookie));
+  return cookie === undefined || audience?.(native) !== undefined ? undefined : nameOfCookie(cookie);
 }

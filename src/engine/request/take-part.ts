@@ -2,26 +2,21 @@ import type { CacheRequest } from "../../http.ts";
 import { reportFault } from "../request-context.ts";
 import type { RouteRules } from "../route-rules.ts";
 import type { Engine } from "../state.ts";
-import { mustReachOrigin } from "./bypass.ts";
-import { sharersOf } from "./identity.ts";
+import { decideRequest, type RequestDecision } from "./decide-request.ts";
 import { primaryKeyOf } from "./key.ts";
 
-/** The key of a request that takes part in caching, or the `detail` of its bypass. */
-export type Part =
-  | { readonly primary: string; readonly bypass?: undefined }
-  | { readonly bypass: string; readonly primary?: undefined };
+/** Why a request does not take part. */
+export type NoPart = Exclude<RequestDecision, { readonly action: "take-part" }>;
 
-/** Tells whether a GET, HEAD or QUERY takes part, and under which key. A callback of the developer that throws is reported. */
-export function takePart(engine: Engine, route: RouteRules, request: CacheRequest, native: unknown): Part {
+const CALLBACK_FAILED: NoPart = { action: "bypass", detail: "callback-failed" };
+
+/** The primary key of a request that takes part, or why it does not. A callback of the developer that throws is reported. */
+export function takePart(engine: Engine, route: RouteRules, request: CacheRequest, native: unknown): string | NoPart {
   try {
-    const untouched = mustReachOrigin(request);
-    if (untouched !== undefined) return { bypass: untouched };
-    if (route.when !== undefined && !route.when(native)) return { bypass: "when" };
-    const sharers = sharersOf(engine, route, request, native);
-    if (sharers.bypass !== undefined) return sharers;
-    return { primary: primaryKeyOf(engine, route, request, native, sharers.member) };
+    const decision = decideRequest(request, route, engine, native);
+    return decision.action === "take-part" ? primaryKeyOf(engine, route, request, native, decision.member) : decision;
   } catch (error) {
     reportFault(engine, request, error);
-    return { bypass: "callback-failed" };
+    return CALLBACK_FAILED;
   }
 }

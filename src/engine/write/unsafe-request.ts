@@ -8,7 +8,7 @@ import { Capture } from "../fill/capture.ts";
 import type { Engine } from "../state.ts";
 import type { Exchange, Fill, HeadAction, OriginRequest } from "../exchange.ts";
 import { ForwardedRequest } from "../fill/forward.ts";
-import { unsharedIdentity } from "../request/identity.ts";
+import { sharersOf } from "../request/identity.ts";
 import { keyWith } from "../request/key.ts";
 import { groupName, namesOf, purgeUris, searchedNames, uriTargets } from "../request/purge-names.ts";
 import { purge, type Purging } from "./purge.ts";
@@ -184,9 +184,9 @@ export class UnsafeRequest implements Fill {
   #isForAll(): boolean {
     const { engine, route, request, exchange } = this.#plan;
     try {
-      const identity = unsharedIdentity(engine, route, request, exchange.native);
-      if (identity === undefined) return true;
-      engine.report?.({ type: "not-stored", subject: subjectOf(request), because: identity.detail });
+      const sharers = sharersOf(request, engine.identity, route, exchange.native);
+      if ("member" in sharers) return true;
+      engine.report?.({ type: "not-stored", subject: subjectOf(request), because: sharers.unshared.detail });
     } catch (error) {
       reportFault(engine, request, error);
     }
