@@ -1,10 +1,10 @@
-import { requestDirectives } from "../rfc9111/directives.ts";
 import { fieldValue } from "../rfc9111/fields.ts";
 import { currentAgeSeconds } from "../rfc9111/freshness.ts";
 import { decideReuse } from "../rfc9111/reuse.ts";
 import { effectiveDirectives } from "../rfc9111/targeted.ts";
 import type { CacheRequest, ResponseHead, ReuseDecision, StoredResponse } from "../http.ts";
 import { decideResponse, type RefusalReason } from "./fill/decide-response.ts";
+import { whyPassesBy } from "./fill/passes-by.ts";
 import { storedResponse } from "./fill/store-response.ts";
 import { withoutRefusal } from "./lookup/refusals.ts";
 import { selectWithPart } from "./lookup/select.ts";
@@ -211,12 +211,12 @@ function whyNotStoredNow(
   nowMs: number,
 ): NotKeptReason | undefined {
   if (part.action === "bypass") return "bypass";
-  if (part.action === "pass" || request.method === "HEAD") return "method";
-  const { requestDirectives: mode } = route;
-  const reuse = decideReuse(request, { stored: undefined, varyMiss: false }, mode, nowMs);
+  if (part.action === "pass") return "method";
+  const passesBy = whyPassesBy(request, route, false);
+  if (passesBy === "method") return passesBy;
+  const reuse = decideReuse(request, { stored: undefined, varyMiss: false }, route.requestDirectives, nowMs);
   if (reuse.action === "gateway-timeout") return "only-if-cached";
-  if (mode === "rfc9111" && requestDirectives(request.fields).noStore) return "request-no-store";
-  return refusalOf(route, request, head);
+  return passesBy ?? refusalOf(route, request, head);
 }
 
 function refusalOf(route: RouteRules, request: CacheRequest, head: ResponseHead): RefusalReason | undefined {

@@ -9,6 +9,7 @@ import { targetedDirectives } from "../rfc9111/targeted.ts";
 import { conditionalFields } from "../rfc9111/validation.ts";
 import { varyNames } from "../rfc9111/vary.ts";
 import type { RefusalReason } from "./fill/decide-response.ts";
+import type { PassesBy } from "./fill/passes-by.ts";
 import type { RouteRules } from "./route-rules.ts";
 
 /** A rule in one sentence, and where it is written; without `section` it is one of Reprise or of the route. */
@@ -233,7 +234,7 @@ const BYPASSED: Readonly<Record<string, Rule>> = {
 };
 
 /** What can keep a response from being stored. */
-export type NotKeptReason = RefusalReason | "bypass" | "only-if-cached" | "request-no-store" | "internal-error";
+export type NotKeptReason = RefusalReason | PassesBy | "bypass" | "only-if-cached" | "internal-error";
 
 /** Why responses are not stored, by the `detail` of `Cache-Status`. */
 const NOT_STORED: Readonly<Record<NotKeptReason, Rule>> = {
@@ -259,6 +260,7 @@ const NOT_STORED: Readonly<Record<NotKeptReason, Rule>> = {
   "request-no-store": { rule: "The request says no-store.", section: "RFC 9111 §5.2.1.5" },
   "event-stream": { rule: "An event stream has no end." },
   "too-large": { rule: "Its body is larger than maxBodyBytes." },
+  range: { rule: "A range of what is not stored is the handler's to answer; the whole is stored in the background." },
   "csrf-token": { rule: "Its handler asked for a form token, which belongs to one client." },
   replaced: { rule: "Middleware in front gave another response in its place." },
   "late-vary": { rule: "Middleware in front set Vary when the response was on its way out." },

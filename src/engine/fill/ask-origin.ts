@@ -1,12 +1,12 @@
 import { asError } from "../../errors.ts";
 import { setTimeout } from "../../real-time.ts";
-import { requestDirectives } from "../../rfc9111/directives.ts";
 import { matchesVary } from "../../rfc9111/vary.ts";
 import type { ForwardReason, Lease, Outcome } from "../../http.ts";
 import { Flight, type FlightEnd } from "./flight.ts";
 import { HIT_FOR_MISS_MS, type Engine } from "../state.ts";
 import type { Exchange, Fill } from "../exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
+import { showsRange, whyPassesBy } from "./passes-by.ts";
 import { leadNow, leadOrFollow, type Led, type Wanted } from "./across-processes.ts";
 import { purgeUris } from "../request/purge-names.ts";
 import type { Selected } from "../lookup/select.ts";
@@ -100,7 +100,7 @@ function isUnderWay(engine: Engine, key: string): boolean {
 /** Stores the whole of a resource of which a client has just been given a part, so that the next part is a hit. */
 function fillWhole(turn: Turn, need: Need): void {
   const { request, engine } = turn;
-  if (!mayStore(turn) || isApart(engine, need.selected, engine.now())) return;
+  if (mayNotStore(turn) || isApart(engine, need.selected, engine.now())) return;
   const { range: _, "if-range": __, "if-none-match": ___, "if-modified-since": ____, ...fields } = request.fields;
   revalidateInBackground({ ...turn, request: { ...request, fields } }, { ...need, because: "partial" });
 }
@@ -114,9 +114,9 @@ function runAgain(original: Exchange, client: Exchange | undefined): ((fill: Fil
 export function forward(turn: Turn, need: Need, nowMs: number): void {
   const { engine, request } = turn;
   const { key } = need.selected;
-  if (!engine.collapses || (showsRange(turn, need) && !engine.flights.has(key)))
+  if (!engine.collapses || (isShownRange(turn, need) && !engine.flights.has(key)))
     return goForward(turn, need, nowMs, NOBODY_WAITS);
-  if (!mayStore(turn) || turn.leaders >= MAX_LEADERS || isApart(engine, need.selected, nowMs)) {
+  if (mayNotStore(turn) || turn.leaders >= MAX_LEADERS || isApart(engine, need.selected, nowMs)) {
     return goForward(turn, need, nowMs, NOBODY_WAITS);
   }
   const leading = engine.flights.get(key);
@@ -203,15 +203,13 @@ function goForward(turn: Turn, need: Need, nowMs: number, rights: Rights): void 
   turn.engine.ownRuns.runUntil(flight, need.selected.key, ends, () => turn.exchange.forward(fill));
 }
 
-/** A part of what is not stored: the handler knows best how to answer that, and for this client alone. */
-function showsRange({ route, request }: Turn, { stale }: Need): boolean {
-  if (request.fields["range"] === undefined || request.method !== "GET") return false;
-  return stale === undefined && route.storing.allowPartial !== true;
+function isShownRange({ request, route }: Turn, { stale }: Need): boolean {
+  return showsRange(request, route.storing, stale !== undefined);
 }
 
-function mayStore({ route, request }: Turn): boolean {
-  if (request.method === "HEAD") return false;
-  return route.requestDirectives !== "rfc9111" || !requestDirectives(request.fields).noStore;
+/** A range apart, nothing that the handler answers may be stored. */
+function mayNotStore({ request, route }: Turn): boolean {
+  return whyPassesBy(request, route, true) !== undefined;
 }
 
 function forwarded(
@@ -243,8 +241,8 @@ function forwarded(
     requestedAtMs,
     generation,
     lease,
-    storable: mayStore(turn) && !showsRange(turn, need),
-    showsRange: showsRange(turn, need),
+    storable: whyPassesBy(request, route, need.stale !== undefined) === undefined,
+    showsRange: isShownRange(turn, need),
     fillWhole: () => fillWhole(turn, need),
     runAgain: runAgain(turn.exchange, exchange),
     unseenErrors: turn.exchange.unseenErrors,
