@@ -298,12 +298,12 @@ function functionContext(
   events: EventHub,
 ): FunctionCacheContext {
   const { prefix, ignoreArgTypes, now, fillDeadlineMs } = resolved;
-  const { store, purges } = engine;
+  const { store, purges, fence } = engine;
   const report = (event: FunctionEvent): void => events.report?.(functionEvent(engine, event));
   const warn = (key: string, message: string): void => {
     if (isDevelopment()) engine.warnOnce(key, message);
   };
-  return { prefix, store, purges, ignoreArgTypes, now, fillDeadlineMs, report, warn, durationSeconds };
+  return { prefix, store, purges, fence, ignoreArgTypes, now, fillDeadlineMs, report, warn, durationSeconds };
 }
 
 function functionEvent(engine: Engine, event: FunctionEvent): CacheEvent {

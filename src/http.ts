@@ -150,19 +150,23 @@ export interface Outcome {
 /** Plain data a store keeps beside the body: whatever JSON can carry. */
 export type StoreMeta = { readonly [name: string]: unknown };
 
-/** What a store keeps under one key. It knows no HTTP: text, bytes and times only. */
-export interface StoreEntry {
-  readonly meta: StoreMeta;
-  readonly body: Uint8Array;
+/** What purges are compared with. */
+export interface Purgeable {
   /** Names it can be purged by: `#user:7`. Left out: none. */
   readonly names?: readonly string[];
   /** The absolute URI it can be purged by, alone or with all that is below a path; a list where there are several. */
   readonly uri?: string | readonly string[];
   /**
    * `generation()` of the store's purge log before the content was asked for. A purge after that position holds against it,
-   * whenever and by whomever it is put. Left out: it counts as older than every purge that names it.
+   * whenever it is put and by which process. Left out: it counts as older than every purge that names it.
    */
   readonly generation?: string;
+}
+
+/** What a store keeps under one key. It knows no HTTP: text, bytes and times only. */
+export interface StoreEntry extends Purgeable {
+  readonly meta: StoreMeta;
+  readonly body: Uint8Array;
   /** Set by `get`: a soft purge made it stale at this time. */
   readonly outdatedAtMs?: number;
   /** Set by `get` of a store shared by machines: to be added to the times in `meta`, because the writer's clock differs. */
@@ -206,7 +210,7 @@ export interface PurgeLog {
   /** The last proven position, to be kept with an entry; `""` while there is none. */
   generation(prefix: string): string;
   /** What the purges known by now have done to an entry. */
-  judge(prefix: string, key: string, entry: StoreEntry): PurgeVerdict;
+  judge(prefix: string, key: string, entry: Purgeable): PurgeVerdict;
   /**
    * Purges; holds for every reader that starts after it returned or resolved.
    *

@@ -14,8 +14,8 @@ export interface Turn {
   readonly request: CacheRequest;
   readonly exchange: Exchange;
   readonly primary: string;
-  /** When it came, on the clock of `performance.now()`: a purge acknowledged before that must hold for its answer. */
-  readonly sinceMs: number;
+  /** When it came, as `PurgeFence` tells it: a purge acknowledged before that must hold for its answer. */
+  readonly arrivalMs: number;
   /** Looks up and decides once more. */
   readonly startOver: (turn: Turn) => void;
   /** It came when the request it waited for had been answered: what that brought is a hit for it. */

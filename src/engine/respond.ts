@@ -1,4 +1,3 @@
-import { performance } from "../real-time.ts";
 import { isSafeMethod } from "../rfc9111/invalidation.ts";
 import { decideReuse } from "../rfc9111/reuse.ts";
 import type { CacheRequest, ForwardReason, Outcome, ReuseDecision } from "../http.ts";
@@ -29,9 +28,8 @@ export function respond(engine: Engine, route: RouteRules, received: CacheReques
   const request = depth === 0 ? received : { ...received, depth };
   const part = takePart(engine, route, request, exchange.native);
   if (typeof part !== "string") return takeNoPart(engine, route, request, exchange, part);
-  // Where every purge is known at once there is nothing to compare it with.
-  const sinceMs = engine.knowsAllPurges ? 0 : performance.now();
-  lookUp({ engine, route, request, exchange, primary: part, sinceMs, startOver: lookUp, leaders: 0, begun: false });
+  const arrivalMs = engine.fence.arrivalMs();
+  lookUp({ engine, route, request, exchange, primary: part, arrivalMs, startOver: lookUp, leaders: 0, begun: false });
 }
 
 /**
@@ -95,10 +93,10 @@ function lookUp(turn: Turn): void {
   const selected = selectWithPart(engine, turn.route, turn.primary, turn.request);
   // The clock is read when the answer is there: a slow store must not make a response look younger.
   if (!(selected instanceof Promise)) return decide(turn, selected, engine.now());
-  const { primary, request, sinceMs } = turn;
+  const { primary, request, arrivalMs } = turn;
   const begun = beginLookUp(engine, primary);
   selected
-    .then((found) => decide(turn, endLookUp(engine, primary, request, begun, found, sinceMs), engine.now()))
+    .then((found) => decide(turn, endLookUp(engine, primary, request, begun, found, arrivalMs), engine.now()))
     // What is thrown once an answer has begun has nobody to catch it any more, and must not end the process.
     .catch((error: unknown) => reportFault(engine, request, error));
 }

@@ -6,6 +6,7 @@ import type { CacheEvent } from "./cache-events.ts";
 import { FirstWarnings } from "./request/first-warnings.ts";
 import type { IdentityRules } from "./request/identity.ts";
 import { KnownQueries } from "./request/known-queries.ts";
+import { PurgeFence } from "./purge-fence.ts";
 import { KnownRoutes } from "./write/known-routes.ts";
 import type { LookUps, VarySpec } from "./lookup/select.ts";
 
@@ -18,8 +19,7 @@ export interface Engine {
   readonly store: CacheStore;
   /** The store's purge log or, where it keeps none, one of this process. */
   readonly purges: PurgeLog;
-  /** The purge log knows of each purge when that resolves: there is nothing to prove. */
-  readonly knowsAllPurges: boolean;
+  readonly fence: PurgeFence;
   /** Milliseconds since 1970; read once per request. */
   readonly now: () => number;
   /** Strong content hash as URL-safe text, of `context` and `bytes`. */
@@ -90,7 +90,7 @@ const REMEMBERED_CHARACTERS: number = 8 * 1024 * 1024;
 export interface EngineParts extends Omit<
   Engine,
   | "report"
-  | "knowsAllPurges"
+  | "fence"
   | "takesSetCookie"
   | "bindContext"
   | "ownRuns"
@@ -122,7 +122,7 @@ export function createEngine(parts: EngineParts): Engine {
     enabled: parts.enabled,
     store: parts.store,
     purges: parts.purges,
-    knowsAllPurges: parts.purges.verifiedAtMs(parts.prefix) === Infinity,
+    fence: new PurgeFence(parts.purges, parts.prefix),
     now: parts.now,
     contentHash: parts.contentHash,
     responseHeader: parts.responseHeader,

@@ -1,3 +1,4 @@
+import type { PurgeFence } from "../engine/purge-fence.ts";
 import type { Duration } from "../duration.ts";
 import type { CacheStore, PurgeLog } from "../http.ts";
 
@@ -7,6 +8,8 @@ export interface FunctionCacheContext {
   readonly prefix: string;
   readonly store: CacheStore;
   readonly purges: PurgeLog;
+  /** The purge log's word on whether a result may be kept and shared. */
+  readonly fence: PurgeFence;
   /** Classes whose instances never enter a key. */
   readonly ignoreArgTypes: readonly AnyClass[];
   /** Wall clock in milliseconds. */

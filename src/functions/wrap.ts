@@ -1,7 +1,7 @@
 import { asError, duplicateFunctionName, recursiveCall, unknownThis } from "../errors.ts";
 import { performance } from "../real-time.ts";
 import { tagName } from "../tags.ts";
-import type { PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../http.ts";
+import type { PurgeReceipt, PurgeTarget, StoreEntry } from "../http.ts";
 import { callKey } from "./call-key.ts";
 import { CallbackFault } from "./callback.ts";
 import type { Cached, FunctionCacheContext, FunctionEvent, NotStoredReason, OptionsOf } from "./contract.ts";
@@ -106,7 +106,7 @@ interface Call {
   /** Digests of the function and the classes that decide its result: the key has no more of them than names. */
   readonly madeBy: string;
   /** When it was made, on the clock of `performance.now()`: a purge acknowledged before that must hold for its result. */
-  readonly sinceMs: number;
+  readonly arrivalMs: number;
 }
 
 /** A result: the function's own object for the caller it ran for and, if it may be shared, what copies are made from. */
@@ -169,7 +169,7 @@ class FunctionCalls {
       const classes = new Set<object>();
       const key = callKey(this.#rules.keyRules, self, args, classes);
       if (!this.#isRetired) {
-        return { self, args, key, madeBy: this.#madeBy(self, classes), sinceMs: performance.now() };
+        return { self, args, key, madeBy: this.#madeBy(self, classes), arrivalMs: performance.now() };
       }
       if (this.#isLikeSuccessor) this.#context.warn(`functions ${this.#name}`, sameFunctions(this.#name));
       this.#reportNotStored({ key }, "replaced", duplicateFunctionName(this.#name));
@@ -315,8 +315,7 @@ class FunctionCalls {
    * for the first connection, within its deadline, and reads the log.
    */
   async #connected({ key }: Call): Promise<void> {
-    const { prefix, purges } = this.#context;
-    if (purges.verifiedAtMs(prefix) === -Infinity) await this.#read(key);
+    if (!this.#context.fence.hasRead()) await this.#read(key);
   }
 
   #answer(call: Call): Promise<unknown> {
@@ -393,10 +392,10 @@ class FunctionCalls {
     const end = await flight.ended;
     if (end.type === "failed") throw end.error;
     if (end.type === "value") {
-      if (flight.beganAtMs >= call.sinceMs) return end.copy();
-      // Somebody may have purged after the flight began and before this call: one of those who wait looks, for all.
-      const isUnpurged = end.entry === undefined || this.#verdict(call, end.entry) === "valid";
-      return isUnpurged && this.#knowsPurgesBefore(call) ? end.copy() : this.#answer(call);
+      if (flight.beganAtMs >= call.arrivalMs) return end.copy();
+      // A purge may have come after the flight began and before this call: one of the calls that wait looks, for all.
+      const isClear = end.entry === undefined || this.#isClear(call, end.entry);
+      return isClear && this.#context.fence.maySharePast(call.arrivalMs) ? end.copy() : this.#answer(call);
     }
     return (await this.#runOnce(call)).value;
   }
@@ -435,17 +434,16 @@ class FunctionCalls {
     const wasUnchanged = this.#hasKeyStill(call);
     const tags = wasUnchanged ? this.#tags(call) : undefined;
     const requestedAtMs = this.#context.now();
-    const generation = this.#context.purges.generation(this.#context.prefix);
+    const generation = this.#context.fence.take();
     const value = await this.#value(call);
     if (!this.#mayKeep(call, value, wasUnchanged) || tags === undefined) return { value, encoded: undefined };
     const names = [...tags.map(tagName), ...this.#names(call)];
     const kept = this.#encode(call, value, (encoded) => this.#entry(call, encoded, requestedAtMs, names, generation));
     if (kept === undefined) return { value, encoded: undefined };
     const { encoded, entry } = kept;
-    const verdict = this.#verdict(call, entry);
-    if (verdict === "valid") return { value, encoded, entry };
-    // Those who called after the purge must not get it either.
-    if (verdict !== "purged") return { value, encoded: undefined, entry };
+    if (this.#isClear(call, entry)) return { value, encoded, entry };
+    // A call that came after the purge must not get it either.
+    if (!this.#isPurged(call, entry)) return { value, encoded: undefined, entry };
     this.#reportNotStored(call, "purged");
     return { value, encoded: undefined };
   }
@@ -537,36 +535,35 @@ class FunctionCalls {
     return valueEntry(encoded, times, madeBy, names, generation);
   }
 
-  #verdict({ key }: Call, entry: StoreEntry): PurgeVerdict {
-    const { prefix, purges } = this.#context;
-    return purges.judge(prefix, key, entry);
+  #isClear({ key }: Call, entry: StoreEntry): boolean {
+    return this.#context.fence.isClear(key, entry);
   }
 
-  #knowsPurgesBefore({ sinceMs }: Call): boolean {
-    const { prefix, purges } = this.#context;
-    return purges.verifiedAtMs(prefix) >= sinceMs;
+  #isPurged({ key }: Call, entry: StoreEntry): boolean {
+    return this.#context.fence.isPurged(key, entry);
   }
 
   /** An entry that was handed to the store and may not be there yet; the store itself is asked where it could be purged. */
   #onItsWay(call: Call, entry: StoreEntry | undefined): StoreEntry | undefined {
-    if (entry === undefined || !this.#knowsPurgesBefore(call)) return undefined;
-    return this.#verdict(call, entry) === "valid" ? entry : undefined;
+    if (entry === undefined || !this.#context.fence.maySharePast(call.arrivalMs)) return undefined;
+    return this.#isClear(call, entry) ? entry : undefined;
   }
 
   /** Purges the old result, which other processes may have in memory, and stores the new one in its place if it may be. */
   async #replace(call: Call, value: unknown, entry: StoreEntry | undefined): Promise<void> {
-    const { prefix, purges } = this.#context;
-    const known = purges.generation(prefix);
+    const { fence } = this.#context;
+    const known = fence.take();
     // The generation it gets is to hide no purge that came while the function ran.
-    const isCurrent = entry !== undefined && this.#verdict(call, entry) === "valid";
+    const isCurrent = entry !== undefined && this.#isClear(call, entry);
     if (entry !== undefined && !isCurrent) this.#reportNotStored(call, "purged");
-    const { before, after } = await withResult(value, this.#purgeKey(call.key));
+    const receipt = await withResult(value, this.#purgeKey(call.key));
     if (!isCurrent) return;
     // With a purge in between that was not known, the result may be from before that.
-    if (before !== known) return this.#reportNotStored(call, "purged");
+    const generation = fence.positionAfter(receipt, known);
+    if (generation === undefined) return this.#reportNotStored(call, "purged");
     // Runs that began before the purge are barred, and this result is not one of theirs.
     const run = this.#inFlight.begin(call.key);
-    this.#store(call, run, { ...entry, generation: after });
+    this.#store(call, run, { ...entry, generation });
     this.#inFlight.end(run);
   }
 
@@ -636,7 +633,7 @@ class FunctionCalls {
   }
 
   #reportNotKept(call: Call, entry: StoreEntry): void {
-    this.#reportNotStored(call, this.#verdict(call, entry) === "purged" ? "purged" : "store-failed");
+    this.#reportNotStored(call, this.#isPurged(call, entry) ? "purged" : "store-failed");
   }
 
   #reportNotStored({ key }: Pick<Call, "key">, because: NotStoredReason, thrown?: unknown): void {

@@ -1,6 +1,6 @@
 /** What `explain()` says is what `respond()` does, for generated requests, stored states and heads. */
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 
 import { fetchCache } from "../../src/adapters/fetch/index.ts";

@@ -1,3 +1,4 @@
+import { PurgeFence } from "../../src/engine/purge-fence.ts";
 import { durationSeconds } from "../../src/duration.ts";
 import type { AnyClass, FunctionCacheContext, FunctionEvent } from "../../src/functions/contract.ts";
 import { memoryStore } from "../../src/stores/memory/index.ts";
@@ -38,6 +39,7 @@ export function harness(options: HarnessOptions = {}): Harness {
       prefix: "test",
       store,
       purges,
+      fence: new PurgeFence(purges, "test"),
       ignoreArgTypes: options.ignoreArgTypes ?? [],
       now,
       fillDeadlineMs: options.fillDeadlineMs ?? 30_000,

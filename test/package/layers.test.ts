@@ -35,6 +35,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "stores/redis/client/detect.ts": ["stores/", ...BASE, "node:", "npm:redis", "npm:ioredis"],
   "functions/": [
     "functions/",
+    "engine/purge-fence.ts",
     "options/known-options.ts",
     "options/synchronous.ts",
     "tags.ts",

@@ -51,7 +51,7 @@ export async function leadNow(
 ): Promise<Led | "taken"> {
   // Another process may have filled the key between the look-up that led here and this lease, so the look comes second.
   // Both are sent at once: a store that keeps their order needs no second round trip.
-  const generation = engine.purges.generation(engine.prefix);
+  const generation = engine.fence.take();
   const acquiring = guardStore(engine, "acquire-lease", () => leases.acquire(key));
   const selecting = select(engine, primary, request);
   if (selecting instanceof Promise) selecting.catch(() => {});

@@ -20,7 +20,6 @@ import { freshnessOf, isShareable, subjectOf } from "./store-response.ts";
 /** After so many leaders were broken off by their clients, a request no longer waits for another. */
 const MAX_LEADERS = 3;
 const TAKEN_PAUSE_MS = 100;
-const NO_BODY = new Uint8Array(0);
 /** The times of another machine are converted anew at each look-up, and rounded. */
 const SAME_TIME_MS = 10;
 
@@ -172,7 +171,7 @@ function lead(turn: Turn, need: Need, flight: Flight, led: Led): void {
       const { selected, generation } = led;
       // Its responses turned out to vary, or those who joined since it was looked up may have come after a purge: all look
       // for their own.
-      if (selected.key !== need.selected.key || generation !== engine.purges.generation(engine.prefix)) {
+      if (selected.key !== need.selected.key || generation !== engine.fence.take()) {
         flight.settle({ type: "aborted" });
         return again(turn);
       }
@@ -221,7 +220,7 @@ function forwarded(
 ): ForwardedRequest {
   const { engine, route, request, primary } = turn;
   const { because, mayServeOnError, mayServeOnFailure } = need;
-  const generation = engine.purges.generation(engine.prefix);
+  const generation = engine.fence.take();
   // Past its deadline the handler keeps no other process waiting either. Once something was put, there is no lease to end.
   if (lease !== undefined) flight?.join(() => releaseLease(engine, lease));
   return new ForwardedRequest({
@@ -235,7 +234,7 @@ function forwarded(
     key: need.selected.key,
     leaseKey: need.selected.key,
     keepAlive: keepAliveOf(turn.exchange),
-    part: unpurged(turn, need.selected.part),
+    part: clear(turn, need.selected.part),
     isApart: isApart(engine, need.selected, requestedAtMs),
     because,
     requestedAtMs,
@@ -246,7 +245,7 @@ function forwarded(
     fillWhole: () => fillWhole(turn, need),
     runAgain: runAgain(turn.exchange, exchange),
     unseenErrors: turn.exchange.unseenErrors,
-    stale: unpurged(turn, need.stale),
+    stale: clear(turn, need.stale),
     mayServeOnError,
     mayServeOnFailure,
     flight,
@@ -254,11 +253,11 @@ function forwarded(
 }
 
 /** What was purged since it was looked up is not asked about: a 304 would bring it back as new. */
-function unpurged({ engine, route, request, primary }: Turn, live: LiveResponse | undefined): LiveResponse | undefined {
+function clear({ engine, route, request, primary }: Turn, live: LiveResponse | undefined): LiveResponse | undefined {
   if (live === undefined) return undefined;
   const { names, generation } = live.stored;
-  const entry = { meta: {}, body: NO_BODY, names, uri: purgeUris(engine, route, request), generation };
-  return engine.purges.judge(engine.prefix, primary, entry) === "purged" ? undefined : live;
+  const purgeable = { names, uri: purgeUris(engine, route, request), generation };
+  return engine.fence.isPurged(primary, purgeable) ? undefined : live;
 }
 
 /** The request this one waited for has ended. */
@@ -276,7 +275,7 @@ function goOn(turn: Turn, need: Need, flight: Flight, end: FlightEnd): void {
     case "stored":
       if (!matchesVary(end.live.stored.varyFields, turn.request.fields, turn.engine.languages)) return again(turn);
       // One of those who wait asks again, for all of them: that is after they all came.
-      if (!isKnownUnpurged(turn, flight)) return again(turn);
+      if (!turn.engine.fence.maySharePast(turn.arrivalMs, flight.beganAtMs)) return again(turn);
       if (isRefusalFor(turn.engine, turn.request, end.live)) return alone(turn, need, nowMs);
       if (turn.comesAfter === true) return share(turn, end.live, { hit: true, collapsed: false }, nowMs);
       return share(turn, end.live, { forwarded: need.because, originStatus: end.live.stored.status }, nowMs);
@@ -291,14 +290,6 @@ function goOn(turn: Turn, need: Need, flight: Flight, end: FlightEnd): void {
     case "unshareable":
       return alone(turn, need, nowMs);
   }
-}
-
-/**
- * True when no purge from before this request can have been meant for what `flight` brought. Whoever settles a flight judges
- * by the purges known here; while the store does not answer there can be others, but none from before both.
- */
-function isKnownUnpurged({ engine, sinceMs }: Turn, flight: Flight): boolean {
-  return flight.beganAtMs >= sinceMs || engine.purges.verifiedAtMs(engine.prefix) >= sinceMs;
 }
 
 /** Answers with what another request brought. */

@@ -312,7 +312,7 @@ export class ForwardedRequest implements Fill {
       new ForwardedRequest({
         ...this.#plan,
         requestedAtMs: engine.now(),
-        generation: engine.purges.generation(engine.prefix),
+        generation: engine.fence.take(),
         stale: undefined,
         unvalidated: stale,
         mayServeOnError: false,
@@ -363,7 +363,7 @@ export class ForwardedRequest implements Fill {
     };
     void this.#answer(newReply({ engine, route, stored: live.stored, freshness, nowMs, outcome }, request));
     if (because !== undefined) this.#evict();
-    if (kept !== undefined) this.#share(live, kept.isUnpurged);
+    if (kept !== undefined) this.#share(live, kept.isClear);
     else this.#settle({ type: "unshareable" });
     if (notKept !== undefined) this.#reportNotStored(notKept);
     this.#finish(outcome);
@@ -501,8 +501,8 @@ export class ForwardedRequest implements Fill {
 
   /** Stores the response, and gives it to the requests that wait for it. */
   #keep(live: LiveResponse): void {
-    const { notKept, isUnpurged } = this.#store(live);
-    this.#share(live, isUnpurged);
+    const { notKept, isClear } = this.#store(live);
+    this.#share(live, isClear);
     this.#finish(this.#outcomeOf(notKept));
   }
 
@@ -551,9 +551,9 @@ export class ForwardedRequest implements Fill {
   }
 
   /** Gives the response to those who wait, if they may have it without a validation of their own (RFC 9111 §4). */
-  #share(live: LiveResponse, isUnpurged: boolean): void {
+  #share(live: LiveResponse, isClear: boolean): void {
     // Those who came after a purge must not get what was asked for before: one of them asks again, for all.
-    if (!isUnpurged) return this.#settle({ type: "aborted" });
+    if (!isClear) return this.#settle({ type: "aborted" });
     if (live.stored.rangeField !== undefined) return this.#settle({ type: "unshareable" });
     if (!isShareable(live, this.#receivedAtMs)) return this.#keepApart();
     this.#plan.engine.hitForMiss.delete(this.#plan.key);

@@ -177,7 +177,7 @@ export interface Kept {
   /** Why the store was not given it, if it was not. */
   readonly notKept: NotKept | undefined;
   /** False when it was purged, be it softly, since it was asked for: who came after that must not have it as fresh. */
-  readonly isUnpurged: boolean;
+  readonly isClear: boolean;
 }
 
 /** Why a response that may be stored would not be kept now. */
@@ -185,7 +185,7 @@ export function whyNotKept(context: WriteContext, live: LiveResponse): NotKept |
   const { engine, route, primary, request } = context;
   const { stored } = live;
   const entry = responseEntry(live, purgeUris(engine, route, request));
-  if (engine.purges.judge(engine.prefix, primary, entry) === "purged") return "purged";
+  if (engine.fence.isPurged(primary, entry)) return "purged";
   if (stored.rangeField === undefined && stored.varyFields.length > 0 && !hasPlace(context, stored)) {
     return "variant-limit";
   }
@@ -198,9 +198,8 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
   const { stored } = live;
   const entry = responseEntry(live, purgeUris(engine, context.route, context.request));
   // What was asked for before a purge may be from before the change it was for.
-  const verdict = engine.purges.judge(engine.prefix, primary, entry);
-  const isUnpurged = verdict === "valid";
-  if (verdict === "purged") return { notKept: "purged", isUnpurged };
+  const isClear = engine.fence.isClear(primary, entry);
+  if (!isClear && engine.fence.isPurged(primary, entry)) return { notKept: "purged", isClear };
   if (engine.isDevelopment()) rememberRoutes(context, stored);
   const retainMs = retainSeconds(stored, context.route.failureGraceSeconds) * 1000;
   let key = primary;
@@ -211,21 +210,21 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
     engine.varySpecs.delete(primary);
   } else {
     const variant = rememberVariant(context, stored, requestedAtMs + retainMs);
-    if (variant === undefined) return { notKept: "variant-limit", isUnpurged };
+    if (variant === undefined) return { notKept: "variant-limit", isClear };
     ({ key, record } = variant);
   }
   const lookUps = engine.lookUps.get(primary);
   if (lookUps !== undefined && stored.rangeField === undefined) {
     lookUps.landed = { selected: { key, live, varyMiss: false }, entry, begun: lookUps.begun };
   }
-  if (engine.store.isAvailable?.() === false) return { notKept: "store-unavailable", isUnpurged };
+  if (engine.store.isAvailable?.() === false) return { notKept: "store-unavailable", isClear };
   const accepted = put(context, key, entry, retainMs);
   // After the variant, which is what one who finds the record looks for.
   const recorded = record === undefined ? "kept" : put(context, primary, record.entry, record.retainMs);
   const both = chain(accepted, (variant) => (variant === "kept" ? recorded : variant));
   const reported = chain(both, (acceptance) => reportStored(context, stored, acceptance));
   if (reported instanceof Promise) context.keepAlive?.(reported);
-  return { notKept: undefined, isUnpurged };
+  return { notKept: undefined, isClear };
 }
 
 /** So that a purge by a route of another name can be told. */

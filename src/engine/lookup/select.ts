@@ -53,7 +53,7 @@ export function beginLookUp(engine: Engine, primary: string): LookUp {
 }
 
 /**
- * The answer of a look-up that took its time, for a request that came at `sinceMs`. What was stored while it was under way
+ * The answer of a look-up that took its time, for a request that came at `arrivalMs`. What was stored while it was under way
  * counts: else all who looked before the first response was there would ask the origin, one after the other. But only if no
  * purge from before the request can have been meant for it.
  */
@@ -63,7 +63,7 @@ export function endLookUp(
   request: CacheRequest,
   { lookUps, number }: LookUp,
   selected: Selected,
-  sinceMs: number,
+  arrivalMs: number,
 ): Selected {
   lookUps.waiting -= 1;
   if (lookUps.waiting === 0) engine.lookUps.delete(primary);
@@ -73,10 +73,8 @@ export function endLookUp(
   if (!matchesVary(stored.varyFields, request.fields, engine.languages)) return selected;
   const found = selected.live?.stored;
   if (found !== undefined && found.receivedAtMs >= stored.receivedAtMs) return selected;
-  const { purges, prefix } = engine;
-  const isKnownUnpurged =
-    purges.verifiedAtMs(prefix) >= sinceMs && purges.judge(prefix, primary, landed.entry) === "valid";
-  return isKnownUnpurged ? landed.selected : selected;
+  const { fence } = engine;
+  return fence.maySharePast(arrivalMs) && fence.isClear(primary, landed.entry) ? landed.selected : selected;
 }
 
 /**

@@ -56,7 +56,7 @@ function unknownRoutes(engine: Engine, targets: readonly PurgeTarget[]): readonl
     const same = known.find((each) => hasSameShape(name, each));
     const like = same ?? routeLike(name, known);
     // Processes that share a store may have other routes.
-    const isAlone = engine.knowsAllPurges;
+    const isAlone = engine.fence.knowsAll;
     if (like === undefined && !isAlone) continue;
     const hint = like === undefined ? listOf(known) : `Did you mean "${like}"?`;
     unknown.push({ name, isMistake: same !== undefined || (isWhole && isAlone), hint });

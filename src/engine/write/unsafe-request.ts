@@ -17,7 +17,6 @@ import { reportFault } from "../request-context.ts";
 import { subjectOf } from "../fill/store-response.ts";
 
 const NO_FIELDS: readonly string[] = [];
-const NO_BODY = new Uint8Array(0);
 const UNTOUCHED: HeadAction = { answered: false, fields: NO_FIELDS };
 
 /** What a route that writes purges, besides what its method and its response do. */
@@ -62,7 +61,7 @@ export class UnsafeRequest implements Fill {
     this.within = plan.exchange.within;
     this.#plan = plan;
     this.#requestedAtMs = engine.now();
-    this.#generation = engine.purges.generation(engine.prefix);
+    this.#generation = engine.fence.take();
   }
 
   /** Purges whatever the routes behind it do. */
@@ -71,8 +70,8 @@ export class UnsafeRequest implements Fill {
   head(head: ResponseHead, body?: Uint8Array): HeadAction {
     if (head.status < 200 || head.status > 399) return UNTOUCHED;
     const { engine, route } = this.#plan;
-    const isRepresentation = this.#isStorable(head) && this.#isUnpurged(head);
-    const before = engine.purges.generation(engine.prefix);
+    const isRepresentation = this.#isStorable(head) && this.#isClear(head);
+    const before = engine.fence.take();
     const purging = this.#purge(head);
     if (isRepresentation) {
       this.#representation = { head, before, purging, capture: new Capture(route.maxBodyBytes) };
@@ -91,12 +90,14 @@ export class UnsafeRequest implements Fill {
 
   end(): void {
     if (this.#representation === undefined) return;
+    const { engine } = this.#plan;
     const { head, before, purging, capture } = this.#representation;
     const store = (receipt: PurgeReceipt | undefined): void => {
       if (receipt === undefined) return this.#reportNotStored("purge-failed");
       // With a purge in between that was not known, the response may be from before that.
-      if (receipt.before !== before) return this.#reportNotStored("purged");
-      this.#fill(receipt.after).head(head, capture.body());
+      const position = engine.fence.positionAfter(receipt, before);
+      if (position === undefined) return this.#reportNotStored("purged");
+      this.#fill(position).head(head, capture.body());
     };
     if (purging instanceof Promise) void purging.then(store);
     else store(purging);
@@ -138,14 +139,13 @@ export class UnsafeRequest implements Fill {
   }
 
   /** True while no purge since the request began is about its response. */
-  #isUnpurged({ fields }: ResponseHead): boolean {
+  #isClear({ fields }: ResponseHead): boolean {
     const { engine, route, request, exchange } = this.#plan;
     const { native } = exchange;
     try {
       const names = namesOf({ route, request, native, patterns: () => exchange.patterns?.() ?? [] }, fields);
       const uri = purgeUris(engine, route, request);
-      const candidate = { meta: {}, body: NO_BODY, names, uri, generation: this.#generation };
-      return engine.purges.judge(engine.prefix, "", candidate) === "valid";
+      return engine.fence.isClear("", { names, uri, generation: this.#generation });
     } catch (error) {
       engine.report?.({
         type: "callback-failed",
