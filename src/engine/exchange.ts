@@ -17,6 +17,9 @@ export interface Reply {
   readonly body: Uint8Array | null;
 }
 
+/** What of one client a handler has asked for, so that its page may show it: a form token, or a session read on demand. */
+export type OwnedByClient = "csrf-token" | "session";
+
 /** What outer layers did to a response after the handler had answered: hooks on `writeHead`, a session that is saved. */
 export interface LateChanges {
   /** They set a cookie that was not there before the handler ran. */
@@ -26,7 +29,7 @@ export interface LateChanges {
   /** Names that they added to `Vary`, in lower case, but those that they deal with by themselves: CORS and compression. */
   readonly vary?: readonly string[] | undefined;
   /** The handler asked for a token that belongs to this client alone. */
-  readonly showsToken?: boolean | undefined;
+  readonly shows?: OwnedByClient | undefined;
   /** The status of a response that they gave in place of the handler's: a denial, an error that they threw. */
   readonly replacedBy?: number | undefined;
 }
@@ -120,7 +123,7 @@ export interface ReportedHead extends ResponseHead {
   /** `Set-Cookie` lines that outer layers had set before the handler ran and that leave with the response. */
   readonly outerCookies?: readonly string[] | undefined;
   /** The handler has asked for a token that belongs to this client alone. */
-  readonly showsToken?: boolean | undefined;
+  readonly shows?: OwnedByClient | undefined;
   /** An `ETag` that the framework made by itself: clients may hold it, but it is not stored. */
   readonly frameworkEtag?: string | undefined;
   /** Where outer layers have had their say already: what they did. */

@@ -262,6 +262,7 @@ const NOT_STORED: Readonly<Record<NotKeptReason, Rule>> = {
   "too-large": { rule: "Its body is larger than maxBodyBytes." },
   range: { rule: "A range of what is not stored is the handler's to answer; the whole is stored in the background." },
   "csrf-token": { rule: "Its handler asked for a form token, which belongs to one client." },
+  session: { rule: "Its handler read the session of one client on a route that hides cookies." },
   replaced: { rule: "Middleware in front gave another response in its place." },
   "late-vary": { rule: "Middleware in front set Vary when the response was on its way out." },
   "other-request": { rule: "The handler ran for a request that came back with another key." },

@@ -1,6 +1,7 @@
 /** Pages that show what belongs to a session, cached as README.md and docs/middleware.md say, on real middleware. */
 
 import flash from "connect-flash";
+import cookieSession from "cookie-session";
 import csurf from "csurf";
 import express5, { type Express, type Request, type RequestHandler } from "express";
 import express4 from "express4";
@@ -189,4 +190,52 @@ describe.each([
       ]);
     }
   });
+
+  it.each([
+    { handler: "reads and changes it", page: (request: Visit) => `visit ${++visitsOf(request).count}` },
+    { handler: "reads it", page: (request: Visit) => `hello ${visitsOf(request).name}` },
+  ])(
+    "a cookie-session on a public route whose handler $handler is not lost, and not shown to others",
+    async ({ page }) => {
+      const { send } = await startWorld(memoryKind, {}, (cache) => {
+        const app = express();
+        app.use(cookieSession({ keys: ["k"] }));
+        app.post("/login", (request, response) => {
+          Object.assign(request, { session: { name: "ann", count: 0 } });
+          response.end();
+        });
+        const cached = expressCache(cache);
+        app.get("/", cached({ expire: "5m", audience: "public" }), (request, response) => {
+          response.send(page(visitOf(request)));
+        });
+        app.get("/me", (request, response) => void response.send(visitsOf(visitOf(request)).name));
+        return listen(app);
+      });
+      const jar = new Map<string, string>();
+      const ask = async (path: string, method = "GET") => {
+        const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
+        const received = await send(path, { method, headers: cookie === "" ? {} : { Cookie: cookie } });
+        for (const line of linesOf(received, "set-cookie")) {
+          const [name = "", value = ""] = (line.split(";", 1)[0] ?? "").split(/=(.*)/s);
+          jar.set(name, value);
+        }
+        return received;
+      };
+      await ask("/login", "POST");
+      const first = await ask("/");
+      expect(first.text).toMatch(/visit 1|hello ann/);
+      expect(cacheStatusOf(first)).toContain("detail=session");
+      expect((await ask("/me")).text).toBe("ann");
+      expect((await send("/", {})).text).not.toContain("ann");
+    },
+  );
 });
+
+interface Visits {
+  name?: string;
+  count: number;
+}
+
+function visitsOf(request: Visit): Visits {
+  return request.session as unknown as Visits;
+}

@@ -8,7 +8,9 @@ import type { CacheRequest } from "../../http.ts";
 import { connectionFacts, type ConnectionFacts } from "./connection-facts.ts";
 import { contentOf } from "./content.ts";
 import { hasClientCertificate } from "./client-certificate.ts";
-import { handlersFields, hideParsedCookies } from "./handlers-fields.ts";
+import { handlersFields } from "./handlers-fields.ts";
+import { watchLazySession } from "./lazy-session.ts";
+import { RequestView } from "./request-view.ts";
 import { watchToken } from "./form-token.ts";
 import { sendAgain, serverOf, type Entry } from "./copy.ts";
 import { addFieldsAtHead, writeReply } from "./reply.ts";
@@ -201,12 +203,16 @@ class NodeExchange implements Exchange {
     const { headers } = request;
     const { path, otherPaths } = fill.origin;
     enclosing.set(request, { route: this.#route, fill, headers, target: this.#target, outer: this.#enclosing });
-    request.headers = handlersFields(headers, fill, this.#route.authority);
-    hideParsedCookies(request, fill);
-    showTarget(this.#call, this.#target, { sent: path, shown: otherPaths?.[0] });
-    const tap = new ResponseTap(response, fill, takeFrameworkEtag, destinations.get(fill));
+    const shown = { sent: path, shown: otherPaths?.[0] };
+    const hidesCookies = fill.origin.without.includes("cookie");
+    const view = new RequestView(request, handlersFields(headers, fill, this.#route.authority), hidesCookies, (which) =>
+      which === "shown" ? showTarget(this.#call, this.#target, shown) : showTarget(this.#call, shown, this.#target),
+    );
+    view.show();
+    const tap = new ResponseTap(response, fill, { takeFrameworkEtag, destination: destinations.get(fill), view });
     this.#tap = tap;
-    watchToken(request, () => tap.noteToken());
+    watchToken(request, () => tap.noteShown("csrf-token"));
+    if (hidesCookies) watchLazySession(request, view, () => tap.noteShown("session"));
     this.#call.run(fill);
   }
 

@@ -1,6 +1,15 @@
 import { STATUS_CODES, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
-import type { Fill, HeadAction, LastLook, LateChanges, ReportedHead, Reply } from "../../engine/exchange.ts";
+import type {
+  Fill,
+  HeadAction,
+  LastLook,
+  LateChanges,
+  ReportedHead,
+  Reply,
+  OwnedByClient,
+} from "../../engine/exchange.ts";
 import { asError } from "../../errors.ts";
+import type { RequestView } from "./request-view.ts";
 import { hasUnwatchedToken } from "./form-token.ts";
 import type { Fields } from "../../http.ts";
 import {
@@ -25,6 +34,15 @@ export type TakeFrameworkEtag = (fields: Record<string, string | readonly string
 /** Where the bytes of a handler's response go: to its own client, to nobody, or to the client of an earlier run. */
 export type Destination = "client" | "nowhere" | ResponseTap;
 
+/** What a tap may be given besides the response and who hears of it. */
+export interface TapOptions {
+  readonly takeFrameworkEtag?: TakeFrameworkEtag | undefined;
+  /** Default `"client"`. */
+  readonly destination?: Destination | undefined;
+  /** The request, which outer code sees as the client sent it. */
+  readonly view?: RequestView | undefined;
+}
+
 const TAPPED = ["writeHead", "write", "end", "flushHeaders"] as const;
 type Tapped = (typeof TAPPED)[number];
 
@@ -39,6 +57,7 @@ export class ResponseTap {
   readonly #fill: Fill;
   readonly #takeFrameworkEtag: TakeFrameworkEtag | undefined;
   readonly #destination: Destination;
+  readonly #view: RequestView | undefined;
   /** Headers that outer layers had set before the handler ran: theirs are not stored. */
   readonly #outer: OutgoingHttpHeaders;
   /** The methods as outer layers left them. */
@@ -51,7 +70,7 @@ export class ResponseTap {
   #state: "open" | "passing" | "answered" = "open";
   /** The client was given another response than the handler's. */
   #hasOtherAnswer = false;
-  #showsToken = false;
+  #shows: OwnedByClient | undefined;
   /** The headers as the handler left them. */
   #handlers: OutgoingHttpHeaders = {};
   /** What an outer layer threw while the client was answered. */
@@ -72,13 +91,13 @@ export class ResponseTap {
   constructor(
     response: ServerResponse,
     fill: Fill,
-    takeFrameworkEtag?: TakeFrameworkEtag,
-    destination: Destination = "client",
+    { takeFrameworkEtag, destination = "client", view }: TapOptions = {},
   ) {
     this.#response = response;
     this.#fill = fill;
     this.#takeFrameworkEtag = takeFrameworkEtag;
     this.#destination = destination;
+    this.#view = view;
     this.#outer = response.getHeaders();
     // As they are now: other middleware may have put its own in their place. They are called on the response.
     // oxlint-disable-next-line typescript/unbound-method
@@ -89,7 +108,7 @@ export class ResponseTap {
     this.#install();
     // Its client may have left while the request waited for another one.
     if (response.closed) this.#onClose();
-    else response.once("close", this.#onClose);
+    else response.prependOnceListener("close", this.#onClose);
   }
 
   /** Answers the client with another response than the handler's. */
@@ -113,10 +132,10 @@ export class ResponseTap {
     return leaving;
   }
 
-  /** The handler asks for a token of this client, which its response may show. */
-  noteToken(): void {
-    this.#showsToken = true;
-    this.#lastLook?.({ setsCookie: false, showsToken: true });
+  /** The handler asks for something of this client, which its response may show. */
+  noteShown(shows: OwnedByClient): void {
+    this.#shows ??= shows;
+    this.#lastLook?.({ setsCookie: false, shows });
   }
 
   #install(): void {
@@ -254,12 +273,15 @@ export class ResponseTap {
   /** What an outer layer throws reaches the handler, as without the cache, and nothing is kept. */
   #tryTo<Result>(act: () => Result): Result {
     try {
+      this.#view?.hide();
       const result = act();
       if (this.#fault !== undefined) throw this.#fault.error;
       return result;
     } catch (error) {
       this.#breakOff(error);
       throw error;
+    } finally {
+      if (!this.#ended) this.#view?.show();
     }
   }
 
@@ -337,6 +359,7 @@ export class ResponseTap {
   };
 
   readonly #onClose = (): void => {
+    this.#view?.hide();
     if (!this.#ended) this.#fill.abort();
   };
 
@@ -470,8 +493,8 @@ export class ResponseTap {
     const removed = Object.keys(this.#outer).filter((name) => present[name] === undefined && !TRANSPORT.has(name));
     const reason = isUsual ? undefined : statusMessage;
     const outerCookies = this.#outerCookies(present["set-cookie"]);
-    const showsToken = this.#showsToken || hasUnwatchedToken(response.req);
-    return { status, fields, reason, removed, frameworkEtag, outerCookies, showsToken };
+    const shows = this.#shows ?? (hasUnwatchedToken(response.req) ? "csrf-token" : undefined);
+    return { status, fields, reason, removed, frameworkEtag, outerCookies, shows };
   }
 
   /** The `Set-Cookie` lines of outer layers that the handler left in place. */

@@ -4,7 +4,7 @@ import { announcedLength } from "../../rfc9111/partial-content.ts";
 import { whyNotStored, type NotStoredReason } from "../../rfc9111/storing.ts";
 import { effectiveDirectives } from "../../rfc9111/targeted.ts";
 import { validates } from "../../rfc9111/validation.ts";
-import type { LateChanges, ReportedHead } from "../exchange.ts";
+import type { LateChanges, OwnedByClient, ReportedHead } from "../exchange.ts";
 import type { RouteRules } from "../route-rules.ts";
 import { declaredLength, isEndless } from "./response-head.ts";
 
@@ -12,7 +12,7 @@ import { declaredLength, isEndless } from "./response-head.ts";
 export type RefusalReason = NotStoredReason | LateReason | "other-request" | "event-stream" | "too-large";
 
 /** Why what outer layers did to a response keeps it out of the store. */
-export type LateReason = "csrf-token" | "replaced" | "set-cookie" | "late-vary" | "no-store" | "private" | "no-cache";
+export type LateReason = OwnedByClient | "replaced" | "set-cookie" | "late-vary" | "no-store" | "private" | "no-cache";
 
 /** What is known of a forwarded request when its response comes. */
 export interface Forwarded {
@@ -88,7 +88,7 @@ export function decideResponse(
   const { directives } = effectiveDirectives(head.fields, route.targets);
   const because = whyNotStored(request, head, directives, route.storing) ?? whyRefusedLate(head.late, route, variesBy);
   if (because !== undefined) return { action: "refuse", because };
-  if (head.showsToken === true) return { action: "refuse", because: "csrf-token" };
+  if (head.shows !== undefined) return { action: "refuse", because: head.shows };
   const { newLogin } = forwarded;
   if (newLogin !== undefined) return { action: "refuse", because: "set-cookie", newLogin };
   if (isEndless(head.fields)) return { action: "refuse", because: "event-stream" };
@@ -109,7 +109,7 @@ export function whyRefusedLate(
   variesBy: readonly string[],
 ): LateReason | undefined {
   if (changes === undefined) return undefined;
-  if (changes.showsToken === true) return "csrf-token";
+  if (changes.shows !== undefined) return changes.shows;
   if (changes.replacedBy !== undefined) return "replaced";
   if (changes.setsCookie && storing.allowSetCookie !== true) return "set-cookie";
   // Requests that share the response do not carry a field that the route names.

@@ -61,7 +61,7 @@ describe("what becomes of a response", () => {
     { fields: { "content-length": "1001" }, says: "refuse too-large", because: "it says so" },
     { bodyBytes: 1001, says: "refuse too-large", because: "the body is here" },
     { bodyBytes: 1000, says: "keep", because: "it is just as large as is allowed" },
-    { head: { showsToken: true }, says: "refuse csrf-token", because: "the token is one client's" },
+    { head: { shows: "csrf-token" }, says: "refuse csrf-token", because: "the token is one client's" },
     { forwarded: { newLogin: "sid" }, says: "refuse set-cookie", because: "the page may show the session" },
     { forwarded: { isOtherRequest: true }, says: "refuse other-request", because: "its key is another one's" },
     { forwarded: { storable: false }, says: "pass", because: "it only passes by" },
@@ -121,7 +121,8 @@ describe("what outer layers did late", () => {
   it.each<{ changes: Partial<LateChanges>; says: string | undefined }>([
     { changes: {}, says: undefined },
     { changes: { setsCookie: true }, says: "set-cookie" },
-    { changes: { showsToken: true }, says: "csrf-token" },
+    { changes: { shows: "csrf-token" }, says: "csrf-token" },
+    { changes: { shows: "session" }, says: "session" },
     { changes: { replacedBy: 403 }, says: "replaced" },
     { changes: { vary: ["x-user"] }, says: "late-vary" },
     { changes: { vary: ["cookie"] }, says: undefined },

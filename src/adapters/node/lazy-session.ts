@@ -1,0 +1,21 @@
+import type { IncomingMessage } from "node:http";
+import type { RequestView } from "./request-view.ts";
+
+/**
+ * Lets a session that is read on demand (`cookie-session`) be read from the cookies that the client sent, and tells that the
+ * handler has read it. From a request without these cookies it would begin a new session, in place of the client's own.
+ *
+ * @param view the request, whose cookies are hidden from the handler
+ */
+export function watchLazySession(request: IncomingMessage, view: RequestView, onRead: () => void): void {
+  const property = Object.getOwnPropertyDescriptor(request, "session");
+  const read = property?.get;
+  if (read === undefined || property?.configurable !== true) return;
+  Object.defineProperty(request, "session", {
+    ...property,
+    get(this: unknown): unknown {
+      onRead();
+      return view.asSent(() => Reflect.apply(read, request, []) as unknown);
+    },
+  });
+}
