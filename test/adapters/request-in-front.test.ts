@@ -24,17 +24,18 @@ interface Page {
 const OPTIONS: RouteOptions = { expire: "1h", query: ["page"], audience: "public" };
 
 function watch({ see }: Page, request: IncomingMessage, response: ServerResponse): void {
-  const { end, writeHead } = response;
+  const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
+  const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
   response.on("finish", () => see("finish", request));
   response.on("close", () => see("close", request));
-  response.end = function (this: ServerResponse, ...args: unknown[]) {
+  response.end = (...args: unknown[]) => {
     see("end", request);
-    return end.apply(this, args as never);
-  } as typeof end;
-  response.writeHead = function (this: ServerResponse, ...args: unknown[]) {
+    return end(...args);
+  };
+  response.writeHead = (...args: unknown[]) => {
     see("writeHead", request);
-    return writeHead.apply(this, args as never);
-  } as typeof writeHead;
+    return writeHead(...args);
+  };
 }
 
 function answer({ ends }: Page, response: ServerResponse): void {

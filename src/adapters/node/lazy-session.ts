@@ -9,6 +9,8 @@ import type { RequestView } from "./request-view.ts";
  */
 export function watchLazySession(request: IncomingMessage, view: RequestView, onRead: () => void): void {
   const property = Object.getOwnPropertyDescriptor(request, "session");
+  // It is called on the request.
+  // oxlint-disable-next-line typescript/unbound-method
   const read = property?.get;
   if (read === undefined || property?.configurable !== true) return;
   Object.defineProperty(request, "session", {

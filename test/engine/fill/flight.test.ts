@@ -364,6 +364,7 @@ describe.each(STORES)("a handler that hangs over $kind (T54)", ({ store }) => {
         expect(body).toBe("v1");
         expect(outcome.hit).toBe(true);
       }
+      for (let turn = 0; hold.waiting < tries && turn < 1_000; turn += 1) await immediates();
       await immediates();
       expect(hold.waiting).toBe(tries);
       await vi.advanceTimersByTimeAsync(5_000);
