@@ -1,4 +1,4 @@
-import type { Outcome, PurgeTarget, StoreEvent } from "../http.ts";
+import type { CacheRequest, Outcome, PurgeTarget, StoreEvent } from "../http.ts";
 
 /** What a cache reports. Logs, `cache.events`, `node:diagnostics_channel` and metrics all read these and nothing else. */
 export type CacheEvent =
@@ -75,4 +75,9 @@ export interface PurgeFailedEvent {
   readonly type: "purge-failed";
   readonly targets: readonly PurgeTarget[];
   readonly error: Error;
+}
+
+/** What events call a request: `GET /users/7`. */
+export function subjectOf({ method, path }: Pick<CacheRequest, "method" | "path">): string {
+  return `${method} ${path}`;
 }

@@ -1,14 +1,14 @@
+import { subjectOf } from "./cache-events.ts";
 import { asError } from "../errors.ts";
 import type { CacheRequest, Outcome } from "../http.ts";
 import type { Engine } from "./state.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RouteRules } from "./route-rules.ts";
-import { subjectOf } from "./fill/store-response.ts";
 
 export const NOTHING: readonly string[] = [];
 
 /** One request on its way, until it is answered. */
-export interface Turn {
+export interface RequestContext {
   readonly engine: Engine;
   readonly route: RouteRules;
   readonly request: CacheRequest;
@@ -17,7 +17,7 @@ export interface Turn {
   /** When it came, as `PurgeFence` tells it: a purge acknowledged before that must hold for its answer. */
   readonly arrivalMs: number;
   /** Looks up and decides once more. */
-  readonly startOver: (turn: Turn) => void;
+  readonly startOver: (context: RequestContext) => void;
   /** It came when the request it waited for had been answered: what that brought is a hit for it. */
   readonly comesAfter?: boolean;
   /** How many requests it waited for in vain. */
@@ -27,12 +27,12 @@ export interface Turn {
 }
 
 /** A fault of ours leaves the handler to answer, as if there were no cache. */
-export function leaveToHandler(turn: Turn, error: unknown): void {
+export function leaveToHandler(context: RequestContext, error: unknown): void {
   // Once it has begun, it is the handler that throws.
-  if (turn.begun) throw error;
-  reportFault(turn.engine, turn.request, error);
-  turn.begun = true;
-  turn.exchange.pass(NOTHING);
+  if (context.begun) throw error;
+  reportFault(context.engine, context.request, error);
+  context.begun = true;
+  context.exchange.pass(NOTHING);
 }
 
 export function report(engine: Engine, request: Pick<CacheRequest, "method" | "path">, outcome: Outcome): void {

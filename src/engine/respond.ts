@@ -1,7 +1,8 @@
+import type { Freshness } from "./reply/prepared-reply.ts";
 import { isSafeMethod } from "../rfc9111/invalidation.ts";
 import { decideReuse } from "../rfc9111/reuse.ts";
 import type { CacheRequest, ForwardReason, Outcome, ReuseDecision } from "../http.ts";
-import { forward, revalidateInBackground, type Need } from "./fill/ask-origin.ts";
+import { forward, revalidateInBackground, type OriginNeed } from "./fill/ask-origin.ts";
 import { warnOfIdentity } from "./request/identity-warnings.ts";
 import { takePart, type NoPart } from "./request/take-part.ts";
 import { identityVaryFields } from "./reply/advertised-fields.ts";
@@ -12,10 +13,12 @@ import { withoutRefusal } from "./lookup/refusals.ts";
 import type { RouteRules } from "./route-rules.ts";
 import { UnsafeRequest, type WriteRules } from "./write/unsafe-request.ts";
 import { keyParts } from "./request/key.ts";
-import { beginLookUp, endLookUp, selectWithPart, type Selected } from "./lookup/select.ts";
-import { hitReply, outcomeFields, prepareHit, statusFields, storedPartReply, type Freshness } from "./reply/serve.ts";
+import { beginLookUp, endLookUp } from "./lookup/pending-look-ups.ts";
+import { selectWithPart } from "./lookup/select.ts";
+import type { Selected } from "./lookup/selected.ts";
+import { hitReply, outcomeFields, prepareHit, statusFields, storedPartReply } from "./reply/serve.ts";
 import type { LiveResponse } from "./lookup/stored-entry.ts";
-import { leaveToHandler, NOTHING, report, reportFault, type Turn } from "./request-context.ts";
+import { leaveToHandler, NOTHING, report, reportFault, type RequestContext } from "./request-context.ts";
 
 /**
  * Answers one request: from what is stored, or by letting the handler run and keeping a copy.
@@ -88,25 +91,25 @@ function passWatched(
 }
 
 /** Finds what is stored, then decides: in the same tick where the store answers at once. */
-function lookUp(turn: Turn): void {
-  const { engine } = turn;
-  const selected = selectWithPart(engine, turn.route, turn.primary, turn.request);
+function lookUp(context: RequestContext): void {
+  const { engine } = context;
+  const selected = selectWithPart(engine, context.route, context.primary, context.request);
   // The clock is read when the answer is there: a slow store must not make a response look younger.
-  if (!(selected instanceof Promise)) return decide(turn, selected, engine.now());
-  const { primary, request, arrivalMs } = turn;
+  if (!(selected instanceof Promise)) return decide(context, selected, engine.now());
+  const { primary, request, arrivalMs } = context;
   const begun = beginLookUp(engine, primary);
   selected
-    .then((found) => decide(turn, endLookUp(engine, primary, request, begun, found, arrivalMs), engine.now()))
+    .then((found) => decide(context, endLookUp(engine, primary, request, begun, found, arrivalMs), engine.now()))
     // What is thrown once an answer has begun has nobody to catch it any more, and must not end the process.
     .catch((error: unknown) => reportFault(engine, request, error));
 }
 
 /** Decides and acts. A fault of ours leaves the handler to answer, as if there were no cache. */
-function decide(turn: Turn, selected: Selected, nowMs: number): void {
+function decide(context: RequestContext, selected: Selected, nowMs: number): void {
   try {
-    act(turn, selected, nowMs);
+    act(context, selected, nowMs);
   } catch (error) {
-    leaveToHandler(turn, error);
+    leaveToHandler(context, error);
   }
 }
 
@@ -156,8 +159,8 @@ export function respondWithoutKey(
   bypass(engine, route, request, exchange, detail);
 }
 
-function act(turn: Turn, found: Selected, nowMs: number): void {
-  const { engine, route, request } = turn;
+function act(context: RequestContext, found: Selected, nowMs: number): void {
+  const { engine, route, request } = context;
   const selected = withoutRefusal(engine, request, found);
   const { live, part } = selected;
   const stored = { stored: live?.stored, part: part?.stored, varyMiss: selected.varyMiss };
@@ -165,58 +168,59 @@ function act(turn: Turn, found: Selected, nowMs: number): void {
   switch (decision.action) {
     case "reuse":
       if (live === undefined) return;
-      if (isDueEarly(engine, live.stored, decision.ttlSeconds)) revalidateInBackground(turn, renewal(selected, live));
-      return hit(turn, live, decision, nowMs);
+      if (isDueEarly(engine, live.stored, decision.ttlSeconds))
+        revalidateInBackground(context, renewal(selected, live));
+      return hit(context, live, decision, nowMs);
     case "reuse-and-revalidate": {
       if (live === undefined) return;
       const need = renewal(selected, live);
-      if (!revalidateInBackground(turn, need)) return forward(turn, need, nowMs);
-      return hit(turn, live, decision, nowMs);
+      if (!revalidateInBackground(context, need)) return forward(context, need, nowMs);
+      return hit(context, live, decision, nowMs);
     }
     case "reuse-part":
-      if (part !== undefined) sendPart(turn, part, decision, nowMs);
+      if (part !== undefined) sendPart(context, part, decision, nowMs);
       return;
     case "revalidate": {
       const { because, mayServeOnError, ttlSeconds } = decision;
       const mayServeOnFailure = mayServeOnError || isWithinGrace(route, live, ttlSeconds);
-      return forward(turn, { selected, because, stale: live, mayServeOnError, mayServeOnFailure }, nowMs);
+      return forward(context, { selected, because, stale: live, mayServeOnError, mayServeOnFailure }, nowMs);
     }
     case "forward":
-      return forward(turn, missed(selected, decision.because), nowMs);
+      return forward(context, missed(selected, decision.because), nowMs);
     case "gateway-timeout":
-      return sendGatewayTimeout(turn);
+      return sendGatewayTimeout(context);
   }
 }
 
 /** The client wants a stored response or none (RFC 9111 §5.2.1.7). */
-function sendGatewayTimeout(turn: Turn): void {
-  const { engine, request, exchange } = turn;
+function sendGatewayTimeout(context: RequestContext): void {
+  const { engine, request, exchange } = context;
   const outcome: Outcome = { hit: false, stored: false, collapsed: false, detail: "only-if-cached" };
-  turn.begun = true;
+  context.begun = true;
   void exchange.send({ status: 504, fields: [...outcomeFields(engine, outcome), "content-length", "0"], body: null });
   report(engine, request, outcome);
 }
 
-function renewal(selected: Selected, live: LiveResponse): Need {
+function renewal(selected: Selected, live: LiveResponse): OriginNeed {
   return { selected, because: "stale", stale: live, mayServeOnError: true, mayServeOnFailure: true };
 }
 
 /** Answers with what a stored part holds of the range that is asked for. */
 function sendPart(
-  turn: Turn,
+  context: RequestContext,
   { stored }: LiveResponse,
   { part, ageSeconds, ttlSeconds }: ReuseDecision & { readonly action: "reuse-part" },
   nowMs: number,
 ): void {
-  const { engine, route, request, exchange } = turn;
+  const { engine, route, request, exchange } = context;
   const outcome: Outcome = { hit: true, stored: false, collapsed: false, ttlSeconds };
-  turn.begun = true;
+  context.begun = true;
   const serving = { engine, route, stored, freshness: { ageSeconds, ttlSeconds }, nowMs, outcome };
   void exchange.send(storedPartReply(serving, part));
   report(engine, request, outcome);
 }
 
-function missed(selected: Selected, because: ForwardReason): Need {
+function missed(selected: Selected, because: ForwardReason): OriginNeed {
   return { selected, because, stale: undefined, mayServeOnError: false, mayServeOnFailure: false };
 }
 
@@ -226,11 +230,11 @@ function isWithinGrace(route: RouteRules, live: LiveResponse | undefined, ttlSec
   return -ttlSeconds < route.failureGraceSeconds;
 }
 
-function hit(turn: Turn, live: LiveResponse, freshness: Freshness, nowMs: number): void {
-  const { engine, route, request, exchange } = turn;
+function hit(context: RequestContext, live: LiveResponse, freshness: Freshness, nowMs: number): void {
+  const { engine, route, request, exchange } = context;
   const prepared = prepareHit(engine, route, live, freshness, nowMs);
-  const reply = hitReply(request, prepared, nowMs);
-  turn.begun = true;
+  const reply = hitReply(engine, request, live, prepared, nowMs);
+  context.begun = true;
   void exchange.send(reply);
-  report(engine, request, prepared.serving.outcome);
+  report(engine, request, prepared.outcome);
 }

@@ -8,7 +8,8 @@ import type { IdentityRules } from "./request/identity.ts";
 import { KnownQueries } from "./request/known-queries.ts";
 import { PurgeFence } from "./purge-fence.ts";
 import { KnownRoutes } from "./write/known-routes.ts";
-import type { LookUps, VarySpec } from "./lookup/select.ts";
+import type { LookUps } from "./lookup/pending-look-ups.ts";
+import type { VarySpec } from "./lookup/selected.ts";
 
 /** What one cache owns while it runs. Everything that is remembered is bounded. */
 export interface Engine {

@@ -1,4 +1,5 @@
-import { routeName, searchedNames } from "../engine/request/purge-names.ts";
+import { searchedNames } from "../engine/request/purge-names.ts";
+import { routeName } from "../engine/request/route-name.ts";
 import { originSpelling, pathSpellings, targetSpellings } from "../engine/request/spelling.ts";
 import type { WriteRules } from "../engine/write/unsafe-request.ts";
 import { invalidOption } from "../errors.ts";

@@ -17,6 +17,19 @@ const SERVING = [
   ...BASE,
 ];
 
+/** What every room of the engine may use. */
+const ENGINE = [
+  "engine/state.ts",
+  "engine/route-rules.ts",
+  "engine/exchange.ts",
+  "engine/cache-events.ts",
+  "engine/request-context.ts",
+  "engine/purge-fence.ts",
+  "rfc9111/",
+  "tags.ts",
+  ...BASE,
+];
+
 /**
  * Which module may import which: arrows go down only. A name ending in `/` is a folder with all below it; the longest
  * name that fits a module is its row. `node:` permits all of Node's own modules, `node:x` one, `npm:x` the package x.
@@ -30,7 +43,12 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "tags.ts": [],
   "rfc9111/": ["rfc9111/", "http.ts", "npm:structured-headers"],
   "engine/": ["engine/", "rfc9111/", "tags.ts", ...BASE, "npm:lru-cache"],
-  "engine/write/unknown-routes.ts": ["engine/", "options/nearest.ts", ...BASE],
+  "engine/request/": [...ENGINE, "engine/request/"],
+  "engine/lookup/": [...ENGINE, "engine/request/", "engine/lookup/", "engine/reply/prepared-reply.ts"],
+  "engine/reply/": [...ENGINE, "engine/request/", "engine/lookup/", "engine/reply/"],
+  "engine/fill/": [...ENGINE, "engine/request/", "engine/lookup/", "engine/reply/", "engine/fill/"],
+  "engine/write/": [...ENGINE, "engine/request/", "engine/fill/", "engine/write/"],
+  "engine/write/unknown-routes.ts": [...ENGINE, "engine/request/", "engine/write/", "options/nearest.ts"],
   "stores/": ["stores/", "options/known-options.ts", ...BASE, "node:", "npm:lru-cache"],
   "stores/redis/client/detect.ts": ["stores/", ...BASE, "node:", "npm:redis", "npm:ioredis"],
   "functions/": [
@@ -123,6 +141,46 @@ function forbiddenImports(module: string, text: string): readonly string[] {
     .map(({ specifier }) => targetOf(module, specifier))
     .filter((target) => !permitted.some((name) => covers(name, target)));
 }
+
+/** Modules that import each other, types included, in groups. */
+function circles(imports: ReadonlyMap<string, readonly string[]>): readonly (readonly string[])[] {
+  const reaches = (from: string, to: string): boolean => {
+    const seen = new Set<string>();
+    const next = [...(imports.get(from) ?? [])];
+    for (let at = next.pop(); at !== undefined; at = next.pop()) {
+      if (at === to) return true;
+      if (seen.has(at)) continue;
+      seen.add(at);
+      next.push(...(imports.get(at) ?? []));
+    }
+    return false;
+  };
+  const inCircle = [...imports.keys()].filter((module) => reaches(module, module));
+  const groups = inCircle.map((one) =>
+    inCircle.filter((other) => one === other || (reaches(one, other) && reaches(other, one))),
+  );
+  return [...new Map(groups.map((group) => [group.join(), group])).values()];
+}
+
+describe("circles", () => {
+  it("no modules of src import each other, not even for types", () => {
+    const imports = modules.map((module): [string, readonly string[]] => {
+      const text = readFileSync(join(src, module), "utf8");
+      return [module, moduleImports(text).map(({ specifier }) => targetOf(module, specifier))];
+    });
+    expect(circles(new Map(imports))).toEqual([]);
+  });
+
+  it("would be found", () => {
+    const imports = new Map([
+      ["a", ["b"]],
+      ["b", ["c", "npm:x"]],
+      ["c", ["a"]],
+      ["d", ["a"]],
+    ]);
+    expect(circles(imports)).toEqual([["a", "b", "c"]]);
+  });
+});
 
 describe("layers of src", () => {
   it.each(modules)("%s imports only from the layers below it", (module) => {

@@ -1,11 +1,12 @@
 import { performance, setTimeout } from "../../real-time.ts";
 import type { CacheRequest, Lease, Leases } from "../../http.ts";
 import type { Engine } from "../state.ts";
-import { select, type Selected } from "../lookup/select.ts";
+import { select } from "../lookup/select.ts";
+import type { Selected } from "../lookup/selected.ts";
 import { guardStore, releaseLease } from "../lookup/store-access.ts";
 
 /** How a request that wants to fill a key in a shared store comes out. */
-export type Led =
+export type FillRight =
   /** It asks the origin and may store; without a lease where the store cannot say who fills. */
   | { readonly type: "fill"; readonly lease: Lease | undefined }
   /** Another process has changed what is stored: there is something to look at. `generation`: before it was looked up. */
@@ -14,7 +15,7 @@ export type Led =
   | { readonly type: "overdue" };
 
 /** The key to be filled, and why. */
-export interface Wanted {
+export interface FillClaim {
   readonly primary: string;
   readonly key: string;
   readonly request: CacheRequest;
@@ -31,12 +32,12 @@ const LAST_PAUSE_MS = 100;
  * Polls, because a message that is lost would leave requests waiting; pauses grow from 10 to 100 ms and differ between
  * processes. Where the store gives no answer nobody waits.
  */
-export async function leadOrFollow(engine: Engine, leases: Leases, wanted: Wanted): Promise<Led> {
+export async function leadOrFollow(engine: Engine, leases: Leases, claim: FillClaim): Promise<FillRight> {
   // Not the engine's clock: a store that answers slowly counts as well, and the wall clock may jump.
   const endAtMs = performance.now() + engine.collapseDeadlineMs;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LAST_PAUSE_MS, pauseMs * 2)) {
-    const led = await leadNow(engine, leases, wanted);
-    if (led !== "taken") return led;
+    const right = await leadNow(engine, leases, claim);
+    if (right !== "taken") return right;
     const leftMs = endAtMs - performance.now();
     if (leftMs <= 0) return { type: "overdue" };
     await sleep(Math.min(leftMs, pauseMs * (0.5 + engine.random())));
@@ -47,8 +48,8 @@ export async function leadOrFollow(engine: Engine, leases: Leases, wanted: Wante
 export async function leadNow(
   engine: Engine,
   leases: Leases,
-  { primary, key, request, isNews }: Wanted,
-): Promise<Led | "taken"> {
+  { primary, key, request, isNews }: FillClaim,
+): Promise<FillRight | "taken"> {
   // Another process may have filled the key between the look-up that led here and this lease, so the look comes second.
   // Both are sent at once: a store that keeps their order needs no second round trip.
   const generation = engine.fence.take();
@@ -65,7 +66,7 @@ export async function leadNow(
     if (lease !== "taken") releaseLease(engine, lease);
     throw error;
   }
-  if (selected.key !== key || selected.isApart === true || isNews(selected)) {
+  if (selected.key !== key || selected.isHitForMiss === true || isNews(selected)) {
     if (lease !== "taken") releaseLease(engine, lease);
     return { type: "found", selected, generation };
   }

@@ -1,3 +1,4 @@
+import { subjectOf } from "../cache-events.ts";
 import { asError } from "../../errors.ts";
 import { setTimeout } from "../../real-time.ts";
 import { matchesVary } from "../../rfc9111/vary.ts";
@@ -7,15 +8,15 @@ import { HIT_FOR_MISS_MS, type Engine } from "../state.ts";
 import type { Exchange, Fill } from "../exchange.ts";
 import { ForwardedRequest } from "./forward.ts";
 import { showsRange, whyPassesBy } from "./passes-by.ts";
-import { leadNow, leadOrFollow, type Led, type Wanted } from "./across-processes.ts";
+import { leadNow, leadOrFollow, type FillRight, type FillClaim } from "./across-processes.ts";
 import { purgeUris } from "../request/purge-names.ts";
-import type { Selected } from "../lookup/select.ts";
+import type { Selected } from "../lookup/selected.ts";
 import { isRefusalFor } from "../lookup/refusals.ts";
 import { newReply, storedReply } from "../reply/serve.ts";
 import { releaseLease } from "../lookup/store-access.ts";
 import type { LiveResponse } from "../lookup/stored-entry.ts";
-import { leaveToHandler, report, reportFault, type Turn } from "../request-context.ts";
-import { freshnessOf, isShareable, subjectOf } from "./store-response.ts";
+import { leaveToHandler, report, reportFault, type RequestContext } from "../request-context.ts";
+import { freshnessOf, isShareable } from "./store-response.ts";
 
 /** After so many leaders were broken off by their clients, a request no longer waits for another. */
 const MAX_LEADERS = 3;
@@ -24,7 +25,7 @@ const TAKEN_PAUSE_MS = 100;
 const SAME_TIME_MS = 10;
 
 /** Why the origin has to be asked, and what there is to fall back on. */
-export interface Need {
+export interface OriginNeed {
   readonly selected: Selected;
   readonly because: ForwardReason;
   readonly stale: LiveResponse | undefined;
@@ -38,19 +39,19 @@ interface Rights {
   readonly lease: Lease | undefined;
 }
 
-const NOBODY_WAITS: Rights = { flight: undefined, lease: undefined };
+const NO_RIGHTS: Rights = { flight: undefined, lease: undefined };
 
 /**
  * Starts the one revalidation of a stale response while it is still served (RFC 5861 §3).
  * False when nobody can do it but this request itself.
  */
-export function revalidateInBackground(turn: Turn, need: Need): boolean {
-  const { engine, exchange, request } = turn;
+export function revalidateInBackground(context: RequestContext, need: OriginNeed): boolean {
+  const { engine, exchange, request } = context;
   const { key } = need.selected;
   if (isUnderWay(engine, key) || request.method === "HEAD") return true;
   const run = exchange.forwardInBackground;
   if (run === undefined) {
-    warnOfWaiting(turn);
+    warnOfWaiting(context);
     return false;
   }
   const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
@@ -61,7 +62,7 @@ export function revalidateInBackground(turn: Turn, need: Need): boolean {
   };
   const go = (lease: Lease | undefined): void => {
     try {
-      run.call(exchange, forwarded(turn, need, engine.now(), { flight, lease }, undefined));
+      run.call(exchange, forwarded(context, need, engine.now(), { flight, lease }, undefined));
     } catch (error) {
       failed(error);
     }
@@ -70,9 +71,9 @@ export function revalidateInBackground(turn: Turn, need: Need): boolean {
   // The client's answer goes out first: the handler may keep this thread busy.
   if (leases === undefined) setTimeout(() => go(undefined), 0);
   else
-    leadNow(engine, leases, wanted(turn, need))
-      .then((led) => {
-        if (led !== "taken" && led.type === "fill") return go(led.lease);
+    leadNow(engine, leases, claimOf(context, need))
+      .then((right) => {
+        if (right !== "taken" && right.type === "fill") return go(right.lease);
         // Another process renews it, or just did. For a moment nobody here need ask again.
         setTimeout(() => flight.settle({ type: "aborted" }), TAKEN_PAUSE_MS);
       })
@@ -82,7 +83,7 @@ export function revalidateInBackground(turn: Turn, need: Need): boolean {
 }
 
 /** Tells once for a route that its readers wait for renewals, where that can be helped. */
-function warnOfWaiting({ engine, exchange, request }: Turn): void {
+function warnOfWaiting({ engine, exchange, request }: RequestContext): void {
   const { missingEntry } = exchange;
   if (missingEntry === undefined || request.method !== "GET") return;
   const pattern = exchange.patterns?.().at(-1) ?? request.path;
@@ -97,11 +98,11 @@ function isUnderWay(engine: Engine, key: string): boolean {
 }
 
 /** Stores the whole of a resource of which a client has just been given a part, so that the next part is a hit. */
-function fillWhole(turn: Turn, need: Need): void {
-  const { request, engine } = turn;
-  if (mayNotStore(turn) || isApart(engine, need.selected, engine.now())) return;
+function fillWhole(context: RequestContext, need: OriginNeed): void {
+  const { request, engine } = context;
+  if (mayNotStore(context) || isHitForMiss(engine, need.selected, engine.now())) return;
   const { range: _, "if-range": __, "if-none-match": ___, "if-modified-since": ____, ...fields } = request.fields;
-  revalidateInBackground({ ...turn, request: { ...request, fields } }, { ...need, because: "partial" });
+  revalidateInBackground({ ...context, request: { ...request, fields } }, { ...need, because: "partial" });
 }
 
 function runAgain(original: Exchange, client: Exchange | undefined): ((fill: Fill) => void) | undefined {
@@ -110,43 +111,43 @@ function runAgain(original: Exchange, client: Exchange | undefined): ((fill: Fil
 }
 
 /** Asks the origin, or waits for one who already does (request collapsing). */
-export function forward(turn: Turn, need: Need, nowMs: number): void {
-  const { engine, request } = turn;
+export function forward(context: RequestContext, need: OriginNeed, nowMs: number): void {
+  const { engine, request } = context;
   const { key } = need.selected;
-  if (!engine.collapses || (isShownRange(turn, need) && !engine.flights.has(key)))
-    return goForward(turn, need, nowMs, NOBODY_WAITS);
-  if (mayNotStore(turn) || turn.leaders >= MAX_LEADERS || isApart(engine, need.selected, nowMs)) {
-    return goForward(turn, need, nowMs, NOBODY_WAITS);
+  if (!engine.collapses || (isShownRange(context, need) && !engine.flights.has(key)))
+    return goForward(context, need, nowMs, NO_RIGHTS);
+  if (mayNotStore(context) || context.leaders >= MAX_LEADERS || isHitForMiss(engine, need.selected, nowMs)) {
+    return goForward(context, need, nowMs, NO_RIGHTS);
   }
   const leading = engine.flights.get(key);
   if (leading !== undefined) {
     // The handler of that request waits for this one.
-    if (engine.ownRuns.isInside(leading, key)) return goForward(turn, need, nowMs, NOBODY_WAITS);
+    if (engine.ownRuns.isInside(leading, key)) return goForward(context, need, nowMs, NO_RIGHTS);
     const { isAnswered } = leading;
     return leading.join(
-      engine.bindContext((end: FlightEnd) => land({ ...turn, comesAfter: isAnswered }, need, leading, end)),
+      engine.bindContext((end: FlightEnd) => land({ ...context, comesAfter: isAnswered }, need, leading, end)),
     );
   }
   const flight = new Flight(engine.flights, key, engine.fillDeadlineMs);
   const { leases } = engine.store;
-  if (leases === undefined) return goForward(turn, need, nowMs, { flight, lease: undefined });
-  leadOrFollow(engine, leases, wanted(turn, need))
-    .then((led) => lead(turn, need, flight, led))
-    .catch((error: unknown) => giveUp(turn, flight, error))
+  if (leases === undefined) return goForward(context, need, nowMs, { flight, lease: undefined });
+  leadOrFollow(engine, leases, claimOf(context, need))
+    .then((right) => lead(context, need, flight, right))
+    .catch((error: unknown) => giveUp(context, flight, error))
     // What is thrown once an answer has begun has nobody to catch it any more, and must not end the process.
     .catch((error: unknown) => reportFault(engine, request, error));
 }
 
 /** A fault before the origin was asked: nobody waits for this request any longer, and its handler answers. */
-function giveUp(turn: Turn, flight: Flight, error: unknown): void {
+function giveUp(context: RequestContext, flight: Flight, error: unknown): void {
   try {
-    if (!turn.begun) flight.settle({ type: "unshareable" });
+    if (!context.begun) flight.settle({ type: "unshareable" });
   } finally {
-    leaveToHandler(turn, error);
+    leaveToHandler(context, error);
   }
 }
 
-function wanted({ primary, request }: Turn, { selected, stale }: Need): Wanted {
+function claimOf({ primary, request }: RequestContext, { selected, stale }: OriginNeed): FillClaim {
   const knownSinceMs = stale?.stored.receivedAtMs ?? -Infinity;
   const isNews = ({ live }: Selected): boolean =>
     live !== undefined && Math.abs(live.stored.receivedAtMs - knownSinceMs) > SAME_TIME_MS;
@@ -154,71 +155,71 @@ function wanted({ primary, request }: Turn, { selected, stale }: Need): Wanted {
 }
 
 /** Nobody should wait for the response of this request, or it for theirs. */
-function isApart(engine: Engine, selected: Selected, nowMs: number): boolean {
+function isHitForMiss(engine: Engine, selected: Selected, nowMs: number): boolean {
   const untilMs = engine.hitForMiss.get(selected.key) ?? 0;
   // One that is further off was set before the clock was.
-  return selected.isApart === true || (untilMs > nowMs && untilMs <= nowMs + HIT_FOR_MISS_MS);
+  return selected.isHitForMiss === true || (untilMs > nowMs && untilMs <= nowMs + HIT_FOR_MISS_MS);
 }
 
 /** The one request of this process that asked for the right to fill has it, or does not need it any more. */
-function lead(turn: Turn, need: Need, flight: Flight, led: Led): void {
-  const { engine } = turn;
+function lead(context: RequestContext, need: OriginNeed, flight: Flight, right: FillRight): void {
+  const { engine } = context;
   const nowMs = engine.now();
-  switch (led.type) {
+  switch (right.type) {
     case "fill":
-      return goForward(turn, need, nowMs, { flight, lease: led.lease });
+      return goForward(context, need, nowMs, { flight, lease: right.lease });
     case "found": {
-      const { selected, generation } = led;
+      const { selected, generation } = right;
       // Its responses turned out to vary, or those who joined since it was looked up may have come after a purge: all look
       // for their own.
       if (selected.key !== need.selected.key || generation !== engine.fence.take()) {
         flight.settle({ type: "aborted" });
-        return again(turn);
+        return again(context);
       }
       if (selected.live === undefined || !isShareable(selected.live, nowMs)) break;
-      if (isRefusalFor(engine, turn.request, selected.live)) break;
+      if (isRefusalFor(engine, context.request, selected.live)) break;
       flight.settle({ type: "stored", live: selected.live });
-      return share(turn, selected.live, { forwarded: need.because }, nowMs);
+      return share(context, selected.live, { forwarded: need.because }, nowMs);
     }
     case "overdue":
   }
   flight.settle({ type: "unshareable" });
-  goForward(turn, need, nowMs, NOBODY_WAITS);
+  goForward(context, need, nowMs, NO_RIGHTS);
 }
 
-function goForward(turn: Turn, need: Need, nowMs: number, rights: Rights): void {
+function goForward(context: RequestContext, need: OriginNeed, nowMs: number, rights: Rights): void {
   let fill: ForwardedRequest;
   try {
-    fill = forwarded(turn, need, nowMs, rights, turn.exchange);
+    fill = forwarded(context, need, nowMs, rights, context.exchange);
   } catch (error) {
     // Nobody would hear how it ended.
     rights.flight?.settle({ type: "unshareable" });
     throw error;
   }
-  turn.begun = true;
+  context.begun = true;
   const { flight } = rights;
-  if (flight === undefined) return turn.exchange.forward(fill);
+  if (flight === undefined) return context.exchange.forward(fill);
   const ends = (end: () => void): void => flight.join(end);
-  turn.engine.ownRuns.runUntil(flight, need.selected.key, ends, () => turn.exchange.forward(fill));
+  context.engine.ownRuns.runUntil(flight, need.selected.key, ends, () => context.exchange.forward(fill));
 }
 
-function isShownRange({ request, route }: Turn, { stale }: Need): boolean {
+function isShownRange({ request, route }: RequestContext, { stale }: OriginNeed): boolean {
   return showsRange(request, route.storing, stale !== undefined);
 }
 
 /** A range apart, nothing that the handler answers may be stored. */
-function mayNotStore({ request, route }: Turn): boolean {
+function mayNotStore({ request, route }: RequestContext): boolean {
   return whyPassesBy(request, route, true) !== undefined;
 }
 
 function forwarded(
-  turn: Turn,
-  need: Need,
+  context: RequestContext,
+  need: OriginNeed,
   requestedAtMs: number,
   { flight, lease }: Rights,
   exchange: Exchange | undefined,
 ): ForwardedRequest {
-  const { engine, route, request, primary } = turn;
+  const { engine, route, request, primary } = context;
   const { because, mayServeOnError, mayServeOnFailure } = need;
   const generation = engine.fence.take();
   // Past its deadline the handler keeps no other process waiting either. Once something was put, there is no lease to end.
@@ -228,24 +229,24 @@ function forwarded(
     route,
     request,
     exchange,
-    native: turn.exchange.native,
-    patterns: () => turn.exchange.patterns?.() ?? [],
+    native: context.exchange.native,
+    patterns: () => context.exchange.patterns?.() ?? [],
     primary,
     key: need.selected.key,
     leaseKey: need.selected.key,
-    keepAlive: keepAliveOf(turn.exchange),
-    part: clear(turn, need.selected.part),
-    isApart: isApart(engine, need.selected, requestedAtMs),
+    keepAlive: keepAliveOf(context.exchange),
+    part: clear(context, need.selected.part),
+    isHitForMiss: isHitForMiss(engine, need.selected, requestedAtMs),
     because,
     requestedAtMs,
     generation,
     lease,
     storable: whyPassesBy(request, route, need.stale !== undefined) === undefined,
-    showsRange: isShownRange(turn, need),
-    fillWhole: () => fillWhole(turn, need),
-    runAgain: runAgain(turn.exchange, exchange),
-    unseenErrors: turn.exchange.unseenErrors,
-    stale: clear(turn, need.stale),
+    showsRange: isShownRange(context, need),
+    fillWhole: () => fillWhole(context, need),
+    runAgain: runAgain(context.exchange, exchange),
+    unseenErrors: context.exchange.unseenErrors,
+    stale: clear(context, need.stale),
     mayServeOnError,
     mayServeOnFailure,
     flight,
@@ -253,7 +254,10 @@ function forwarded(
 }
 
 /** What was purged since it was looked up is not asked about: a 304 would bring it back as new. */
-function clear({ engine, route, request, primary }: Turn, live: LiveResponse | undefined): LiveResponse | undefined {
+function clear(
+  { engine, route, request, primary }: RequestContext,
+  live: LiveResponse | undefined,
+): LiveResponse | undefined {
   if (live === undefined) return undefined;
   const { names, generation } = live.stored;
   const purgeable = { names, uri: purgeUris(engine, route, request), generation };
@@ -261,61 +265,62 @@ function clear({ engine, route, request, primary }: Turn, live: LiveResponse | u
 }
 
 /** The request this one waited for has ended. */
-function land(turn: Turn, need: Need, flight: Flight, end: FlightEnd): void {
+function land(context: RequestContext, need: OriginNeed, flight: Flight, end: FlightEnd): void {
   try {
-    goOn(turn, need, flight, end);
+    goOn(context, need, flight, end);
   } catch (error) {
-    leaveToHandler(turn, error);
+    leaveToHandler(context, error);
   }
 }
 
-function goOn(turn: Turn, need: Need, flight: Flight, end: FlightEnd): void {
-  const nowMs = turn.engine.now();
+function goOn(context: RequestContext, need: OriginNeed, flight: Flight, end: FlightEnd): void {
+  const nowMs = context.engine.now();
   switch (end.type) {
     case "stored":
-      if (!matchesVary(end.live.stored.varyFields, turn.request.fields, turn.engine.languages)) return again(turn);
+      if (!matchesVary(end.live.stored.varyFields, context.request.fields, context.engine.languages))
+        return again(context);
       // One of those who wait asks again, for all of them: that is after they all came.
-      if (!turn.engine.fence.maySharePast(turn.arrivalMs, flight.beganAtMs)) return again(turn);
-      if (isRefusalFor(turn.engine, turn.request, end.live)) return alone(turn, need, nowMs);
-      if (turn.comesAfter === true) return share(turn, end.live, { hit: true, collapsed: false }, nowMs);
-      return share(turn, end.live, { forwarded: need.because, originStatus: end.live.stored.status }, nowMs);
+      if (!context.engine.fence.maySharePast(context.arrivalMs, flight.beganAtMs)) return again(context);
+      if (isRefusalFor(context.engine, context.request, end.live)) return alone(context, need, nowMs);
+      if (context.comesAfter === true) return share(context, end.live, { hit: true, collapsed: false }, nowMs);
+      return share(context, end.live, { forwarded: need.because, originStatus: end.live.stored.status }, nowMs);
     case "aborted":
-      return again(turn);
+      return again(context);
     case "origin-error": {
       const mayStandIn = end.originStatus === undefined ? need.mayServeOnFailure : need.mayServeOnError;
-      if (need.stale === undefined || !mayStandIn) return alone(turn, need, nowMs);
+      if (need.stale === undefined || !mayStandIn) return alone(context, need, nowMs);
       const status = end.originStatus === undefined ? {} : { originStatus: end.originStatus };
-      return share(turn, need.stale, { forwarded: need.because, ...status, detail: "stale-if-error" }, nowMs);
+      return share(context, need.stale, { forwarded: need.because, ...status, detail: "stale-if-error" }, nowMs);
     }
     case "unshareable":
-      return alone(turn, need, nowMs);
+      return alone(context, need, nowMs);
   }
 }
 
 /** Answers with what another request brought. */
-function share(turn: Turn, live: LiveResponse, more: Partial<Outcome>, nowMs: number): void {
-  const { engine, route, request, exchange } = turn;
+function share(context: RequestContext, live: LiveResponse, more: Partial<Outcome>, nowMs: number): void {
+  const { engine, route, request, exchange } = context;
   const freshness = freshnessOf(live, nowMs);
   const { ttlSeconds } = freshness;
   const outcome: Outcome = { hit: false, stored: false, collapsed: true, ttlSeconds, ...more };
   const isReused = outcome.hit || outcome.detail === "stale-if-error";
   const serving = { engine, route, stored: live.stored, freshness, nowMs, outcome };
   const reply = isReused ? storedReply(serving, request) : newReply(serving, request);
-  turn.begun = true;
+  context.begun = true;
   void exchange.send(reply);
   report(engine, request, outcome);
 }
 
 /** Starts over: the store may have the answer by now, or this request goes first. */
-function again(turn: Turn): void {
-  turn.leaders += 1;
-  turn.startOver(turn);
+function again(context: RequestContext): void {
+  context.leaders += 1;
+  context.startOver(context);
 }
 
 /** Asks the origin without waiting for anybody and without making anybody wait. */
-function alone(turn: Turn, need: Need, nowMs: number): void {
-  turn.leaders = MAX_LEADERS;
-  forward(turn, need, nowMs);
+function alone(context: RequestContext, need: OriginNeed, nowMs: number): void {
+  context.leaders = MAX_LEADERS;
+  forward(context, need, nowMs);
 }
 
 function keepAliveOf(exchange: Exchange): ((work: Promise<unknown>) => void) | undefined {

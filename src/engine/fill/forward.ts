@@ -1,3 +1,4 @@
+import { subjectOf } from "../cache-events.ts";
 import { asError } from "../../errors.ts";
 import { type ResponseDirectives } from "../../rfc9111/directives.ts";
 import { combinePartials } from "../../rfc9111/partial-content.ts";
@@ -28,7 +29,7 @@ import { originRequest, type OriginRequestPlan } from "./origin-request.ts";
 import { describesStored, upstreamStatus } from "./response-head.ts";
 import { newReply, outcomeFields, passedNotModified, storedReply } from "../reply/serve.ts";
 import { releaseLease } from "../lookup/store-access.ts";
-import { apartEntry, liveResponse, type LiveResponse } from "../lookup/stored-entry.ts";
+import { hitForMissEntry, liveResponse, type LiveResponse } from "../lookup/stored-entry.ts";
 import { reportFault } from "../request-context.ts";
 import {
   deleteStored,
@@ -38,7 +39,6 @@ import {
   putUnderLease,
   storedResponse,
   storeResponse,
-  subjectOf,
   whyNotKept,
   type Kept,
 } from "./store-response.ts";
@@ -438,7 +438,7 @@ export class ForwardedRequest implements Fill {
     } else {
       // A stored response that its origin no longer stands by must not be served again.
       if (because !== "incomplete") this.#evict();
-      this.#keepApart();
+      this.#markHitForMiss();
     }
     this.#reportNotStored(because);
     this.#finish(this.#outcome(false, because));
@@ -555,31 +555,31 @@ export class ForwardedRequest implements Fill {
     // Those who came after a purge must not get what was asked for before: one of them asks again, for all.
     if (!isClear) return this.#settle({ type: "aborted" });
     if (live.stored.rangeField !== undefined) return this.#settle({ type: "unshareable" });
-    if (!isShareable(live, this.#receivedAtMs)) return this.#keepApart();
+    if (!isShareable(live, this.#receivedAtMs)) return this.#markHitForMiss();
     this.#plan.engine.hitForMiss.delete(this.#plan.key);
     this.#settle({ type: "stored", live });
   }
 
   /** Those who wait ask on their own, and for a while nobody waits for another. */
-  #keepApart(): void {
+  #markHitForMiss(): void {
     const { engine, key, lease } = this.#plan;
     engine.hitForMiss.set(key, this.#receivedAtMs + HIT_FOR_MISS_MS);
-    if (lease !== undefined) void putUnderLease(engine, lease, this.#apart(), HIT_FOR_MISS_MS);
+    if (lease !== undefined) void putUnderLease(engine, lease, this.#hitForMissEntry(), HIT_FOR_MISS_MS);
     this.#settle({ type: "unshareable" });
   }
 
   /** The client has its response, but no copy will be kept after all. */
   #forgo(because: string): void {
     if (because !== "incomplete") this.#evict();
-    this.#keepApart();
+    this.#markHitForMiss();
     this.#reportNotStored(because);
     this.#finish(this.#outcome(false, because));
   }
 
   /** For the other processes. */
-  #apart(): StoreEntry {
+  #hitForMissEntry(): StoreEntry {
     const { engine, route, request, generation } = this.#plan;
-    return apartEntry(purgeUris(engine, route, request), generation);
+    return hitForMissEntry(purgeUris(engine, route, request), generation);
   }
 
   #evict(): void {

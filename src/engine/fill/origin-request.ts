@@ -1,7 +1,7 @@
 import { conditionalFields } from "../../rfc9111/validation.ts";
 import type { CacheRequest, Fields } from "../../http.ts";
 import type { OriginRequest } from "../exchange.ts";
-import { keyedPath } from "../request/key.ts";
+import { keyedPath } from "../request/keyed-path.ts";
 import type { RouteRules } from "../route-rules.ts";
 import type { LiveResponse } from "../lookup/stored-entry.ts";
 
@@ -16,7 +16,7 @@ export interface OriginRequestPlan {
   /** The stale response a revalidation is about. */
   readonly stale: LiveResponse | undefined;
   /** The resource could not be shared a moment ago: the client's conditions and range are left to the origin. */
-  readonly isApart?: boolean;
+  readonly isHitForMiss?: boolean;
 }
 
 const NO_FIELDS: Fields = Object.freeze({});
@@ -28,13 +28,13 @@ const COOKIE: readonly string[] = ["cookie"];
 
 /** What the handler sees: nothing that is neither in the key nor in `Vary`, as far as the key rules say. */
 export function originRequest(plan: OriginRequestPlan): OriginRequest {
-  const { route, request, stale, isApart, storable } = plan;
+  const { route, request, stale, isHitForMiss, storable } = plan;
   const { path: sent, otherPaths: others } = request;
   // A HEAD is not stored, but it may freshen what is.
   const hidden = (storable || request.method === "HEAD") && hidesCookies(plan) ? COOKIE : NOTHING;
   if (!storable) return { path: sent, otherPaths: others, without: hidden, plus: NO_FIELDS };
   const plus = stale === undefined ? NO_FIELDS : conditionalFields(stale.stored);
-  const without = withheld(route, stale, isApart === true);
+  const without = withheld(route, stale, isHitForMiss === true);
   const { searchRule, keyRules } = route;
   // With every parameter in the key, the handler may as well see them as they were sent.
   const isWhole = searchRule === undefined && (keyRules.query === "all" || keyRules.query === "as-sent");
@@ -45,10 +45,10 @@ export function originRequest(plan: OriginRequestPlan): OriginRequest {
 }
 
 /** What of the client's own conditions and range the origin is not shown. */
-function withheld(route: RouteRules, stale: LiveResponse | undefined, isApart: boolean): readonly string[] {
+function withheld(route: RouteRules, stale: LiveResponse | undefined, isHitForMiss: boolean): readonly string[] {
   if (route.storing.allowPartial === true) return CONDITIONS;
   // Nothing that will be stored is expected; what the client asked for is best answered by the origin itself.
-  return isApart && stale === undefined ? NOTHING : NOT_FOR_ORIGIN;
+  return isHitForMiss && stale === undefined ? NOTHING : NOT_FOR_ORIGIN;
 }
 
 /**

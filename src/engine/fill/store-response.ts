@@ -1,3 +1,4 @@
+import { withDeclaredVary } from "../reply/declared-vary.ts";
 import type { ResponseDirectives } from "../../rfc9111/directives.ts";
 import { endToEndFields, fieldValue, hasField } from "../../rfc9111/fields.ts";
 import { correctedInitialAgeSeconds, currentAgeSeconds, freshnessLifetimeSeconds } from "../../rfc9111/freshness.ts";
@@ -9,10 +10,13 @@ import type { CacheRequest, Fields, Lease, ResponseHead, StoredResponse, StoreEn
 import type { Engine } from "../state.ts";
 import type { ReportedHead } from "../exchange.ts";
 import type { RouteRules } from "../route-rules.ts";
-import type { Freshness } from "../reply/serve.ts";
-import { keyedPath } from "../request/key.ts";
-import { isRouteName, namesOf, purgeUris, withGroups } from "../request/purge-names.ts";
-import { chain, keyOfVariant, partKey, type VarySpec } from "../lookup/select.ts";
+import { subjectOf } from "../cache-events.ts";
+import type { Freshness } from "../reply/prepared-reply.ts";
+import { keyedPath } from "../request/keyed-path.ts";
+import { namesOf, purgeUris, withGroups } from "../request/purge-names.ts";
+import { isRouteName } from "../request/route-name.ts";
+import { chain, keyOfVariant, partKey } from "../lookup/select.ts";
+import type { VarySpec } from "../lookup/selected.ts";
 import { guardStore } from "../lookup/store-access.ts";
 import { liveResponse, responseEntry, varySpecEntry, type LiveResponse } from "../lookup/stored-entry.ts";
 
@@ -146,13 +150,6 @@ function generatedEtag(
   return `"${engine.contentHash(`${keyedPath(route, request.path)}\n${coding}`, body)}"`;
 }
 
-/** The response's `Vary` with the fields the developer put into the key; `undefined` when there is nothing to add. */
-export function withDeclaredVary(declared: readonly string[], fields: Fields): string | undefined {
-  if (declared.length === 0) return undefined;
-  const names = new Set([...varyNames(fields), ...declared]);
-  return [...names].join(", ");
-}
-
 /** The stored response after a 304, and why it may not be kept if it may not (RFC 9111 §4.3.4). */
 export function freshenedResponse(
   context: WriteContext,
@@ -215,7 +212,7 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
   }
   const lookUps = engine.lookUps.get(primary);
   if (lookUps !== undefined && stored.rangeField === undefined) {
-    lookUps.landed = { selected: { key, live, varyMiss: false }, entry, begun: lookUps.begun };
+    lookUps.meanwhile = { selected: { key, live, varyMiss: false }, entry, begun: lookUps.begun };
   }
   if (engine.store.isAvailable?.() === false) return { notKept: "store-unavailable", isClear };
   const accepted = put(context, key, entry, retainMs);
@@ -276,10 +273,6 @@ export async function putUnderLease(
 
 export function deleteStored(engine: Engine, key: string): void {
   void guardStore(engine, "delete", () => engine.store.delete(key));
-}
-
-export function subjectOf(request: CacheRequest): string {
-  return `${request.method} ${request.path}`;
 }
 
 function retainSeconds(stored: StoredResponse, failureGraceSeconds: number): number {

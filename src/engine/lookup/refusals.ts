@@ -3,7 +3,7 @@
 import type { CacheRequest } from "../../http.ts";
 import type { Engine } from "../state.ts";
 import { identityOf } from "../request/identity.ts";
-import type { Selected } from "./select.ts";
+import type { Selected } from "./selected.ts";
 import type { LiveResponse } from "./stored-entry.ts";
 
 /** Statuses by which an origin answers that it does not know a user, or does not let that one in. */

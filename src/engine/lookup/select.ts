@@ -4,78 +4,8 @@ import type { CacheRequest, StoreEntry } from "../../http.ts";
 import type { Engine } from "../state.ts";
 import type { RouteRules } from "../route-rules.ts";
 import { guardStore } from "./store-access.ts";
-import { liveEntry, type LiveEntry, type LiveResponse, type LiveVarySpec } from "./stored-entry.ts";
-
-/** What this process remembers of a resource whose responses vary. */
-export interface VarySpec extends LiveVarySpec {
-  /** Until when the store keeps the record of `names`. */
-  readonly keptUntilMs: number;
-  /** Digests of the keys of variants stored by this process, to bound them, and until when the store keeps each. */
-  readonly variants: Map<string, number>;
-}
-
-/** The stored response that answers a request, if there is one (RFC 9111 §4.1). */
-export interface Selected {
-  /** The key the response to this request has, or will have as far as is known. */
-  readonly key: string;
-  readonly live: LiveResponse | undefined;
-  /** The resource is stored, but not for the fields this request presents. */
-  readonly varyMiss: boolean;
-  /** Not long ago its response could not be shared: nobody should wait for another's. */
-  readonly isApart?: boolean;
-  /** A stored part of the resource, where the whole is not stored and a part is asked for. */
-  readonly part?: LiveResponse;
-}
-
-/** Look-ups of one resource that are under way, and the response that was stored meanwhile. */
-export interface LookUps {
-  waiting: number;
-  /** How many have begun. */
-  begun: number;
-  /** `begun`: how many had when it was stored. Those that begin later find it in the store, unless it is gone. */
-  landed: { readonly selected: Selected; readonly entry: StoreEntry; readonly begun: number } | undefined;
-}
-
-/** One of them. */
-export interface LookUp {
-  readonly lookUps: LookUps;
-  /** It was the so-manieth to begin. */
-  readonly number: number;
-}
-
-/** Notes that a look-up is under way. */
-export function beginLookUp(engine: Engine, primary: string): LookUp {
-  const lookUps = engine.lookUps.get(primary) ?? { waiting: 0, begun: 0, landed: undefined };
-  engine.lookUps.set(primary, lookUps);
-  lookUps.waiting += 1;
-  lookUps.begun += 1;
-  return { lookUps, number: lookUps.begun };
-}
-
-/**
- * The answer of a look-up that took its time, for a request that came at `arrivalMs`. What was stored while it was under way
- * counts: else all who looked before the first response was there would ask the origin, one after the other. But only if no
- * purge from before the request can have been meant for it.
- */
-export function endLookUp(
-  engine: Engine,
-  primary: string,
-  request: CacheRequest,
-  { lookUps, number }: LookUp,
-  selected: Selected,
-  arrivalMs: number,
-): Selected {
-  lookUps.waiting -= 1;
-  if (lookUps.waiting === 0) engine.lookUps.delete(primary);
-  const { landed } = lookUps;
-  const stored = landed?.selected.live?.stored;
-  if (landed === undefined || stored === undefined || number > landed.begun) return selected;
-  if (!matchesVary(stored.varyFields, request.fields, engine.languages)) return selected;
-  const found = selected.live?.stored;
-  if (found !== undefined && found.receivedAtMs >= stored.receivedAtMs) return selected;
-  const { fence } = engine;
-  return fence.maySharePast(arrivalMs) && fence.isClear(primary, landed.entry) ? landed.selected : selected;
-}
+import type { Selected } from "./selected.ts";
+import { liveEntry, type LiveEntry, type LiveVarySpec } from "./stored-entry.ts";
 
 /**
  * Looks a request up: at once where the store answers at once.
@@ -146,7 +76,7 @@ function fromPrimary(
 }
 
 function chosen(engine: Engine, key: string, request: CacheRequest, live: LiveEntry | undefined): Selected {
-  if (live?.kind === "apart") return { key, live: undefined, varyMiss: false, isApart: true };
+  if (live?.kind === "hit-for-miss") return { key, live: undefined, varyMiss: false, isHitForMiss: true };
   if (live?.kind !== "response" || !matchesVary(live.stored.varyFields, request.fields, engine.languages)) {
     return { key, live: undefined, varyMiss: true };
   }

@@ -1,8 +1,8 @@
 import { MAX_DELTA_SECONDS } from "../../rfc9111/directives.ts";
 import { isFieldName, isFieldValue, isHopByHop } from "../../rfc9111/fields.ts";
 import { currentAgeSeconds } from "../../rfc9111/freshness.ts";
-import type { Fields, StoredResponse, StoreEntry, StoreMeta, VaryField } from "../../http.ts";
-import type { PreparedReply } from "../reply/serve.ts";
+import type { Fields, StoredResponse, StoreEntry, StoreMeta, VaryField, Purgeable } from "../../http.ts";
+import type { PreparedReply } from "../reply/prepared-reply.ts";
 
 /** A stored response in memory, with what was prepared for sending it. */
 export interface LiveResponse {
@@ -20,34 +20,31 @@ export interface LiveVarySpec {
 }
 
 /** The last response under this key could not be shared (hit-for-miss). */
-interface LiveApart {
-  readonly kind: "apart";
+interface LiveHitForMiss {
+  readonly kind: "hit-for-miss";
 }
 
-export type LiveEntry = LiveResponse | LiveVarySpec | LiveApart;
+export type LiveEntry = LiveResponse | LiveVarySpec | LiveHitForMiss;
 
 export function liveResponse(stored: StoredResponse): LiveResponse {
   return { kind: "response", stored, prepared: undefined };
 }
 
-/** What a purge by URL or path names: one absolute URI, or several. */
-export type PurgeUris = NonNullable<StoreEntry["uri"]>;
-
 /** `uri` is what a purge by URL or path names. */
-export function responseEntry(live: LiveResponse, uri: PurgeUris): StoreEntry {
+export function responseEntry(live: LiveResponse, uri: NonNullable<Purgeable["uri"]>): StoreEntry {
   const { body, fields, names, generation, ...rest } = live.stored;
   return { meta: { kind: "response", ...rest, fields: Object.entries(fields) }, body, names, uri, generation, live };
 }
 
 /** In place of a response that could not be shared: for a while its requests do not queue behind each other. */
-export function apartEntry(uri: PurgeUris, generation: string): StoreEntry {
-  return { meta: APART.meta, body: NO_BODY, uri, generation, live: APART.live };
+export function hitForMissEntry(uri: NonNullable<Purgeable["uri"]>, generation: string): StoreEntry {
+  return { meta: HIT_FOR_MISS.meta, body: NO_BODY, uri, generation, live: HIT_FOR_MISS.live };
 }
 
 const NO_BODY = new Uint8Array(0);
-const APART: { readonly meta: StoreMeta; readonly live: LiveApart } = {
-  meta: { kind: "apart" },
-  live: { kind: "apart" },
+const HIT_FOR_MISS: { readonly meta: StoreMeta; readonly live: LiveHitForMiss } = {
+  meta: { kind: "hit-for-miss" },
+  live: { kind: "hit-for-miss" },
 };
 
 export function varySpecEntry({ names, epoch }: LiveVarySpec): StoreEntry {
@@ -69,7 +66,7 @@ function isLiveEntry(live: unknown): live is LiveEntry {
   return isObject(live) && "kind" in live && KINDS.has(live.kind);
 }
 
-const KINDS: ReadonlySet<unknown> = new Set(["response", "vary", "apart"]);
+const KINDS: ReadonlySet<unknown> = new Set(["response", "vary", "hit-for-miss"]);
 
 /** A softly purged response turned stale at that moment, whatever its lifetime said. */
 function outdated(live: LiveEntry | undefined, atMs: number | undefined): LiveEntry | undefined {
@@ -93,7 +90,7 @@ function decode(entry: StoreEntry): LiveEntry | undefined {
     if (names === undefined || names.length === 0 || typeof epoch !== "string") return undefined;
     return names.every(isFieldName) ? { kind: "vary", names, epoch } : undefined;
   }
-  if (meta["kind"] === "apart") return APART.live;
+  if (meta["kind"] === "hit-for-miss") return HIT_FOR_MISS.live;
   if (meta["kind"] !== "response") return undefined;
   const stored = decodeResponse(entry);
   return stored === undefined ? undefined : liveResponse(stored);

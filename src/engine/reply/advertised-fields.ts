@@ -7,7 +7,7 @@ import type { Fields, StoredResponse } from "../../http.ts";
 import type { Engine } from "../state.ts";
 import { isTagName } from "../request/purge-names.ts";
 import type { RouteRules } from "../route-rules.ts";
-import { withDeclaredVary } from "../fill/store-response.ts";
+import { withDeclaredVary } from "./declared-vary.ts";
 
 /** Fields for downstream caches. */
 export interface Downstream {

@@ -7,22 +7,10 @@ import { identityVaryFields, storedDownstreamFields } from "./advertised-fields.
 import type { Engine } from "../state.ts";
 import type { ReportedHead, Reply } from "../exchange.ts";
 import type { RouteRules } from "../route-rules.ts";
+import type { Freshness, PreparedReply } from "./prepared-reply.ts";
 import type { LiveResponse } from "../lookup/stored-entry.ts";
 
 const CACHE_NAME = "reprise";
-
-/** The answers of one stored response while its age is the same: built once a second, not once a hit. */
-export interface PreparedReply {
-  readonly serving: Serving;
-  readonly whole: Reply;
-  notModified: Reply | undefined;
-}
-
-/** How old a stored response is while it is served. */
-export interface Freshness {
-  readonly ageSeconds: number;
-  readonly ttlSeconds: number;
-}
 
 /** Everything an answer from a stored response is made of. */
 export interface Serving {
@@ -43,26 +31,28 @@ export function prepareHit(
   nowMs: number,
 ): PreparedReply {
   const known = live.prepared;
-  if (
-    known !== undefined &&
-    known.serving.freshness.ageSeconds === freshness.ageSeconds &&
-    known.serving.route === route
-  )
-    return known;
+  if (known !== undefined && known.freshness.ageSeconds === freshness.ageSeconds && known.route === route) return known;
   const outcome: Outcome = { hit: true, stored: false, collapsed: false, ttlSeconds: freshness.ttlSeconds };
-  const serving: Serving = { engine, route, stored: live.stored, freshness, nowMs, outcome };
-  const prepared: PreparedReply = { serving, whole: wholeReply(serving), notModified: undefined };
+  const whole = wholeReply({ engine, route, stored: live.stored, freshness, nowMs, outcome });
+  const prepared: PreparedReply = { route, freshness, outcome, whole, notModified: undefined };
   live.prepared = prepared;
   return prepared;
 }
 
 /** Picks 200, 206, 304 or 416 for a hit (RFC 9110 §13.2). */
-export function hitReply(request: CacheRequest, prepared: PreparedReply, nowMs: number): Reply {
-  const { serving } = prepared;
-  if (evaluatePreconditions(request.fields, serving.stored, nowMs) === "send") {
-    return partReply(serving, request) ?? prepared.whole;
+export function hitReply(
+  engine: Engine,
+  request: CacheRequest,
+  { stored }: LiveResponse,
+  prepared: PreparedReply,
+  nowMs: number,
+): Reply {
+  const { route, freshness, outcome } = prepared;
+  if (evaluatePreconditions(request.fields, stored, nowMs) === "send") {
+    if (request.fields["range"] === undefined) return prepared.whole;
+    return partReply({ engine, route, stored, freshness, nowMs, outcome }, request) ?? prepared.whole;
   }
-  prepared.notModified ??= notModifiedReply(serving);
+  prepared.notModified ??= notModifiedReply({ engine, route, stored, freshness, nowMs, outcome });
   return prepared.notModified;
 }
 

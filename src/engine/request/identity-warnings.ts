@@ -26,7 +26,7 @@ export function warnOfNewLogin(warnings: FirstWarnings, route: RouteRules, reque
     route,
     `new cookie ${name}`,
     () =>
-      `the response to ${subjectOf(request)} is not cached: middleware in front of cached() gave its client the cookie ` +
+      `the response to ${withoutQuery(request)} is not cached: middleware in front of cached() gave its client the cookie ` +
       `${shown(name)}, and the page may show something that belongs to it, such as a token. Leave such a page uncached. ` +
       `${FOR_EACH_USER} keeps one for each user. Only if it shows nothing of a session, a token or a user: ${FOR_ALL}.`,
   );
@@ -37,7 +37,7 @@ function warnOfCookie(warnings: FirstWarnings, route: RouteRules, request: Cache
     route,
     `cookie ${name}`,
     () =>
-      `a request with ${cookieText(name)} on ${subjectOf(request)} is not cached: its response may be for one user. ` +
+      `a request with ${cookieText(name)} on ${withoutQuery(request)} is not cached: its response may be for one user. ` +
       (speaksOfLogin(name) ? CURE_FOR_LOGIN : cureForOther(name)),
   );
 }
@@ -65,7 +65,7 @@ function warnOfAudience(
   warnings.once(route, "audience", () => {
     const carried = detail === "cookie" ? cookieText(name) : fieldText(name);
     return (
-      `audience gave no id for a request with ${carried} on ${subjectOf(request)}; it is not cached. ` +
+      `audience gave no id for a request with ${carried} on ${withoutQuery(request)}; it is not cached. ` +
       "That is right where nobody is logged in. If this user is: does cached() stand before your login middleware?"
     );
   });
@@ -86,7 +86,7 @@ function shown(name: string): string {
 }
 
 /** Method and path, without a query that may hold what no log should. */
-function subjectOf({ method, path }: CacheRequest): string {
+function withoutQuery({ method, path }: CacheRequest): string {
   const mark = path.indexOf("?");
   return `${method} ${mark === -1 ? path : path.slice(0, mark)}`;
 }

@@ -1,9 +1,10 @@
-import { normaliseQuery, primaryKey } from "../../rfc9111/cache-key.ts";
+import { primaryKey } from "../../rfc9111/cache-key.ts";
 import { fieldValue } from "../../rfc9111/fields.ts";
-import { noVarySearchQuery, parseNoVarySearch, type NoVarySearch } from "../../rfc9111/no-vary-search.ts";
+import { parseNoVarySearch, type NoVarySearch } from "../../rfc9111/no-vary-search.ts";
 import { presentedFields } from "../../rfc9111/vary.ts";
 import type { CacheRequest, Fields } from "../../http.ts";
 import type { Engine } from "../state.ts";
+import { keyedPath, searchedPath } from "./keyed-path.ts";
 import { ANONYMOUS } from "./identity.ts";
 import type { RouteRules } from "../route-rules.ts";
 import { routingPart } from "./routing-fields.ts";
@@ -99,24 +100,6 @@ export function searchedRequest(engine: Engine, route: RouteRules, request: Cach
 function learnedRule(engine: Engine, route: RouteRules, request: CacheRequest): NoVarySearch | undefined {
   if (!route.honoursNoVarySearch || engine.searchRules.size === 0) return undefined;
   return engine.searchRules.get(resourceOf(request));
-}
-
-/** A path with its query as it is in the key by the route's own rules. */
-export function keyedPath(route: Pick<RouteRules, "keyRules" | "searchRule">, path: string): string {
-  if (route.searchRule !== undefined) return searchedPath(path, route.searchRule.rule);
-  return withQuery(path, (query) => normaliseQuery(query, route.keyRules.query));
-}
-
-/** A path with the query that all equivalent queries share. */
-function searchedPath(path: string, rule: NoVarySearch): string {
-  return withQuery(path, (query) => noVarySearchQuery(query, rule));
-}
-
-function withQuery(path: string, change: (query: string) => string): string {
-  const mark = path.indexOf("?");
-  if (mark === -1) return path;
-  const query = change(path.slice(mark + 1));
-  return query === "" ? path.slice(0, mark) : `${path.slice(0, mark)}?${query}`;
 }
 
 function resourceOf({ scheme, authority, path }: CacheRequest): string {

@@ -1,5 +1,5 @@
 import type { QueryRule } from "../../rfc9111/cache-key.ts";
-import { keyedPath } from "./key.ts";
+import { keyedPath } from "./keyed-path.ts";
 import type { RouteRules } from "../route-rules.ts";
 import { querySpelling } from "./spelling.ts";
 

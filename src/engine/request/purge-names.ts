@@ -1,11 +1,12 @@
 import { cacheGroups, formatGroups } from "../../rfc9111/cache-groups.ts";
 import { fieldLines } from "../../rfc9111/fields.ts";
 import { MAX_TAG_LENGTH, MAX_TAGS, tagName } from "../../tags.ts";
-import type { CacheRequest, Fields, PurgeTarget } from "../../http.ts";
+import type { CacheRequest, Fields, PurgeTarget, Purgeable, StoredResponse } from "../../http.ts";
 import type { Engine } from "../state.ts";
-import { keyedPath, searchedRequest } from "./key.ts";
+import { searchedRequest } from "./key.ts";
+import { keyedPath } from "./keyed-path.ts";
+import { isRouteName, routeName } from "./route-name.ts";
 import { originSpelling, pathSpellings, targetSpellings } from "./spelling.ts";
-import type { LiveResponse, PurgeUris } from "../lookup/stored-entry.ts";
 import { tagsOfRequest } from "./request-tags.ts";
 import type { RouteRules } from "../route-rules.ts";
 
@@ -18,25 +19,6 @@ export function isTagName(name: string): boolean {
 export function isTagged({ route, native }: Pick<NameSources, "route" | "native">, fields: Fields): boolean {
   if (route.tags !== undefined || tagsOfRequest(native).length > 0) return true;
   return taggedBy(fields).length > 0 || cacheGroups(fields).length > 0;
-}
-
-const ROUTE = "@";
-
-/** True for what `routeName()` gives. */
-export function isRouteName(name: string): boolean {
-  return name.startsWith(ROUTE);
-}
-
-/** What limits a parameter of a pattern: `(\\d+)` in `/:id(\\d+)`, `{[0-9]+}` in `/:id{[0-9]+}`. */
-const LIMIT = /:(\w+)(?:\((?:[^()]|\([^()]*\))*\)|\{(?:[^{}]|\{[^{}]*\})*\})/g;
-
-/**
- * What a purge of this route names. Of a pattern, letter case, a closing slash and what limits a parameter make no
- * difference.
- */
-export function routeName(route: string): string {
-  if (!route.startsWith("/")) return ROUTE + route;
-  return ROUTE + pathSpellings(route.replace(LIMIT, ":$1"))[0];
 }
 
 /** Groups of one origin mean nothing to another (RFC 9875 §2). */
@@ -57,6 +39,9 @@ export function searchedNames(origin: string, path: string): readonly string[] {
   const own = originSpelling(origin);
   return pathSpellings(path).map((each) => searchedName(own + each));
 }
+
+/** What a purge by URL or path names: one absolute URI, or several. */
+export type PurgeUris = NonNullable<Purgeable["uri"]>;
 
 /**
  * The URIs by which a purge reaches a response, in the one spelling of purges and with the query as it is in the key: of the
@@ -106,7 +91,7 @@ export interface NameSources {
   /** The patterns of the routes that answer, where the framework tells them. */
   readonly patterns: () => readonly string[];
   /** The response that is renewed: it keeps the names of its routes, which a run in the background may not tell. */
-  readonly stale?: LiveResponse | undefined;
+  readonly stale?: { readonly stored: Pick<StoredResponse, "names"> } | undefined;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { routeName } from "../request/purge-names.ts";
+import { routeName } from "../request/route-name.ts";
 
 /** More would be of no help to a developer, and routes are made in a loop somewhere. */
 const MOST_ROUTES = 1_000;

@@ -1,5 +1,5 @@
 import type { Engine } from "../state.ts";
-import { isRouteName, routeName } from "../request/purge-names.ts";
+import { isRouteName, routeName } from "../request/route-name.ts";
 import { unknownRoute } from "../../errors.ts";
 import { nearest } from "../../options/nearest.ts";
 import type { PurgeTarget } from "../../http.ts";

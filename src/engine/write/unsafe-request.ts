@@ -1,3 +1,4 @@
+import { subjectOf } from "../cache-events.ts";
 import { asError } from "../../errors.ts";
 import { responseDirectives } from "../../rfc9111/directives.ts";
 import { fieldValue, hasField } from "../../rfc9111/fields.ts";
@@ -14,7 +15,6 @@ import { groupName, namesOf, purgeUris, searchedNames, uriTargets } from "../req
 import { purge, type Purging } from "./purge.ts";
 import type { RouteRules } from "../route-rules.ts";
 import { reportFault } from "../request-context.ts";
-import { subjectOf } from "../fill/store-response.ts";
 
 const NO_FIELDS: readonly string[] = [];
 const UNTOUCHED: HeadAction = { answered: false, fields: NO_FIELDS };
