@@ -169,7 +169,7 @@ export function createCache(options: CacheOptions = {}): Cache {
     contentHash,
     warnOnce,
     isDevelopment,
-    // Read at each use: while nobody listens there is nothing to call.
+    // Read at each use: without a listener there is nothing to call.
     report: () => events.report,
   });
   let isClosed = false;

@@ -127,7 +127,10 @@ export function storeTimeout(operation: string, deadlineMs: number): CodedError 
 
 /** Too many operations of a store are waiting for an answer. */
 export function storeOverloaded(operation: string, bound: string): CodedError {
-  return coded(new Error(`${operation}: left out, ${bound} already wait for an answer`), "ERR_STORE_OVERLOADED");
+  return coded(
+    new Error(`${operation}: skipped, ${bound} operations already wait for an answer`),
+    "ERR_STORE_OVERLOADED",
+  );
 }
 
 /** A store was waited for, and cannot be used. `reason`: the last trouble it had or, if there was none, what is known. */
@@ -145,7 +148,7 @@ export function storeOperationFailed(operation: string, reason: string): CodedEr
 /** What is under a key is nothing that this process can use. `entry`: its hash, which tells nothing of the request. */
 export function storeEntryUnreadable(entry: string): CodedError {
   const message =
-    `get: the entry ${entry} is damaged, from somebody else, or sealed with another integrityKey: it counts as a miss.\n` +
+    `get: the entry ${entry} is damaged, from another application, or sealed with another integrityKey: it counts as a miss.\n` +
     "Give all processes the same integrityKey, or none.";
   return coded(new Error(message), "ERR_STORE_ENTRY_UNREADABLE");
 }
@@ -165,7 +168,7 @@ export function invalidSecret(where: string, got: string): CodedError<RangeError
   return coded(new RangeError(message), "ERR_INVALID_OPTION");
 }
 
-/** A store is left out until it answers again. */
+/** A store is not used until it answers again. */
 export function storeSuspended(failures: string, last: Error): CodedError {
   const message = `${failures} failed, the last one with "${last.message}"; not used until it answers again`;
   return coded(new Error(message), "ERR_STORE_SUSPENDED");

@@ -14,7 +14,7 @@ type Listener = (event: CacheEvent) => void;
 export interface CacheEvents {
   /**
    * Calls `listener` for each event of this type, or of every type for `"*"`. Returns what ends it.
-   * A listener that throws is left out of that event; it cannot hurt a request.
+   * A listener that throws misses that event; it cannot hurt a request.
    */
   on<Type extends CacheEvent["type"] | "*">(
     type: Type,
@@ -39,7 +39,7 @@ const EVENT_TYPES: Readonly<Record<CacheEvent["type"], true>> = {
 
 /**
  * Hands events to listeners and to the diagnostics channels `reprise:outcome`, `reprise:stored`, … .
- * `report` is undefined while nobody listens, so that no event is built for nobody.
+ * `report` is undefined without a listener, so that no event is built in vain.
  */
 export class EventHub implements CacheEvents {
   readonly #prefix: string;

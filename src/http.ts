@@ -235,13 +235,13 @@ export interface Lease {
    * then nothing was kept. Never rejects.
    */
   put(entry: StoreEntry, retainMs: number): Promise<boolean | "lost">;
-  /** Ends the lease without an entry: whoever waits may go next. Does nothing after `put`. */
+  /** Ends the lease without an entry: a waiting process may go next. Does nothing after `put`. */
   release(): void;
 }
 
 /** Lets one of several processes fill a key while the others wait. */
 export interface Leases {
-  /** `"taken"`: another process fills the key. `undefined`: the store cannot say, so nobody should wait. Never rejects. */
+  /** `"taken"`: another process fills the key. `undefined`: the store cannot say, so no process should wait. Never rejects. */
   acquire(key: string): Promise<Lease | "taken" | undefined>;
 }
 

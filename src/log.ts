@@ -31,7 +31,7 @@ export function logEvent(logger: Logger, event: CacheEvent): void {
       return logger.info(`connected to ${event.store} at ${event.address}`);
     case "connection-failed":
       return logger.warn(
-        `no connection to ${event.store} at ${event.address}, which is left out meanwhile: ${reason(event)}`,
+        `cannot reach ${event.store} at ${event.address}; serving without it until it reconnects: ${reason(event)}`,
       );
     case "operation-failed":
       return logger.warn(`${event.store} ${event.operation} failed: ${event.error.message}`);

@@ -35,7 +35,7 @@ export interface LateChanges {
 }
 
 /**
- * Looks at a response for the last time before it leaves, and gives the fields that tell what changed thereby. Empty:
+ * Looks at a response for the last time before it leaves, and gives the fields that tell what changed. Empty:
  * nothing did.
  */
 export type LastLook = (changes: LateChanges) => readonly string[];

@@ -100,7 +100,7 @@ function lookUp(context: RequestContext): void {
   const begun = beginLookUp(engine, primary);
   selected
     .then((found) => decide(context, endLookUp(engine, primary, request, begun, found, arrivalMs), engine.now()))
-    // What is thrown once an answer has begun has nobody to catch it any more, and must not end the process.
+    // Nothing catches what is thrown once an answer has begun; it must not end the process.
     .catch((error: unknown) => reportFault(engine, request, error));
 }
 

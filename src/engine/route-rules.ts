@@ -32,7 +32,7 @@ export interface RouteRules {
   readonly keyPart: ((native: unknown) => string) | undefined;
   /**
    * `undefined`: a request that carries an identity bypasses; `"public"`: it is ignored; a function: it is in the key, as a
-   * hash of the id, or as nobody's where there is no id.
+   * hash of the id, or as the anonymous user's where there is no id.
    */
   readonly audience: "public" | ((native: unknown) => string | undefined) | undefined;
   /** Requests with an identity are answered apart from others, and the responses say so in `Vary`. */

@@ -245,7 +245,7 @@ const NOT_STORED: Readonly<Record<NotKeptReason, Rule>> = {
   "no-cache": { rule: "no-cache: a lifetime of the route does not overrule it.", section: NO_CACHE },
   "set-cookie": { rule: "It sets a cookie, which others must not get.", section: "RFC 9111 §7.3" },
   "vary-any": { rule: "Vary: * says that no other request can be answered with it.", section: "RFC 9111 §4.1" },
-  "vary-identity": { rule: "It varies by Cookie or Authorization: it is somebody's own.", section: "RFC 9111 §7.3" },
+  "vary-identity": { rule: "It varies by Cookie or Authorization: it is for one user.", section: "RFC 9111 §7.3" },
   "origin-unkeyed": { rule: "It allows one CORS origin without Vary: Origin." },
   authorization: {
     rule: "The request has Authorization, and no public, s-maxage or must-revalidate permits sharing.",

@@ -36,7 +36,7 @@ export interface Engine {
   readonly random: () => number;
   /** False where a request must not wait for another one, nor use what it made: Workers. */
   readonly collapses: boolean;
-  /** Makes a function run in the async context of this moment, whoever calls it. */
+  /** Binds a function to the async context of this moment. */
   readonly bindContext: BindContext;
   /** Knows which requests a handler makes while it answers one: they must not wait for that one. */
   readonly ownRuns: OwnRuns;
@@ -53,7 +53,7 @@ export interface Engine {
   readonly warnOnce: (key: string, message: string) => void;
   /** True where what only helps a developer is told. Read at each use. */
   readonly isDevelopment: () => boolean;
-  /** Set while somebody listens; events are not even built otherwise. */
+  /** Set while anything listens; otherwise events are not even built. */
   readonly report: ((event: CacheEvent) => void) | undefined;
   /** Forwarded requests whose response others may wait for, by the key it will be stored under. */
   readonly flights: Map<string, Flight>;
@@ -105,7 +105,7 @@ export interface EngineParts extends Omit<
   | "knownQueries"
   | "warnings"
 > {
-  /** Who listens at the moment, if anybody does. */
+  /** The listener at this moment, if there is one. */
   readonly report: () => Engine["report"];
   /** Default true. */
   readonly collapses?: boolean;

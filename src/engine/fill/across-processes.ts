@@ -30,7 +30,7 @@ const LAST_PAUSE_MS = 100;
  * Waits until this process may fill the key, or another one has put something there.
  *
  * Polls, because a message that is lost would leave requests waiting; pauses grow from 10 to 100 ms and differ between
- * processes. Where the store gives no answer nobody waits.
+ * processes. Where the store gives no answer no request waits.
  */
 export async function leadOrFollow(engine: Engine, leases: Leases, claim: FillClaim): Promise<FillRight> {
   // Not the engine's clock: a store that answers slowly counts as well, and the wall clock may jump.

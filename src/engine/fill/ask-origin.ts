@@ -33,7 +33,7 @@ export interface OriginNeed {
   readonly mayServeOnFailure: boolean;
 }
 
-/** What a forwarded request owes to others: those who wait in this process, and in other processes. */
+/** Who waits for a forwarded request: requests of this process (`flight`), and of other processes (`lease`). */
 interface Rights {
   readonly flight: Flight | undefined;
   readonly lease: Lease | undefined;
@@ -43,7 +43,7 @@ const NO_RIGHTS: Rights = { flight: undefined, lease: undefined };
 
 /**
  * Starts the one revalidation of a stale response while it is still served (RFC 5861 §3).
- * False when nobody can do it but this request itself.
+ * False when only this request itself can do it.
  */
 export function revalidateInBackground(context: RequestContext, need: OriginNeed): boolean {
   const { engine, exchange, request } = context;
@@ -74,7 +74,7 @@ export function revalidateInBackground(context: RequestContext, need: OriginNeed
     leadNow(engine, leases, claimOf(context, need))
       .then((right) => {
         if (right !== "taken" && right.type === "fill") return go(right.lease);
-        // Another process renews it, or just did. For a moment nobody here need ask again.
+        // Another process renews it, or just did: this process need not ask again for a moment.
         setTimeout(() => flight.settle({ type: "aborted" }), TAKEN_PAUSE_MS);
       })
       .catch(failed)
@@ -110,7 +110,7 @@ function runAgain(original: Exchange, client: Exchange | undefined): ((fill: Fil
   return again === undefined ? undefined : (fill) => again.call(original, fill);
 }
 
-/** Asks the origin, or waits for one who already does (request collapsing). */
+/** Asks the origin, or waits for a request that already does (request collapsing). */
 export function forward(context: RequestContext, need: OriginNeed, nowMs: number): void {
   const { engine, request } = context;
   const { key } = need.selected;
@@ -134,11 +134,11 @@ export function forward(context: RequestContext, need: OriginNeed, nowMs: number
   leadOrFollow(engine, leases, claimOf(context, need))
     .then((right) => lead(context, need, flight, right))
     .catch((error: unknown) => giveUp(context, flight, error))
-    // What is thrown once an answer has begun has nobody to catch it any more, and must not end the process.
+    // Nothing catches what is thrown once an answer has begun; it must not end the process.
     .catch((error: unknown) => reportFault(engine, request, error));
 }
 
-/** A fault before the origin was asked: nobody waits for this request any longer, and its handler answers. */
+/** A fault before the origin was asked: waiting requests are let go, and the handler answers. */
 function giveUp(context: RequestContext, flight: Flight, error: unknown): void {
   try {
     if (!context.begun) flight.settle({ type: "unshareable" });
@@ -154,10 +154,10 @@ function claimOf({ primary, request }: RequestContext, { selected, stale }: Orig
   return { primary, key: selected.key, request, isNews };
 }
 
-/** Nobody should wait for the response of this request, or it for theirs. */
+/** True while requests for this key do not wait for each other. */
 function isHitForMiss(engine: Engine, selected: Selected, nowMs: number): boolean {
   const untilMs = engine.hitForMiss.get(selected.key) ?? 0;
-  // One that is further off was set before the clock was.
+  // A time further off was set before the clock was set back.
   return selected.isHitForMiss === true || (untilMs > nowMs && untilMs <= nowMs + HIT_FOR_MISS_MS);
 }
 
@@ -170,8 +170,7 @@ function lead(context: RequestContext, need: OriginNeed, flight: Flight, right: 
       return goForward(context, need, nowMs, { flight, lease: right.lease });
     case "found": {
       const { selected, generation } = right;
-      // Its responses turned out to vary, or those who joined since it was looked up may have come after a purge: all look
-      // for their own.
+      // The key changed or a purge happened since we looked: every waiter looks up again.
       if (selected.key !== need.selected.key || generation !== engine.fence.take()) {
         flight.settle({ type: "aborted" });
         return again(context);
@@ -192,7 +191,7 @@ function goForward(context: RequestContext, need: OriginNeed, nowMs: number, rig
   try {
     fill = forwarded(context, need, nowMs, rights, context.exchange);
   } catch (error) {
-    // Nobody would hear how it ended.
+    // There is no fill that could settle the flight.
     rights.flight?.settle({ type: "unshareable" });
     throw error;
   }
@@ -279,7 +278,7 @@ function goOn(context: RequestContext, need: OriginNeed, flight: Flight, end: Fl
     case "stored":
       if (!matchesVary(end.live.stored.varyFields, context.request.fields, context.engine.languages))
         return again(context);
-      // One of those who wait asks again, for all of them: that is after they all came.
+      // One waiting request asks again for all: that is after all of them came.
       if (!context.engine.fence.maySharePast(context.arrivalMs, flight.beganAtMs)) return again(context);
       if (isRefusalFor(context.engine, context.request, end.live)) return alone(context, need, nowMs);
       if (context.comesAfter === true) return share(context, end.live, { hit: true, collapsed: false }, nowMs);

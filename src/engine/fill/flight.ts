@@ -2,15 +2,15 @@ import { performance } from "../../real-time.ts";
 import { startTimer } from "../../timer.ts";
 import type { LiveResponse } from "../lookup/stored-entry.ts";
 
-/** How a forwarded request ended for those who waited for it. */
+/** How a forwarded request ended, for the requests that waited for it. */
 export type FlightEnd =
   /** Complete and storable: it may be shared. */
   | { readonly type: "stored"; readonly live: LiveResponse }
   /** Not storable: everybody asks the origin on their own, at once. */
   | { readonly type: "unshareable" }
-  /** The origin failed: those who may serve a stale response do, the others ask on their own. */
+  /** The origin failed: a waiting request serves a stale response where it may, and asks on its own where not. */
   | { readonly type: "origin-error"; readonly originStatus: number | undefined }
-  /** Broken off by its client: one of the waiters goes next, the others wait for that one. */
+  /** Its client left: one waiting request goes next, and the rest wait for that one. */
   | { readonly type: "aborted" };
 
 type Waiter = (end: FlightEnd) => void;
@@ -59,7 +59,7 @@ export class Flight {
         thrown.push(error);
       }
     }
-    // One whose handler throws must not keep the others waiting.
+    // A waiter that throws must not stop the rest from being told.
     if (thrown.length > 0) throw thrown[0];
   }
 }

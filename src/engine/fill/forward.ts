@@ -530,7 +530,7 @@ export class ForwardedRequest implements Fill {
     }
   }
 
-  /** A received part together with the one that is stored (RFC 9111 §3.4); the whole, when nothing is missing any more. */
+  /** A received part together with the one that is stored (RFC 9111 §3.4); the whole, once no byte is missing. */
   #combined(received: LiveResponse): LiveResponse {
     const { part } = this.#plan;
     if (received.stored.rangeField === undefined || part === undefined) return received;
@@ -550,9 +550,9 @@ export class ForwardedRequest implements Fill {
     return kept;
   }
 
-  /** Gives the response to those who wait, if they may have it without a validation of their own (RFC 9111 §4). */
+  /** Gives the response to the requests that wait, if it may answer them without a validation (RFC 9111 §4). */
   #share(live: LiveResponse, isClear: boolean): void {
-    // Those who came after a purge must not get what was asked for before: one of them asks again, for all.
+    // A request that came after a purge must not get what was asked for before it: one waiting request asks again.
     if (!isClear) return this.#settle({ type: "aborted" });
     if (live.stored.rangeField !== undefined) return this.#settle({ type: "unshareable" });
     if (!isShareable(live, this.#receivedAtMs)) return this.#markHitForMiss();
@@ -560,7 +560,7 @@ export class ForwardedRequest implements Fill {
     this.#settle({ type: "stored", live });
   }
 
-  /** Those who wait ask on their own, and for a while nobody waits for another. */
+  /** The requests that wait ask on their own, and for a while no request waits for another (hit-for-miss). */
   #markHitForMiss(): void {
     const { engine, key, lease } = this.#plan;
     engine.hitForMiss.set(key, this.#receivedAtMs + HIT_FOR_MISS_MS);

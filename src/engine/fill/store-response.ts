@@ -216,7 +216,7 @@ export function storeResponse(context: WriteContext, live: LiveResponse): Kept {
   }
   if (engine.store.isAvailable?.() === false) return { notKept: "store-unavailable", isClear };
   const accepted = put(context, key, entry, retainMs);
-  // After the variant, which is what one who finds the record looks for.
+  // The variant first: a reader that finds the record looks for it.
   const recorded = record === undefined ? "kept" : put(context, primary, record.entry, record.retainMs);
   const both = chain(accepted, (variant) => (variant === "kept" ? recorded : variant));
   const reported = chain(both, (acceptance) => reportStored(context, stored, acceptance));
@@ -245,7 +245,7 @@ function reportStored({ engine, request }: WriteContext, stored: StoredResponse,
   });
 }
 
-/** Under the key of the lease only its holder may put, and ends it thereby: one who was too slow replaces nothing. */
+/** A write under a held lease goes through the lease: the store rejects it if the lease was lost, and releases it if not. */
 function put(
   { engine, key: wantedKey, lease, leaseKey }: WriteContext,
   key: string,
@@ -254,7 +254,7 @@ function put(
 ): Acceptance | Promise<Acceptance> {
   if (lease !== undefined && key === leaseKey) return putUnderLease(engine, lease, entry, retainMs);
   const put = guardStore(engine, "put", () => chain(engine.store.put(key, entry, retainMs), (kept) => kept !== false));
-  // Others wait for it where it was looked for, and do not know yet that it belongs elsewhere.
+  // Other processes poll the old key, so write it there too.
   if (lease !== undefined && key === wantedKey) void putUnderLease(engine, lease, entry, retainMs);
   return chain(put, (isKept) => (isKept === true ? "kept" : "store-failed"));
 }

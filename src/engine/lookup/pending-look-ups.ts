@@ -8,7 +8,7 @@ export interface LookUps {
   waiting: number;
   /** How many have begun. */
   begun: number;
-  /** `begun`: how many had when it was stored. Those that begin later find it in the store, unless it is gone. */
+  /** `begun`: number of look-ups at the moment it was stored. A later look-up finds it in the store. */
   meanwhile: { readonly selected: Selected; readonly entry: StoreEntry; readonly begun: number } | undefined;
 }
 

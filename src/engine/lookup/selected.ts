@@ -7,7 +7,7 @@ export interface Selected {
   readonly live: LiveResponse | undefined;
   /** The resource is stored, but not for the fields this request presents. */
   readonly varyMiss: boolean;
-  /** Not long ago its response could not be shared: nobody should wait for another's. */
+  /** Its last response could not be shared: for a while its requests do not wait for each other. */
   readonly isHitForMiss?: boolean;
   /** A stored part of the resource, where the whole is not stored and a part is asked for. */
   readonly part?: LiveResponse;

@@ -1,4 +1,4 @@
-/** What browsers and CDNs are told, so that they give nobody what was made for another and keep nothing we can purge. */
+/** Fields for browsers and CDNs: they share nothing that is for one user, and keep nothing that a purge must reach. */
 
 import { responseDirectives } from "../../rfc9111/directives.ts";
 import { fieldLines, fieldValue, listMembers } from "../../rfc9111/fields.ts";

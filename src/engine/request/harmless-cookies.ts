@@ -1,4 +1,4 @@
-/** Which cookies tell nothing of a user, and how a `Cookie` field is read for those that do. */
+/** Cookies that tell nothing of a user, and the search of a `Cookie` field for the others. */
 
 import { rememberedTest } from "./remembered-names.ts";
 
