@@ -54,7 +54,11 @@ export function fetchCache(
         "The handler comes after the options.",
       );
     }
-    return (request, ...rest) => respondOnWeb(route, callOf(route, handler, outermost, request, rest));
+    return function cachedHandler(this: unknown, request, ...rest) {
+      // A server that calls the handler as its method (`export default { fetch }`) is its `this`.
+      const answer: FetchHandler = (...args) => handler.apply(this, args);
+      return respondOnWeb(route, callOf(route, answer, outermost, request, rest));
+    };
   });
 }
 
