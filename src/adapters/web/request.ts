@@ -3,7 +3,8 @@
 import type { Fill } from "../../engine/exchange.ts";
 import type { CacheRequest } from "../../http.ts";
 import { showsClientCertificate } from "../node/client-certificate.ts";
-import { property } from "./server.ts";
+import { standsFor } from "./from-server.ts";
+import { property } from "./property.ts";
 
 /** `undefined` for a request whose URL has no authority or path: it passes by. */
 export function cacheRequest(
@@ -79,7 +80,9 @@ export function handlersRequest(request: Request, { origin }: Fill, authority: s
   for (const name of origin.without) headers.delete(name);
   for (const [name, value] of plus) headers.set(name, String(value));
   if (named !== null) headers.set("host", named);
-  return copyOf(request, target, headers, request.signal);
+  const shown = copyOf(request, target, headers, request.signal);
+  standsFor(shown, request);
+  return shown;
 }
 
 /** The same request once more, for a run to which no client listens. */
