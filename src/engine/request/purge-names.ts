@@ -41,7 +41,7 @@ export function routeName(route: string): string {
 
 /** Groups of one origin mean nothing to another (RFC 9875 §2). */
 export function groupName({ scheme, authority }: CacheRequest, group: string): string {
-  return `"${scheme}://${authority} ${group}`;
+  return `"${originSpelling(`${scheme}://${authority}`)} ${group}`;
 }
 
 /**
