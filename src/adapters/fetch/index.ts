@@ -6,7 +6,8 @@ import { invalidOption } from "../../errors.ts";
 import { refuseUnknown } from "../../options/known-options.ts";
 import { cachedFamily, type Cached } from "../shared/cached.ts";
 import { withAddress } from "../web/client-address.ts";
-import { exitOfCopy, nodeEntry, nodePairOf, sendThrough, type Entry, type NodePair } from "../web/entry.ts";
+import { exitOfCopy, nodeEntry, nodePairOf, sendThrough, type Entry } from "../web/entry.ts";
+import { hasTargetOf, incomingOf, markedOf } from "../web/from-server.ts";
 import { againRequest, handlersRequest, sentPath } from "../web/request.ts";
 import { nodeExit, outgoingOf, waitUntilOf } from "../web/server.ts";
 import {
@@ -62,7 +63,11 @@ export function fetchCache(
         "The handler comes after the options.",
       );
     }
-    return (request, ...rest) => respondOnWeb(route, callOf(route, handler, outermost, request, rest));
+    return function cachedHandler(this: unknown, request, ...rest) {
+      // A server that calls the handler as its method (`export default { fetch }`) is its `this`.
+      const answer: FetchHandler = (...args) => handler.apply(this, args);
+      return respondOnWeb(route, callOf(route, answer, outermost, request, rest));
+    };
   });
 }
 
@@ -101,8 +106,7 @@ function callOf(
   const run = known?.route === route ? undefined : known;
   const request = run?.original ?? given;
   const sent = sentPath(rest[0], request.url);
-  const outgoing = outgoingOf(request, ...rest);
-  const marked = markedOf(given, request, rest);
+  const marked = markedOf(given, incomingOf(request, ...rest));
   let entry: Entry | undefined;
   const call: WebCall = {
     request,
@@ -111,7 +115,10 @@ function callOf(
     env: rest[0],
     within: run?.fill,
     marked,
-    exit: outgoing === undefined ? exitOfCopy(marked) : nodeExit(outgoing),
+    get exit() {
+      const outgoing = outgoingOf(request, ...rest);
+      return outgoing === undefined ? exitOfCopy(marked) : nodeExit(outgoing);
+    },
     waitUntil: waitUntilOf(...rest, request),
     run(shown, fill) {
       shareTags(shown, request);
@@ -128,7 +135,6 @@ function callOf(
           return void runFor(client, call, fill, handlersRequest(request, fill, route.authority));
         const renewal: Renewal = { fill, route, skips: 0, isClaimed: false };
         if (entry === undefined) return renewHandler(renewal);
-        askedUrls.set(renewal, request.url);
         void entry(request, renewal);
       };
     },
@@ -143,9 +149,6 @@ function callOf(
   return call;
 }
 
-/** The URLs that renewals are for: a handler may be asked for others on the way of the same request. */
-const askedUrls = new WeakMap<Renewal, string>();
-
 /**
  * Where the copy goes in: the server of `node:http` with the client's own request, the handler that was given, or
  * `undefined` for the cached handler alone.
@@ -153,26 +156,10 @@ const askedUrls = new WeakMap<Renewal, string>();
 function entryOf(outermost: FetchHandler | undefined, request: Request, rest: readonly unknown[]): Entry | undefined {
   const pair = nodePairOf(request, ...rest);
   // Code of the application may ask the cached handler for something else than its client asked for.
-  if (pair !== undefined && isClients(pair.request, request)) return nodeEntry(pair);
+  if (pair !== undefined && hasTargetOf(request, pair.request)) return nodeEntry(pair);
   if (outermost === undefined) return undefined;
   const copysRest = rest.map((beside) => withAddress(beside, request));
   return (original, renewal) => sendThrough(original, renewal, (copy) => outermost(copy, ...(copysRest as never[])));
-}
-
-/** True where Node's request has the method and path of this one, if need be below the path it is mounted on. */
-function isClients({ method, url }: NodePair["request"], request: Request): boolean {
-  const path = request.url.slice(request.url.indexOf("/", request.url.indexOf("://") + 3));
-  return method === request.method && url?.endsWith(path) === true;
-}
-
-/** What a copy of a request was marked by: the request of the web, or Node's behind it if the copy asks for the same. */
-function markedOf(given: Request, request: Request, rest: readonly unknown[]): object {
-  if (renewalOf(given) !== undefined) return given;
-  const incoming = nodePairOf(request, ...rest)?.request;
-  const renewal = incoming === undefined ? undefined : renewalOf(incoming);
-  if (incoming === undefined || renewal === undefined) return given;
-  const asked = askedUrls.get(renewal);
-  return asked === undefined || asked === request.url ? incoming : given;
 }
 
 /** Remembers the run while the handler answers. */

@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import { withAddress } from "../web/client-address.ts";
 import { nodeEntry, nodePairOf, sendThrough, type Entry } from "../web/entry.ts";
+import { hasTargetOf } from "../web/from-server.ts";
 
 export type { Entry } from "../web/entry.ts";
 
@@ -19,8 +20,9 @@ export function entryOf(
   app: HonoApp | (() => HonoApp) | undefined,
 ): Entry | undefined {
   const env: unknown = context.env;
-  const pair = nodePairOf(context.req.raw, env);
-  if (pair !== undefined) return nodeEntry(pair);
+  const pair = nodePairOf(client, env);
+  // Code of the application may ask its own app for something else than its client asked for.
+  if (pair !== undefined && hasTargetOf(client, pair.request)) return nodeEntry(pair);
   if (app === undefined) return undefined;
   const copysEnv = withAddress(env, client);
   return (request, renewal) => {

@@ -6,8 +6,8 @@ import { nodeExit, outgoingOf } from "../web/server.ts";
  * How a response leaves Hono. On Node the server's `writeHead` is the last moment. Elsewhere it is when Hono hands the
  * response out, which is after all its middleware.
  */
-export function honoExit(context: Context): Exit {
-  const outgoing = outgoingOf(context.req.raw, context.env);
+export function honoExit(context: Context, request: Request): Exit {
+  const outgoing = outgoingOf(request, context.env);
   return outgoing === undefined ? handedOut(context) : nodeExit(outgoing, () => context.res);
 }
 

@@ -9,7 +9,9 @@ import { entryOf, executionContext, type Entry, type HonoApp } from "./entry.ts"
 import { honoExit } from "./exit.ts";
 import { OuterHeaders } from "./outer-headers.ts";
 import { allPatterns, otherPaths, patternsOf } from "./paths.ts";
-import { property, waitUntilOf } from "../web/server.ts";
+import { incomingOf, markedOf } from "../web/from-server.ts";
+import { property } from "../web/property.ts";
+import { waitUntilOf } from "../web/server.ts";
 import { awaitRenewal, respondOnWeb, type WebCall } from "../web/respond.ts";
 
 export type { Cached, RouteArgument } from "../shared/cached.ts";
@@ -92,7 +94,8 @@ function callOf(
   handle: (given: Request, run: Run | undefined) => Promise<Response>,
 ): WebCall {
   const run = runs.get(context);
-  const request = run?.original ?? context.req.raw;
+  const { raw } = context.req;
+  const request = run?.original ?? raw;
   const outer = new OuterHeaders(context);
   const index = context.req.routeIndex;
   let entry: Entry | undefined;
@@ -104,12 +107,12 @@ function callOf(
     patterns: () => patternsOf(context, index),
     within: run?.fill,
     isRead: isReadFurtherOut(run, route),
-    marked: markedOf(context),
+    marked: markedOf(raw, incomingOf(raw, context.env)),
     outer,
     dropsHeadBody: true,
     isOutermost: index === 0 && run === undefined,
     get exit() {
-      return honoExit(context);
+      return honoExit(context, request);
     },
     run: (given, fill) =>
       handle(given, fill === undefined ? undefined : { fill, route, original: request, outer: run }),
@@ -129,14 +132,6 @@ function callOf(
 function isReadFurtherOut(run: Run | undefined, route: Route): boolean {
   for (let at = run; at !== undefined; at = at.outer) if (at.route.owner !== route.owner) return true;
   return false;
-}
-
-/** What a copy of a request was marked by: the request of the web, or Node's behind it. */
-function markedOf(context: Context): object {
-  const { raw } = context.req;
-  if (renewalOf(raw) !== undefined) return raw;
-  const incoming = property(context.env, "incoming");
-  return typeof incoming === "object" && incoming !== null ? incoming : raw;
 }
 
 async function runNext(context: Context, next: Next, given: Request, run: Run | undefined): Promise<Response> {

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { sentPath } from "../web/request.ts";
-import { property } from "../web/server.ts";
+import { property } from "../web/property.ts";
 
 /** The pattern this middleware stands on, and that of the handler that was reached. */
 export function patternsOf(context: Context, own: number): readonly string[] {

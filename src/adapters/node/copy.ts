@@ -7,6 +7,7 @@ import { Duplex } from "node:stream";
 import { markRenewal, renewalNotReached, type Renewal } from "../../engine/fill/renewals.ts";
 import { shareTags } from "../../engine/request/request-tags.ts";
 import { asError } from "../../errors.ts";
+import { FOR_LESS } from "../shared/for-less.ts";
 import { connectionFacts, type ConnectionFacts } from "./connection-facts.ts";
 
 /** Where a request goes in: the server, or the framework's own entry where there is none. */
@@ -100,9 +101,6 @@ function asSent(copy: IncomingMessage, original: IncomingMessage, url: string): 
   copy.push(null);
   return copy;
 }
-
-/** Fields that ask for less than the whole response, which is what a copy is sent for. */
-const FOR_LESS: ReadonlySet<string> = new Set(["if-none-match", "if-modified-since", "if-range", "range"]);
 
 /** Raw headers without the client's conditions and range. */
 function wholeRequest(raw: readonly string[]): string[] {

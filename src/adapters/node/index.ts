@@ -28,7 +28,10 @@ export function nodeCache(cache: Cache): Cached<IncomingMessage, [handler: NodeH
         "The handler comes after the options.",
       );
     }
-    return (request, response) => answer(route, handler, request, response);
+    return function cachedHandler(this: unknown, request, response) {
+      // Node calls a listener as a method of its server.
+      return answer(route, handler, this, request, response);
+    };
   });
 }
 
@@ -36,7 +39,13 @@ export function nodeCache(cache: Cache): Cached<IncomingMessage, [handler: NodeH
  * What the handler gives comes back to the caller, and what it throws: at once where the handler runs at once, else as
  * a promise. So an application that deals with its handlers' errors goes on doing so.
  */
-function answer(route: Route, handler: NodeHandler, request: IncomingMessage, response: ServerResponse): unknown {
+function answer(
+  route: Route,
+  handler: NodeHandler,
+  receiver: unknown,
+  request: IncomingMessage,
+  response: ServerResponse,
+): unknown {
   let result: unknown;
   let isLate = false;
   let resolveLate: ((result: unknown) => void) | undefined;
@@ -51,10 +60,10 @@ function answer(route: Route, handler: NodeHandler, request: IncomingMessage, re
     shownUrl: sentUrl === url ? undefined : url,
     rewriteTarget,
     run(fill) {
-      if (isLate) resolveLate?.(resultOf(() => runHandler(handler, request, response, fill)));
-      else result = runHandler(handler, request, response, fill);
+      if (isLate) resolveLate?.(resultOf(() => runHandler(handler, receiver, request, response, fill)));
+      else result = runHandler(handler, receiver, request, response, fill);
     },
-    entry: (again, quiet) => void resultOf(() => answer(route, handler, again, quiet)),
+    entry: (again, quiet) => void resultOf(() => answer(route, handler, receiver, again, quiet)),
   });
   isLate = true;
   if (result !== undefined || response.writableEnded) return result;
@@ -75,11 +84,12 @@ async function resultOf(run: () => unknown): Promise<unknown> {
 /** Tells `fill` of an error before the caller, who hears of it only if the client has no answer yet. */
 function runHandler(
   handler: NodeHandler,
+  receiver: unknown,
   request: IncomingMessage,
   response: ServerResponse,
   fill: Fill | undefined,
 ): unknown {
-  if (fill === undefined) return handler(request, response);
+  if (fill === undefined) return handler.call(receiver, request, response);
   const fail = (error: unknown): void => {
     if (fill.fail(asError(error))) return;
     if (!isRenewal(request)) throw error;
@@ -88,7 +98,7 @@ function runHandler(
   };
   let result: unknown;
   try {
-    result = handler(request, response);
+    result = handler.call(receiver, request, response);
   } catch (error) {
     return fail(error);
   }

@@ -1,6 +1,6 @@
 /** The client's address for a copy of its request: servers know that of the requests they made themselves. */
 
-import { property } from "./server.ts";
+import { property } from "./property.ts";
 
 /**
  * What a server handed to a handler beside `request`, as a copy of the request may be given it: with the address, which is

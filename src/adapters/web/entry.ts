@@ -6,8 +6,9 @@ import { asError } from "../../errors.ts";
 import { connectionFacts, type ConnectionFacts } from "../node/connection-facts.ts";
 import { drain } from "./body.ts";
 import { headOfResponse, UNSENT_LIMIT_MS, type Exit, type LeavingHead } from "./departure.ts";
+import { expectCopy } from "./from-server.ts";
+import { property } from "./property.ts";
 import { againRequest } from "./request.ts";
-import { property } from "./server.ts";
 
 /** Sends a copy of a request through the whole application. The promise never rejects, and settles when it is through. */
 export type Entry = (request: Request, renewal: Renewal) => Promise<void>;
@@ -40,7 +41,10 @@ function pairOf(incoming: unknown, outgoing: unknown): NodePair | undefined {
 export function nodeEntry(pair: NodePair): Entry {
   // The client may have left when the renewal begins, and a closed connection has forgotten its addresses.
   const connection = connectionFacts(pair.request.socket);
-  return (_, renewal) => sendThroughNode(pair, connection, renewal);
+  return (request, renewal) => {
+    expectCopy(renewal, request, pair.request);
+    return sendThroughNode(pair, connection, renewal);
+  };
 }
 
 /**

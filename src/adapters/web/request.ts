@@ -3,7 +3,8 @@
 import type { Fill } from "../../engine/exchange.ts";
 import type { CacheRequest } from "../../http.ts";
 import { showsClientCertificate } from "../node/client-certificate.ts";
-import { property } from "./server.ts";
+import { standsFor } from "./from-server.ts";
+import { property } from "./property.ts";
 
 /** `undefined` for a request whose URL has no authority or path: it passes by. */
 export function cacheRequest(
@@ -17,7 +18,9 @@ export function cacheRequest(
   const slash = url.indexOf("/", colon + 3);
   if (colon === -1 || slash === -1) return undefined;
   const host = request.headers.get("host");
-  if (host !== null && authority === undefined && !isSameHost(host, url.slice(colon + 3, slash), url)) return "host";
+  const own = url.slice(colon + 3, slash);
+  const isSpeltOtherwise = host !== null && authority === undefined && host !== own;
+  if (isSpeltOtherwise && !isSameHost(host, own, url)) return "host";
   const hash = url.indexOf("#", slash);
   const fields = Object.create(null) as Record<string, string>;
   // Entries come in lower case, and joined where a name was repeated.
@@ -25,7 +28,8 @@ export function cacheRequest(
   return {
     method: request.method,
     scheme: url.slice(0, colon),
-    authority: authority ?? url.slice(colon + 3, slash),
+    authority: authority ?? own,
+    ...(isSpeltOtherwise ? { host } : {}),
     path: hash === -1 ? url.slice(slash) : url.slice(slash, hash),
     ...(otherPaths === undefined ? {} : { otherPaths }),
     ...(showsClientCertificate(request, env) ? { clientCertificate: true } : {}),
@@ -33,7 +37,7 @@ export function cacheRequest(
   };
 }
 
-/** True when the `Host` that a handler reads is the host of its URL: the key has that one alone. */
+/** True when the `Host` that a handler reads names the host of its URL. */
 function isSameHost(host: string, authority: string, url: string): boolean {
   const defaultPort = url.startsWith("https:") ? ":443" : ":80";
   const own = host.toLowerCase();
@@ -79,7 +83,9 @@ export function handlersRequest(request: Request, { origin }: Fill, authority: s
   for (const name of origin.without) headers.delete(name);
   for (const [name, value] of plus) headers.set(name, String(value));
   if (named !== null) headers.set("host", named);
-  return copyOf(request, target, headers, request.signal);
+  const shown = copyOf(request, target, headers, request.signal);
+  standsFor(shown, request);
+  return shown;
 }
 
 /** The same request once more, for a run to which no client listens. */

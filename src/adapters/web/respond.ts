@@ -29,7 +29,8 @@ import {
   type Opened,
   type OwnFields,
 } from "./response.ts";
-import { property, type WaitUntil } from "./server.ts";
+import { property } from "./property.ts";
+import type { WaitUntil } from "./server.ts";
 
 /** What a framework on `Request` and `Response` has to tell about one request. */
 export interface WebCall {

@@ -1,6 +1,8 @@
 /** What servers and runtimes hand to a handler of the web family besides the request. */
 
 import type { Exit, LeavingHead } from "./departure.ts";
+import { incomingOf, isFromServer } from "./from-server.ts";
+import { property } from "./property.ts";
 
 /** The response of a server of `node:http`, as far as it is looked at. */
 export interface NodeOutgoing {
@@ -13,10 +15,17 @@ export interface NodeOutgoing {
 export type WaitUntil = (work: Promise<unknown>) => void;
 
 /**
- * Node's response behind this request: `@hono/node-server` gives it beside the request (`{ outgoing }`), srvx on the
- * request (`runtime.node.res`).
+ * Node's response to this request: `@hono/node-server` gives it beside the request (`{ outgoing }`), srvx on the request
+ * (`runtime.node.res`). `undefined` for a request that the application made itself with the same bindings.
  */
 export function outgoingOf(request: Request, ...beside: readonly unknown[]): NodeOutgoing | undefined {
+  const outgoing = besideOrOn(request, beside);
+  if (outgoing === undefined) return undefined;
+  const incoming = incomingOf(request, ...beside);
+  return incoming === undefined || isFromServer(request, incoming) ? outgoing : undefined;
+}
+
+function besideOrOn(request: Request, beside: readonly unknown[]): NodeOutgoing | undefined {
   for (const value of beside) {
     const outgoing = property(value, "outgoing");
     if (isOutgoing(outgoing)) return outgoing;
@@ -32,11 +41,6 @@ export function waitUntilOf(...candidates: readonly unknown[]): WaitUntil | unde
     if (typeof waitUntil === "function") return (waitUntil as WaitUntil).bind(candidate);
   }
   return undefined;
-}
-
-export function property(value: unknown, name: string): unknown {
-  if (typeof value !== "object" || value === null) return undefined;
-  return (value as Readonly<Record<string, unknown>>)[name];
 }
 
 function isOutgoing(value: unknown): value is NodeOutgoing {

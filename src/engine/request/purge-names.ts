@@ -23,7 +23,7 @@ export function isTagged({ route, native }: Pick<NameSources, "route" | "native"
 
 /** Groups of one origin mean nothing to another (RFC 9875 §2). */
 export function groupName({ scheme, authority }: CacheRequest, group: string): string {
-  return `"${scheme}://${authority} ${group}`;
+  return `"${originSpelling(`${scheme}://${authority}`)} ${group}`;
 }
 
 /**
