@@ -17,6 +17,9 @@ const SERVING = [
   ...BASE,
 ];
 
+/** What every store needs of the rest. */
+const STORING = ["stores/entry-keys.ts", "options/known-options.ts", ...BASE];
+
 /**
  * Which module may import which: arrows go down only. A name ending in `/` is a folder with all below it; the longest
  * name that fits a module is its row. `node:` permits all of Node's own modules, `node:x` one, `npm:x` the package x.
@@ -31,8 +34,22 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "rfc9111/": ["rfc9111/", "http.ts", "npm:structured-headers"],
   "engine/": ["engine/", "rfc9111/", "tags.ts", ...BASE, "npm:lru-cache"],
   "engine/write/unknown-routes.ts": ["engine/", "options/nearest.ts", ...BASE],
-  "stores/": ["stores/", "options/known-options.ts", ...BASE, "node:", "npm:lru-cache"],
-  "stores/redis/client/detect.ts": ["stores/", ...BASE, "node:", "npm:redis", "npm:ioredis"],
+  "stores/entry-keys.ts": [],
+  "stores/tiered.ts": ["stores/entry-keys.ts", "options/known-options.ts", ...BASE],
+  "stores/purging/": ["stores/purging/", "stores/entry-keys.ts", ...BASE],
+  "stores/memory/": ["stores/memory/", "stores/purging/", ...STORING, "npm:lru-cache"],
+  "stores/redis/": ["stores/redis/", ...STORING, "node:crypto", "node:zlib"],
+  "stores/redis/client/": ["stores/redis/client/", ...BASE, "node:crypto"],
+  "stores/redis/client/detect.ts": ["stores/redis/client/", ...BASE, "npm:redis", "npm:ioredis"],
+  "stores/redis/health/": ["stores/redis/health/", "stores/redis/client/", ...BASE],
+  "stores/redis/purges/": [
+    "stores/redis/purges/",
+    "stores/redis/health/",
+    "stores/redis/client/",
+    "stores/purging/",
+    ...BASE,
+    "node:crypto",
+  ],
   "functions/": [
     "functions/",
     "options/known-options.ts",
@@ -136,6 +153,16 @@ describe("layers of src", () => {
     { module: "engine/state.ts", code: 'import "node:fs";', target: "node:fs" },
     { module: "stores/tiered.ts", code: '  const x = await import("redis");', target: "npm:redis" },
     { module: "stores/tiered.ts", code: "  const x = await import(name);", target: "npm:name" },
+    {
+      module: "stores/purging/table.ts",
+      code: 'import { a } from "../redis/purges/timeline.ts";',
+      target: "stores/redis/purges/timeline.ts",
+    },
+    {
+      module: "stores/redis/purges/log.ts",
+      code: 'import { a } from "../leases.ts";',
+      target: "stores/redis/leases.ts",
+    },
     {
       module: "adapters/node/index.ts",
       code: 'import { a } from "../../rfc9111/reuse.ts";',

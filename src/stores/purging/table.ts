@@ -1,14 +1,7 @@
-/**
- * What is known of purges: for each target the positions of its latest purges. Pure, and bounded however much is purged.
- *
- * A position is a number that grows: milliseconds × 2048 plus a count within the millisecond.
- */
+/** Known purges: for each target the positions of its latest purges. Pure, and bounded however much is purged. */
 
 import type { StoreEntry } from "../../http.ts";
 import { digestedLength, EVERYTHING, hash32, isShortName, pathStart, shortName, someAncestor } from "./targets.ts";
-
-/** Positions there are in a millisecond. */
-export const POSITIONS_PER_MS = 2048;
 
 /** Most targets of one kind that are known exactly. */
 const MAX_EXACT_TARGETS = 50_000;
@@ -21,11 +14,6 @@ const BLURRED_SLOTS = 2 ** 16;
 
 export const NOT_PURGED = 0;
 export const PURGED = -1;
-
-/** The time a position stands for. */
-export function positionMs(position: number): number {
-  return Math.floor(position / POSITIONS_PER_MS);
-}
 
 export interface TableBounds {
   readonly exactTargets: number;

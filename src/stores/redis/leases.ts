@@ -15,7 +15,7 @@ import { clearInterval, performance, setInterval } from "../../real-time.ts";
 import type { Lease, Leases, StoreEntry } from "../../http.ts";
 import { troubleOf } from "./client/error-replies.ts";
 import type { Guard } from "./health/command-guard.ts";
-import { redisScript, type RedisClient, type RedisScript } from "./client/detect.ts";
+import { redisScript, type RedisClient, type RedisScript } from "./client/port.ts";
 import { withinOrGiveUp } from "./client/lifecycle.ts";
 
 export interface LeaseParts {

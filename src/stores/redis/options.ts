@@ -1,7 +1,8 @@
 /** What `redisStore()` was given, checked. */
 
 import { invalidOption, invalidSecret, invalidStore, withoutUserInfo } from "../../errors.ts";
-import { clientForUrl, KNOWN_CLIENTS, redisClient, urlAddress } from "./client/detect.ts";
+import { urlAddress } from "./client/address.ts";
+import { clientForUrl, KNOWN_CLIENTS, redisClient } from "./client/detect.ts";
 import type { ClientSource } from "./health/connection.ts";
 
 /** Where Redis is: exactly one of the three. */

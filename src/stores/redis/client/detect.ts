@@ -11,9 +11,6 @@ import { fromIoRedis, type IoRedis } from "./ioredis.ts";
 import { fromNodeRedis, type NodeRedis } from "./node-redis.ts";
 import type { RedisClient } from "./port.ts";
 
-export { urlAddress } from "./address.ts";
-export { redisScript, type RedisClient, type RedisScript } from "./port.ts";
-
 /** In the words of error messages. */
 export const KNOWN_CLIENTS = "a client of node-redis 5 or later, ioredis, iovalkey or valkey-glide";
 

@@ -4,7 +4,8 @@ import { invalidStore, storeUnreachable } from "../../../errors.ts";
 import { clearTimeout, performance, setTimeout } from "../../../real-time.ts";
 import type { StoreEvent } from "../../../http.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { KNOWN_CLIENTS, type RedisClient, redisClient } from "../client/detect.ts";
+import { KNOWN_CLIENTS, redisClient } from "../client/detect.ts";
+import type { RedisClient } from "../client/port.ts";
 
 /** Where the client comes from: the user's own, which is only watched, or a factory, whose clients are ours to end. */
 export type ClientSource =

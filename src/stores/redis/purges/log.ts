@@ -19,11 +19,12 @@ import {
   RESTART,
   VIEW,
 } from "./scripts.ts";
-import { NOT_PURGED, PURGED, positionMs } from "../../purging/table.ts";
+import { positionMs } from "../../purging/position.ts";
+import { NOT_PURGED, PURGED } from "../../purging/table.ts";
 import { targetText } from "../../purging/targets.ts";
-import { type LogEnd, Timeline } from "../../purging/timeline.ts";
-import type { RedisClient } from "../client/detect.ts";
-import type { RedisClock } from "../server-clock.ts";
+import { type LogEnd, Timeline } from "./timeline.ts";
+import type { RedisClient } from "../client/port.ts";
+import type { RedisClock } from "../client/server-clock.ts";
 
 export interface PurgeLogParts {
   /** The client, if a command on `key` would be sent at once. */

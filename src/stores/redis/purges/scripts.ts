@@ -12,10 +12,10 @@
  * `t`, its targets as a JSON list.
  */
 
-import type { LogEnd, LogRecord, LogView } from "../../purging/timeline.ts";
-import { parseLogEnd, recordPosition } from "../../purging/timeline.ts";
+import type { LogEnd, LogRecord, LogView } from "./timeline.ts";
+import { parseLogEnd, recordPosition } from "./timeline.ts";
 import { EVERYTHING } from "../../purging/targets.ts";
-import { redisScript, type RedisScript } from "../client/detect.ts";
+import { redisScript, type RedisScript } from "../client/port.ts";
 
 /** Most records read in one step. */
 export const RECORDS_PER_VIEW = 1000;

@@ -5,7 +5,7 @@ import type { PurgeVerdict, StoreEntry } from "../../../http.ts";
 import type { Purge } from "./scripts.ts";
 import { NOT_PURGED, PURGED, PurgeTable } from "../../purging/table.ts";
 import { EVERYTHING } from "../../purging/targets.ts";
-import type { RedisClock } from "../server-clock.ts";
+import type { RedisClock } from "../client/server-clock.ts";
 
 const MAX_TARGETS = 1000;
 const RETRY_MS = 500;

@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 
 import { Guard } from "../../../../src/stores/redis/health/command-guard.ts";
 import { RedisPurgeLog } from "../../../../src/stores/redis/purges/log.ts";
-import { RedisClock } from "../../../../src/stores/redis/server-clock.ts";
+import { RedisClock } from "../../../../src/stores/redis/client/server-clock.ts";
 import { redisStore } from "../../../../src/stores/redis/index.ts";
 import type { RedisStore } from "../../../../src/stores/redis/store.ts";
 import type { PurgeTarget } from "../../../../src/http.ts";
@@ -15,7 +15,7 @@ import { eachTest } from "../../../redis/each-test.ts";
 import { type FaultProxy, startFaultProxy } from "../../../redis/fault-proxy.ts";
 import { freePort, type RedisServer } from "../../../redis/server.ts";
 import { adapted, opened, textEntry, textOf, until, untilCaching } from "../../../redis/store.ts";
-import { connected, logKeys } from "../../purging/log-store.ts";
+import { connected, logKeys } from "./log-store.ts";
 
 const TAG: PurgeTarget = { kind: "name", text: "#a" };
 const NOT_ACKNOWLEDGED = { code: "ERR_PURGE_NOT_ACKNOWLEDGED" };

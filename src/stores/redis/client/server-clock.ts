@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 
-import { performance, wallClock } from "../../real-time.ts";
+import { performance, wallClock } from "../../../real-time.ts";
 
 const REFRESH_MS = 60_000;
 

@@ -6,8 +6,9 @@
  * was left is never entered again.
  */
 
-import type { StoreEntry } from "../../http.ts";
-import { NOT_PURGED, POSITIONS_PER_MS, PURGED, PurgeTable } from "./table.ts";
+import type { StoreEntry } from "../../../http.ts";
+import { positionAt, positionIn, positionText } from "../../purging/position.ts";
+import { NOT_PURGED, PURGED, PurgeTable } from "../../purging/table.ts";
 
 /** The end of the log: `<epoch>:<id>:<count>`, and `:<run>` of the server where that is known. */
 export interface LogEnd {
@@ -49,45 +50,19 @@ export type Conclusion = "arrived" | "again" | "restart";
 
 const END = /^([0-9a-z]{1,32}):((\d{1,13})-(\d{1,4})):(\d{1,15})(?::[0-9a-z]{1,8})?$/;
 const RECORD_ID = /^(\d{1,13})-(\d{1,4})$/;
-const COLON = 58;
-const DASH = 45;
 const KNOWN_EPOCHS = 100;
 
 /** What the text under the position key says; undefined when it is no such text. */
 export function parseLogEnd(text: string): LogEnd | undefined {
   const [, epoch = "", id = "", ms, sequence, count] = END.exec(text) ?? [];
-  const position = positionOf(Number(ms), Number(sequence));
+  const position = positionAt(Number(ms), Number(sequence));
   return Number.isNaN(position) ? undefined : { text, epoch, id, position, count: Number(count) };
 }
 
 /** Position of a record; NaN when `id` is not one of ours. */
 export function recordPosition(id: string): number {
   const [, ms, sequence] = RECORD_ID.exec(id) ?? [];
-  return positionOf(Number(ms), Number(sequence));
-}
-
-function positionOf(ms: number, sequence: number): number {
-  const position = ms * POSITIONS_PER_MS + sequence;
-  return sequence < POSITIONS_PER_MS && Number.isSafeInteger(position) ? position : Number.NaN;
-}
-
-/** The position in a generation `<epoch>:<milliseconds>-<number>` of this epoch; NaN for any other text. */
-export function positionIn(generation: string, epoch: string): number {
-  if (epoch === "" || !generation.startsWith(epoch) || generation.charCodeAt(epoch.length) !== COLON) return Number.NaN;
-  let ms = 0;
-  let number = 0;
-  for (let index = epoch.length + 1; index < generation.length; index += 1) {
-    const code = generation.charCodeAt(index);
-    if (code === DASH) {
-      ms = number;
-      number = 0;
-    } else if (code >= 48 && code <= 57) {
-      number = number * 10 + code - 48;
-    } else {
-      return Number.NaN;
-    }
-  }
-  return positionOf(ms, number);
+  return positionAt(Number(ms), Number(sequence));
 }
 
 export class Timeline {
@@ -238,12 +213,8 @@ export class Timeline {
     }
     const last = records.at(-1);
     if (last === undefined || last.count === this.#readCount) return "nothing";
-    this.#readId = idOf(last.position);
+    this.#readId = positionText(last.position);
     this.#readCount = last.count;
     return "progress";
   }
-}
-
-function idOf(position: number): string {
-  return `${Math.floor(position / POSITIONS_PER_MS)}-${position % POSITIONS_PER_MS}`;
 }
