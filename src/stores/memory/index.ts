@@ -35,12 +35,6 @@ export interface MemoryStore extends CacheStore {
   readonly entryCount: number;
 }
 
-interface Kept {
-  readonly entry: StoreEntry;
-  readonly retainMs: number;
-  expiresAtMs: number;
-}
-
 /**
  * A store in the memory of this process: synchronous, bounded in bytes, least recently used out first.
  *
@@ -55,68 +49,104 @@ interface Kept {
  */
 export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   refuseUnknown("memoryStore()", options, OPTIONS, "{ maxBytes: 256 * 1024 * 1024 }");
-  const maxBytes = options.maxBytes === undefined ? DEFAULT_MAX_BYTES : options.maxBytes;
-  if (!Number.isSafeInteger(maxBytes) || maxBytes <= 0) {
-    throw invalidOption(
-      "memoryStore({ maxBytes })",
-      "a whole number of bytes > 0",
-      maxBytes,
-      "64 MiB is 64 * 1024 * 1024, and also the default.",
-    );
-  }
   let clock = options.now;
-  const now = (): number => (clock ?? wallClock)();
-  const kept = new LRUCache<string, Kept>({ maxSize: maxBytes });
-  const purges = inProcessLog(now);
-  const prefixOf = prefixReader();
+  const entries = new Entries(checkedMaxBytes(options.maxBytes), () => (clock ?? wallClock)());
   let openings = 0;
-
   return {
     name: "memory",
     open(_report, nowOfCache) {
       openings += 1;
       clock ??= nowOfCache;
     },
-    get(key) {
-      const found = kept.get(key);
-      if (found === undefined) return undefined;
-      const nowMs = now();
-      if (found.expiresAtMs > nowMs) {
-        // A clock that was set back must not keep it for longer than it was put for.
-        if (found.expiresAtMs - nowMs > found.retainMs) found.expiresAtMs = nowMs + found.retainMs;
-        if (!purges.hasPurges) return found.entry;
-        const verdict = purges.judge(prefixOf(key), key, found.entry);
-        if (verdict === "valid") return found.entry;
-        if (verdict !== "purged") return { ...found.entry, outdatedAtMs: verdict.outdatedAtMs };
-      }
-      kept.delete(key);
-      return undefined;
-    },
-    put(key, entry, retainMs) {
-      if (!isRetention(retainMs)) {
-        kept.delete(key);
-        return false;
-      }
-      // What is there may be newer than the purge.
-      if (purges.hasPurges && purges.judge(prefixOf(key), key, entry) === "purged") return false;
-      const body = compactBytes(entry.body);
-      const compact = body === entry.body ? entry : { ...entry, body };
-      kept.set(key, { entry: compact, retainMs, expiresAtMs: now() + retainMs }, { size: sizeBytes(key, compact) });
-      return kept.peek(key)?.entry === compact ? undefined : false;
-    },
-    delete(key) {
-      kept.delete(key);
-    },
-    purges,
+    get: (key) => entries.get(key),
+    put: (key, entry, retainMs) => entries.put(key, entry, retainMs),
+    delete: (key) => entries.delete(key),
+    purges: entries.purges,
     close() {
       openings = Math.max(0, openings - 1);
-      if (openings === 0) kept.clear();
+      if (openings === 0) entries.clear();
     },
     get sizeBytes() {
-      return kept.calculatedSize;
+      return entries.sizeBytes;
     },
     get entryCount() {
-      return kept.size;
+      return entries.count;
     },
   };
+}
+
+interface Kept {
+  readonly entry: StoreEntry;
+  readonly retainMs: number;
+  expiresAtMs: number;
+}
+
+/** The entries, least recently used out first, and the purges that hold for them. */
+class Entries {
+  readonly purges: InProcessLog;
+  readonly #kept: LRUCache<string, Kept>;
+  readonly #now: () => number;
+  readonly #prefixOf = prefixReader();
+
+  constructor(maxBytes: number, now: () => number) {
+    this.#kept = new LRUCache({ maxSize: maxBytes });
+    this.#now = now;
+    this.purges = inProcessLog(now);
+  }
+
+  get sizeBytes(): number {
+    return this.#kept.calculatedSize;
+  }
+
+  get count(): number {
+    return this.#kept.size;
+  }
+
+  get(key: string): StoreEntry | undefined {
+    const found = this.#kept.get(key);
+    if (found === undefined) return undefined;
+    const nowMs = this.#now();
+    if (found.expiresAtMs > nowMs) {
+      // A clock that was set back must not keep it for longer than it was put for.
+      if (found.expiresAtMs - nowMs > found.retainMs) found.expiresAtMs = nowMs + found.retainMs;
+      if (!this.purges.hasPurges) return found.entry;
+      const verdict = this.purges.judge(this.#prefixOf(key), key, found.entry);
+      if (verdict === "valid") return found.entry;
+      if (verdict !== "purged") return { ...found.entry, outdatedAtMs: verdict.outdatedAtMs };
+    }
+    this.#kept.delete(key);
+    return undefined;
+  }
+
+  put(key: string, entry: StoreEntry, retainMs: number): false | undefined {
+    if (!isRetention(retainMs)) {
+      this.#kept.delete(key);
+      return false;
+    }
+    // What is there may be newer than the purge.
+    if (this.purges.hasPurges && this.purges.judge(this.#prefixOf(key), key, entry) === "purged") return false;
+    const body = compactBytes(entry.body);
+    const compact = body === entry.body ? entry : { ...entry, body };
+    const expiresAtMs = this.#now() + retainMs;
+    this.#kept.set(key, { entry: compact, retainMs, expiresAtMs }, { size: sizeBytes(key, compact) });
+    return this.#kept.peek(key)?.entry === compact ? undefined : false;
+  }
+
+  delete(key: string): void {
+    this.#kept.delete(key);
+  }
+
+  clear(): void {
+    this.#kept.clear();
+  }
+}
+
+function checkedMaxBytes(maxBytes: number = DEFAULT_MAX_BYTES): number {
+  if (Number.isSafeInteger(maxBytes) && maxBytes > 0) return maxBytes;
+  throw invalidOption(
+    "memoryStore({ maxBytes })",
+    "a whole number of bytes > 0",
+    maxBytes,
+    "64 MiB is 64 * 1024 * 1024, and also the default.",
+  );
 }

@@ -14,23 +14,21 @@ import { asError } from "../../errors.ts";
 import { clearInterval, performance, setInterval } from "../../real-time.ts";
 import type { Lease, Leases, StoreEntry } from "../../http.ts";
 import { troubleOf } from "./client/error-replies.ts";
-import type { Guard } from "./health/command-guard.ts";
+import type { CommandHealth } from "./health/health.ts";
 import { redisScript, type RedisClient, type RedisScript } from "./client/port.ts";
 import { withinOrGiveUp } from "./client/lifecycle.ts";
+import type { EntryKeys } from "./keys.ts";
 
 export interface LeaseParts {
   /** How long a lease outlives the last sign of life of its holder. */
   readonly leaseMs: number;
   /** Longest time a holder extends its lease: one whose origin hangs must not keep the others waiting for good. */
   readonly maxHoldMs?: number;
-  /** The guard around commands on `key`, a key in Redis. */
-  readonly guardOf: (key: string) => Guard;
+  readonly health: CommandHealth;
   /** False while nothing under `key` could be found, because where its purges are does not answer: nobody should wait for it. */
   readonly canBeFound: (key: string) => boolean;
-  /** The client, if a command on `key` would be sent at once. */
-  readonly client: (key: string) => RedisClient | undefined;
   /** Where an entry is kept, and the lease on it: two keys on one Cluster slot. */
-  readonly keysOf: (key: string) => { readonly entry: string; readonly lease: string };
+  readonly keysOf: (key: string) => EntryKeys;
   /** What is kept of an entry and how long; undefined when it cannot be kept. */
   readonly frameOf: (
     key: string,
@@ -142,8 +140,8 @@ class LeasesInRedis implements RedisLeases {
   async #acquire(key: string): Promise<Lease | "taken" | undefined> {
     const { leaseMs, keysOf } = this.parts;
     const keys = keysOf(key);
-    const client = this.parts.client(keys.lease);
-    const guard = this.parts.guardOf(keys.lease);
+    const client = this.parts.health.client(keys.lease);
+    const guard = this.parts.health.guard(keys.lease);
     if (client === undefined || guard.isSuspended || guard.isDoubtful || this.#isClosing) return undefined;
     if (performance.now() < this.#noneUntilMs || !this.parts.canBeFound(key)) return undefined;
     const token = randomBytes(TOKEN_BYTES).toString("base64url");
@@ -176,8 +174,8 @@ class LeasesInRedis implements RedisLeases {
     args: readonly (string | Buffer)[],
   ): Promise<unknown> {
     const [key = ""] = keys;
-    const client = this.parts.client(key);
-    const guard = this.parts.guardOf(key);
+    const client = this.parts.health.client(key);
+    const guard = this.parts.health.guard(key);
     if (client === undefined || guard.isSuspended) return undefined;
     let answer: unknown;
     // What only extends or ends a lease is small, and is not left out because of larger writes.
@@ -218,13 +216,13 @@ async function setIfPermitted(
 class HeldLease implements Lease {
   readonly #leases: LeasesInRedis;
   readonly #key: string;
-  readonly #keys: { readonly entry: string; readonly lease: string };
+  readonly #keys: EntryKeys;
   readonly #token: string;
   readonly #heldSinceMs: number = performance.now();
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #isBeating = false;
 
-  constructor(leases: LeasesInRedis, key: string, keys: { entry: string; lease: string }, token: string) {
+  constructor(leases: LeasesInRedis, key: string, keys: EntryKeys, token: string) {
     this.#leases = leases;
     this.#key = key;
     this.#keys = keys;

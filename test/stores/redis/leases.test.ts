@@ -7,6 +7,7 @@ import { createClient } from "redis";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { Guard } from "../../../src/stores/redis/health/command-guard.ts";
+import { InFlight } from "../../../src/stores/redis/health/in-flight.ts";
 import { redisLeases } from "../../../src/stores/redis/leases.ts";
 import { redisClient } from "../../../src/stores/redis/client/detect.ts";
 import { redisStore } from "../../../src/stores/redis/index.ts";
@@ -151,7 +152,7 @@ describe("a lease", () => {
     cleanups.push(() => client?.close(1000));
     const guard = new Guard({
       deadlineMs: 1000,
-      maxWritingBytes: 1000,
+      inFlight: new InFlight(1000),
       isConnected: () => true,
       probe: () => undefined,
       onFailure: () => {},
@@ -162,8 +163,7 @@ describe("a lease", () => {
       leaseMs: 300,
       maxHoldMs: 500,
       canBeFound: () => true,
-      guardOf: () => guard,
-      client: () => client,
+      health: { client: () => client, guard: () => guard },
       keysOf: () => ({ entry: `${prefix}:1:e`, lease: `${prefix}:1:lease:e` }),
       frameOf: (_key, entry) => ({ bytes: Buffer.from(entry.body), expireMs: 60_000 }),
     });

@@ -5,9 +5,7 @@
  * deadlines pass together, would take the keys of all others with them.
  */
 
-const FAILURES_IN_A_ROW = 5;
-const WINDOW_MS = 1000;
-const LEAST_OPERATIONS = 10;
+import { FAILURE_WINDOW_MS, FAILURES_IN_A_ROW, LEAST_OPERATIONS } from "./limits.ts";
 
 interface Tally {
   operations: number;
@@ -53,8 +51,8 @@ export class Breaker {
 
   #count(nowMs: number, failures: 0 | 1): void {
     const sinceMs = nowMs - this.#windowStartMs;
-    if (sinceMs >= WINDOW_MS) {
-      this.#past = sinceMs < 2 * WINDOW_MS ? this.#present : { operations: 0, failures: 0 };
+    if (sinceMs >= FAILURE_WINDOW_MS) {
+      this.#past = sinceMs < 2 * FAILURE_WINDOW_MS ? this.#present : { operations: 0, failures: 0 };
       this.#present = { operations: 0, failures: 0 };
       this.#windowStartMs = nowMs;
     }

@@ -6,7 +6,7 @@ import { asError, purgeNotAcknowledged } from "../../../errors.ts";
 import { performance } from "../../../real-time.ts";
 import type { PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../../../http.ts";
 import { Deadlines } from "../health/deadlines.ts";
-import type { Guard } from "../health/command-guard.ts";
+import type { CommandHealth, RedisHealth } from "../health/health.ts";
 import { PendingPurges } from "./unacknowledged.ts";
 import {
   BYTES_PER_VIEW,
@@ -27,17 +27,10 @@ import type { RedisClient } from "../client/port.ts";
 import type { RedisClock } from "../client/server-clock.ts";
 
 export interface PurgeLogParts {
-  /** The client, if a command on `key` would be sent at once. */
-  readonly client: (key: string) => RedisClient | undefined;
-  /** Waits for the first connection, at most as long as a write waits. */
-  readonly firstConnection: () => Promise<unknown>;
-  /** The guard around commands on `key`. */
-  readonly guardOf: (key: string) => Guard;
+  readonly health: CommandHealth & Pick<RedisHealth, "firstConnection" | "deadlineMs">;
   readonly clock: RedisClock;
   /** The two keys of a prefix in Redis. */
   readonly keysOf: (prefix: string) => { readonly log: string; readonly end: string };
-  /** Longest a read waits for its proof. */
-  readonly deadlineMs: number;
   /** Records Redis keeps, about. */
   readonly logLength: number;
   /** Makes what draws the conclusions; tests replace it by one that draws wrong ones. */
@@ -126,7 +119,7 @@ export class PrefixLog {
     this.#keys = [end, log];
     this.#timeline = parts.timeline?.() ?? new Timeline();
     this.#pending = new PendingPurges(parts.clock);
-    this.#deadlines = new Deadlines(parts.deadlineMs);
+    this.#deadlines = new Deadlines(parts.health.deadlineMs);
   }
 
   get generation(): string {
@@ -199,7 +192,7 @@ export class PrefixLog {
   async purge(targets: readonly PurgeTarget[], soft: boolean): Promise<PurgeReceipt> {
     const purge: Purge = { soft, targets: targets.map(targetText) };
     // A program may begin with a purge.
-    await this.#parts.firstConnection();
+    await this.#parts.health.firstConnection("purge");
     const asked = this.ask();
     // Only what was pending when this was called: a receipt must not cover a purge that was made later.
     const earlier = this.#pending.take();
@@ -243,10 +236,10 @@ export class PrefixLog {
 
   async #read(): Promise<boolean> {
     const { clock } = this.#parts;
-    const guard = this.#parts.guardOf(this.endKey);
+    const guard = this.#parts.health.guard(this.endKey);
     await this.#flush();
     for (let reading = 0; reading < MAX_READINGS; reading += 1) {
-      const client = this.#parts.client(this.endKey);
+      const client = this.#parts.health.client(this.endKey);
       if (client === undefined) return false;
       const sentAtMs = performance.now();
       const connection = this.#connection;
@@ -274,7 +267,7 @@ export class PrefixLog {
   async #restart(client: RedisClient, endText: string): Promise<boolean> {
     const args = [String(this.#parts.logLength), newEpoch(), endText];
     let answered = false;
-    await this.#parts.guardOf(this.endKey).write("restart-purge-log", 0, async () => {
+    await this.#parts.health.guard(this.endKey).write("restart-purge-log", 0, async () => {
       await client.evaluate(RESTART, this.#keys, args);
       answered = true;
     });
@@ -302,8 +295,8 @@ export class PrefixLog {
   /** Where the purges are in the log, or why they are not. */
   async #append(purges: readonly Purge[]): Promise<{ readonly before: LogEnd; readonly after: LogEnd } | string> {
     const { logLength } = this.#parts;
-    const guard = this.#parts.guardOf(this.endKey);
-    const client = this.#parts.client(this.endKey);
+    const guard = this.#parts.health.guard(this.endKey);
+    const client = this.#parts.health.client(this.endKey);
     if (guard.isSuspended) return "it was not sent: Redis did not answer before, and is left out until it does";
     if (client === undefined) return "it was not sent: there is no connection";
     let isLate = false;
