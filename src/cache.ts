@@ -244,7 +244,7 @@ function noStore(): CacheStore {
   return {
     name: "none",
     get: () => undefined,
-    put: () => false,
+    put: () => "failed",
     delete() {},
     isAvailable: () => false,
     async ready() {},

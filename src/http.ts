@@ -136,31 +136,48 @@ export interface Outcome {
 /** Plain data a store keeps beside the body: whatever JSON can carry. */
 export type StoreMeta = { readonly [name: string]: unknown };
 
-/** What a store keeps under one key. It knows no HTTP: text, bytes and times only. */
-export interface StoreEntry {
-  readonly meta: StoreMeta;
-  readonly body: Uint8Array;
+/** What an entry can be purged by. */
+export interface Purgeable {
   /** Names it can be purged by: `#user:7`. Left out: none. */
   readonly names?: readonly string[];
   /** The absolute URI it can be purged by, alone or with all that is below a path; a list where there are several. */
   readonly uri?: string | readonly string[];
   /**
    * `generation()` of the store's purge log before the content was asked for. A purge after that position holds against it,
-   * whenever and by whomever it is put. Left out: it counts as older than every purge that names it.
+   * whenever it is put, and by whichever process. Left out: it counts as older than every purge that names it.
    */
   readonly generation?: string;
-  /** Set by `get`: a soft purge made it stale at this time. */
-  readonly outdatedAtMs?: number;
-  /** Set by `get` of a store shared by machines: to be added to the times in `meta`, because the writer's clock differs. */
-  readonly clockShiftMs?: number;
-  /** Set by `get` of a store that knows: how much longer the entry is kept. */
-  readonly retainMs?: number;
-  /**
-   * The owner's own decoded form of this entry. A store that keeps objects keeps it, so nothing is decoded on a hit;
-   * a store that keeps bytes drops it.
-   */
-  live?: unknown;
 }
+
+/** The place for the cache's own decoded form of an entry. Only the cache reads and writes `value`. */
+export interface LiveForm {
+  value: unknown;
+}
+
+/** What is put under one key. It knows no HTTP: text, bytes and times only. */
+export interface StoreEntry extends Purgeable {
+  readonly meta: StoreMeta;
+  readonly body: Uint8Array;
+  /** A store that keeps objects keeps it with the entry, so that a hit decodes nothing; a store that keeps bytes drops it. */
+  readonly live?: LiveForm;
+}
+
+/** What is found under a key: the entry as it was put, and what the store knows about it now. */
+export interface FoundEntry extends StoreEntry {
+  /** When a soft purge made it stale; absent while none has. */
+  readonly outdatedAtMs?: number;
+  /** To be added to the times in `meta`, because the clock of the machine that wrote them differs; absent: 0. */
+  readonly clockShiftMs?: number;
+  /** How much longer the entry is kept; absent where the store does not know. */
+  readonly retainMs?: number;
+}
+
+/** What became of an entry that was put. A store that replies with anything else is taken not to have stored it. */
+export type PutResult =
+  /** A `get` finds it. */
+  | "stored"
+  /** It is not kept: it was purged, it is too large, it has no retention, or the store failed. */
+  | "failed";
 
 /** What a purge names. */
 export type PurgeTarget =
@@ -192,7 +209,7 @@ export interface PurgeLog {
   /** The last proven position, to be kept with an entry; `""` while there is none. */
   generation(prefix: string): string;
   /** What the purges known by now have done to an entry. */
-  judge(prefix: string, key: string, entry: StoreEntry): PurgeVerdict;
+  judge(prefix: string, key: string, entry: Purgeable): PurgeVerdict;
   /**
    * Purges; holds for every reader that starts after it returned or resolved.
    *
@@ -213,10 +230,10 @@ export interface PurgeLog {
 /** The right of one process to fill a key, for a short time that is extended while the process lives. */
 export interface Lease {
   /**
-   * Keeps `entry` and ends the lease. `"lost"` when the lease was lost meanwhile, false when the store had other trouble:
-   * then nothing was kept. Never rejects.
+   * Keeps `entry` and ends the lease. `"lost"`: another process may have the lease by now, so nothing was kept. Never
+   * rejects.
    */
-  put(entry: StoreEntry, retainMs: number): Promise<boolean | "lost">;
+  put(entry: StoreEntry, retainMs: number): Promise<PutResult | "lost">;
   /** Ends the lease without an entry: whoever waits may go next. Does nothing after `put`. */
   release(): void;
 }
@@ -235,14 +252,38 @@ export type StoreEvent =
   | { readonly type: "operation-failed"; readonly store: string; readonly operation: string; readonly error: Error };
 
 /**
- * The contract of a store. `storeContract()` of `reprise/testing` is its test suite.
+ * The contract of a store. `get`, `put` and `delete` are enough; `storeContract()` of `reprise/testing` tests them.
  *
  * A key is text of the form `<prefix> <name>`: the prefix has no space, the name is any text.
  * Each method may answer at once or with a promise; a store that can answer at once should.
  * A store must bound what it keeps and must not return an entry past its retention, nor one that its purge log has purged.
  *
- * `get` and `put` should not throw or reject for trouble in the store: they report an `operation-failed` event and count
- * as "nothing found" and "not kept". The engine survives those that do.
+ * `get` and `put` should not throw or reject for trouble in the store: they report an `operation-failed` event and return
+ * `undefined` and `"failed"`. The engine survives those that do.
+ *
+ * @example
+ * class MapStore implements CacheStore {
+ *   readonly name = "map";
+ *   readonly #kept = new Map<string, { entry: StoreEntry; untilMs: number }>();
+ *
+ *   get(key: string): FoundEntry | undefined {
+ *     const kept = this.#kept.get(key);
+ *     return kept !== undefined && kept.untilMs > Date.now() ? kept.entry : undefined;
+ *   }
+ *
+ *   put(key: string, entry: StoreEntry, retainMs: number): PutResult {
+ *     this.#kept.delete(key);
+ *     if (!(retainMs > 0 && Number.isFinite(retainMs))) return "failed";
+ *     const [oldest] = this.#kept.keys();
+ *     if (oldest !== undefined && this.#kept.size >= 1000) this.#kept.delete(oldest);
+ *     this.#kept.set(key, { entry, untilMs: Date.now() + retainMs });
+ *     return "stored";
+ *   }
+ *
+ *   delete(key: string): void {
+ *     this.#kept.delete(key);
+ *   }
+ * }
  */
 export interface CacheStore {
   /** A word for logs: `memory`, `redis`. */
@@ -260,9 +301,12 @@ export interface CacheStore {
    */
   ready?(options: { readonly prefix: string; readonly timeoutMs: number }): Promise<void>;
   /** What is kept under `key`; undefined when there is nothing, it is past its retention or purged, or the store has trouble. */
-  get(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined>;
-  /** Keeps `entry` for at most `retainMs` milliseconds, replacing what was there. A result of `false` says that it is not kept. */
-  put(key: string, entry: StoreEntry, retainMs: number): void | boolean | Promise<void | boolean>;
+  get(key: string): FoundEntry | undefined | Promise<FoundEntry | undefined>;
+  /**
+   * Keeps `entry` for at most `retainMs` milliseconds, replacing what was there. An entry that was purged replaces nothing;
+   * one that is too large, or has no retention, removes what was there.
+   */
+  put(key: string, entry: StoreEntry, retainMs: number): PutResult | Promise<PutResult>;
   /** Removes what is under `key`. No purge: one that is being written meanwhile may land after it. */
   delete(key: string): void | Promise<void>;
   /** Where entries can be purged. Left out: the cache keeps a log of its own, which holds in its process only. */

@@ -147,7 +147,7 @@ function rehearse(engine: Engine, route: RouteRules, request: CacheRequest, nati
       rehearsal.looksUp = true;
       return undefined;
     },
-    put() {},
+    put: () => "failed",
     delete() {},
   };
   const exchange: Exchange = {

@@ -9,7 +9,7 @@
 import { invalidOption, invalidStore } from "../errors.ts";
 import { refuseUnknown } from "../options/known-options.ts";
 import { performance, setImmediate, wallClock } from "../real-time.ts";
-import type { CacheStore, Leases, PurgeLog, StoreEntry, StoreEvent } from "../http.ts";
+import type { CacheStore, FoundEntry, Leases, PurgeLog, PutResult, StoreEntry, StoreEvent } from "../http.ts";
 import { compactBytes, isRetention, splitKey } from "./entry-keys.ts";
 
 export interface TieredOptions {
@@ -103,7 +103,7 @@ class Copy {
   }
 }
 
-type Found = StoreEntry | undefined;
+type Found = FoundEntry | undefined;
 
 /** A verification under way can have read the log too early for us, and the next one can join a reading that did. */
 const VERIFICATIONS = 3;
@@ -162,13 +162,12 @@ class TieredStore implements CacheStore {
       : this.#unproven(prefix, key, copy, nowMs);
   }
 
-  /** What one of the two keeps is kept. */
-  put(key: string, entry: StoreEntry, retainMs: number): boolean | Promise<boolean> {
+  /** What one of the two keeps is stored. */
+  put(key: string, entry: StoreEntry, retainMs: number): PutResult | Promise<PutResult> {
     const isAbove = this.#keep(key, entry, retainMs, performance.now());
     const below = this.#lower.put(key, entry, retainMs);
-    return below instanceof Promise
-      ? below.then((isBelow) => isAbove || isBelow !== false)
-      : isAbove || below !== false;
+    if (!isAbove) return below;
+    return below instanceof Promise ? below.then(() => "stored" as const) : "stored";
   }
 
   delete(key: string): void | Promise<void> {
@@ -183,7 +182,7 @@ class TieredStore implements CacheStore {
 
   #copyOf(key: string): Copy | undefined {
     const kept = this.#upper.get(key);
-    return kept instanceof Promise || !(kept?.live instanceof Copy) ? undefined : kept.live;
+    return kept instanceof Promise || !(kept?.live?.value instanceof Copy) ? undefined : kept.live.value;
   }
 
   #look(key: string): Found | Promise<Found> {
@@ -299,9 +298,9 @@ class TieredStore implements CacheStore {
     if (this.purges.judge(splitKey(key).prefix, key, entry) === "purged") return false;
     const body = compactBytes(entry.body);
     // A decoded form would keep the larger buffer alive.
-    const kept = body === entry.body ? entry : { ...entry, body, live: undefined };
+    const kept = body === entry.body ? entry : { ...entry, body, live: { value: undefined } };
     // Without names, URI and generation: the purges of the lower store count, and the upper one knows nothing of them.
-    void this.#upper.put(key, { meta: entry.meta, body, live: new Copy(kept, storedAtMs) }, retainMs);
+    void this.#upper.put(key, { meta: entry.meta, body, live: { value: new Copy(kept, storedAtMs) } }, retainMs);
     return true;
   }
 
@@ -336,11 +335,11 @@ class TieredStore implements CacheStore {
         return {
           put: async (entry, retainMs) => {
             const storedAtMs = performance.now();
-            const isKept = await lease.put(entry, retainMs);
-            // Whoever has the lease now stores something newer than what is in memory.
-            if (isKept === true) this.#keep(key, entry, retainMs - (performance.now() - storedAtMs), storedAtMs);
+            const result = await lease.put(entry, retainMs);
+            // The process that has the lease now stores something newer than what is in memory.
+            if (result === "stored") this.#keep(key, entry, retainMs - (performance.now() - storedAtMs), storedAtMs);
             else this.#drop(key);
-            return isKept;
+            return result;
           },
           release: () => lease.release(),
         };
@@ -358,14 +357,14 @@ const PROBE_KEY = "reprise-probe tiered";
 /** True for a store that returns, at once, the decoded form of what was put into it at once. */
 function keepsAtOnce(store: CacheStore): boolean {
   if (typeof store?.get !== "function") return false;
-  const live = {};
+  const live = { value: {} };
   const done = store.put(PROBE_KEY, { meta: {}, body: new Uint8Array(0), live }, 60_000);
   const found = store.get(PROBE_KEY);
   const deleted = store.delete(PROBE_KEY);
   for (const promise of [done, found, deleted]) {
     if (promise instanceof Promise) promise.catch(() => {});
   }
-  return !(found instanceof Promise) && found?.live === live;
+  return !(found instanceof Promise) && found?.live?.value === live.value;
 }
 
 function nameOf(store: unknown): unknown {

@@ -21,11 +21,11 @@ const MAX_DEPTH = 16;
 /** V8 keeps a byte per character until one needs two. */
 const NEEDS_TWO_BYTES = /[^\0-\xff]/;
 
-/** Bytes `entry` takes under `key`. `live` counts as it is at this moment; what it shares with `meta` or `body` counts once. */
+/** Bytes `entry` takes under `key`. Its decoded form counts as it is at this moment; what it shares with `meta` or `body` counts once. */
 export function sizeBytes(key: string, entry: StoreEntry): number {
   const seen = new Set<object>([entry.body]);
   let bytes = ENTRY_BYTES + textBytes(key) + BUFFER_BYTES + entry.body.byteLength;
-  for (const part of [entry.meta, entry.names, entry.uri, entry.generation, entry.live])
+  for (const part of [entry.meta, entry.names, entry.uri, entry.generation, entry.live?.value])
     bytes += valueBytes(part, seen, 0);
   return bytes;
 }

@@ -5,7 +5,7 @@ import { LRUCache } from "lru-cache";
 import { invalidOption } from "../../errors.ts";
 import { refuseUnknown } from "../../options/known-options.ts";
 import { wallClock } from "../../real-time.ts";
-import type { CacheStore, StoreEntry } from "../../http.ts";
+import type { CacheStore, FoundEntry, PutResult, StoreEntry } from "../../http.ts";
 import { type InProcessLog, inProcessLog } from "../purging/memory-log.ts";
 import { sizeBytes } from "./entry-size.ts";
 import { compactBytes, isRetention, prefixReader } from "../entry-keys.ts";
@@ -22,9 +22,9 @@ export interface MemoryStoreOptions {
 
 /** A store in memory answers at once: no method of it returns a promise. */
 export interface MemoryStore extends CacheStore {
-  get(key: string): StoreEntry | undefined;
-  /** False when the entry is not kept: it is larger than `maxBytes`, or purged. */
-  put(key: string, entry: StoreEntry, retainMs: number): false | undefined;
+  get(key: string): FoundEntry | undefined;
+  /** `"failed"` for an entry that is larger than `maxBytes`, or was purged. */
+  put(key: string, entry: StoreEntry, retainMs: number): PutResult;
   delete(key: string): void;
   readonly purges: InProcessLog;
   /** Forgets everything, once each cache that opened the store has closed it. */
@@ -102,7 +102,7 @@ class Entries {
     return this.#kept.size;
   }
 
-  get(key: string): StoreEntry | undefined {
+  get(key: string): FoundEntry | undefined {
     const found = this.#kept.get(key);
     if (found === undefined) return undefined;
     const nowMs = this.#now();
@@ -118,18 +118,18 @@ class Entries {
     return undefined;
   }
 
-  put(key: string, entry: StoreEntry, retainMs: number): false | undefined {
+  put(key: string, entry: StoreEntry, retainMs: number): PutResult {
     if (!isRetention(retainMs)) {
       this.#kept.delete(key);
-      return false;
+      return "failed";
     }
     // What is there may be newer than the purge.
-    if (this.purges.hasPurges && this.purges.judge(this.#prefixOf(key), key, entry) === "purged") return false;
+    if (this.purges.hasPurges && this.purges.judge(this.#prefixOf(key), key, entry) === "purged") return "failed";
     const body = compactBytes(entry.body);
     const compact = body === entry.body ? entry : { ...entry, body };
     const expiresAtMs = this.#now() + retainMs;
     this.#kept.set(key, { entry: compact, retainMs, expiresAtMs }, { size: sizeBytes(key, compact) });
-    return this.#kept.peek(key)?.entry === compact ? undefined : false;
+    return this.#kept.peek(key)?.entry === compact ? "stored" : "failed";
   }
 
   delete(key: string): void {

@@ -1,7 +1,17 @@
 /** A store without a purge log, seen through one that holds in this process. */
 
 import { wallClock } from "../../real-time.ts";
-import type { CacheStore, Leases, PurgeLog, StoreEntry, StoreEvent, StoreMeta } from "../../http.ts";
+import type {
+  CacheStore,
+  FoundEntry,
+  Leases,
+  Purgeable,
+  PurgeLog,
+  PutResult,
+  StoreEntry,
+  StoreEvent,
+  StoreMeta,
+} from "../../http.ts";
 import { splitKey } from "../entry-keys.ts";
 import { inProcessLog } from "./memory-log.ts";
 
@@ -62,13 +72,13 @@ class JudgedStore implements CacheStore {
     this.#inner.open?.(report, now);
   }
 
-  get(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined> {
+  get(key: string): FoundEntry | undefined | Promise<FoundEntry | undefined> {
     const found = this.#inner.get(key);
     return found instanceof Promise ? found.then((entry) => this.#judged(key, entry)) : this.#judged(key, found);
   }
 
-  put(key: string, entry: StoreEntry, retainMs: number): void | boolean | Promise<void | boolean> {
-    if (this.purges.judge(splitKey(key).prefix, key, entry) === "purged") return false;
+  put(key: string, entry: StoreEntry, retainMs: number): PutResult | Promise<PutResult> {
+    if (this.purges.judge(splitKey(key).prefix, key, entry) === "purged") return "failed";
     return this.#inner.put(key, packed(entry), retainMs);
   }
 
@@ -80,7 +90,7 @@ class JudgedStore implements CacheStore {
     return this.#inner.close?.();
   }
 
-  #judged(key: string, found: StoreEntry | undefined): StoreEntry | undefined {
+  #judged(key: string, found: FoundEntry | undefined): FoundEntry | undefined {
     const entry = found === undefined ? undefined : outerEntry(found);
     if (entry === undefined) return undefined;
     const verdict = this.purges.judge(splitKey(key).prefix, key, entry);
@@ -91,7 +101,7 @@ class JudgedStore implements CacheStore {
 
 function packed(entry: StoreEntry): StoreEntry {
   const { meta, body, names, uri, generation } = entry;
-  return { meta: { meta, names, uri, generation }, body, live: new Outer(entry) };
+  return { meta: { meta, names, uri, generation }, body, live: { value: new Outer(entry) } };
 }
 
 function packing(leases: Leases): Leases {
@@ -104,22 +114,29 @@ function packing(leases: Leases): Leases {
   };
 }
 
-/** The entry that was put; undefined when this is not what we put. */
+/** The entry that was put; undefined when the inner store returned something else. */
 function outerEntry(inner: StoreEntry): StoreEntry | undefined {
   if (!isObject(inner) || !isObject(inner.meta)) return undefined;
-  if (inner.live instanceof Outer) return inner.live.entry;
-  const { meta, names, uri, generation } = inner.meta;
-  if (!isObject(meta) || !areTexts(names) || !(isText(uri) || areTexts(uri)) || !isText(generation)) return undefined;
+  const { live } = inner;
+  if (live?.value instanceof Outer) return live.value.entry;
+  const { meta, ...purgeable } = inner.meta;
+  if (!isObject(meta) || !isPurgeable(purgeable)) return undefined;
+  const { names, uri, generation } = purgeable;
   const entry: StoreEntry = {
     meta,
     body: inner.body,
     ...(names === undefined ? {} : { names }),
     ...(uri === undefined ? {} : { uri }),
     ...(generation === undefined ? {} : { generation }),
+    live: { value: undefined },
   };
-  // A store that keeps objects will hand out the same one, and its owner's decoded form with it.
-  Reflect.set(inner, "live", new Outer(entry));
+  if (isObject(live) && !Object.isFrozen(live)) live.value = new Outer(entry);
   return entry;
+}
+
+function isPurgeable(value: StoreMeta): value is StoreMeta & Purgeable {
+  const { names, uri, generation } = value;
+  return areTexts(names) && (isText(uri) || areTexts(uri)) && isText(generation);
 }
 
 function isObject(value: unknown): value is object & StoreMeta {

@@ -1,6 +1,6 @@
 /** A purge log in memory: it holds in this process. */
 
-import type { PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../../http.ts";
+import type { Purgeable, PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict } from "../../http.ts";
 import { POSITIONS_PER_MS, positionIn, positionMs, positionText } from "./position.ts";
 import { NOT_PURGED, PURGED, PurgeTable } from "./table.ts";
 import { targetText } from "./targets.ts";
@@ -51,7 +51,7 @@ class LogInMemory implements InProcessLog {
     return this.#knownUnpurged;
   }
 
-  judge(prefix: string, key: string, entry: StoreEntry): PurgeVerdict {
+  judge(prefix: string, key: string, entry: Purgeable): PurgeVerdict {
     const state = this.#prefixes.get(prefix);
     if (state === undefined || entry.generation === state.generation) return "valid";
     const position = positionIn(entry.generation ?? "", this.#epoch);

@@ -1,6 +1,6 @@
 /** Known purges: for each target the positions of its latest purges. Pure, and bounded however much is purged. */
 
-import type { StoreEntry } from "../../http.ts";
+import type { Purgeable } from "../../http.ts";
 import { digestedLength, EVERYTHING, hash32, isShortName, pathStart, shortName, someAncestor } from "./targets.ts";
 
 /** Most targets of one kind that are known exactly. */
@@ -56,7 +56,7 @@ export class PurgeTable {
   }
 
   /** What became of an entry whose content was asked for at `position`: PURGED, NOT_PURGED or where it was purged softly. */
-  judge(position: number, key: string, entry: StoreEntry): number {
+  judge(position: number, key: string, entry: Purgeable): number {
     if (position >= this.#latest) return NOT_PURGED;
     if (position < this.#horizon) return PURGED;
     if (this.#hard.firstAfter(position, key, entry) !== NOT_PURGED) return PURGED;
@@ -132,7 +132,7 @@ class Targets {
   }
 
   /** The earliest position after `position` that is known for something the entry is named by. */
-  firstAfter(position: number, key: string, entry: StoreEntry): number {
+  firstAfter(position: number, key: string, entry: Purgeable): number {
     let first = markAfter(this.#all, position);
     if (this.#keys.latest > position) first = earlier(first, this.#keys.after(key, position));
     if (entry.names !== undefined && this.#names.latest > position) {

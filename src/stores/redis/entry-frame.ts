@@ -57,7 +57,7 @@ export interface DecodedEntry {
 }
 
 /**
- * The frame of `entry`, or undefined when it cannot be kept: the head is too large or no JSON. `live` is not part of it.
+ * The frame of `entry`, or undefined when it cannot be kept: the head is too large or no JSON. Its decoded form is not part of it.
  *
  * Meta with a property named `__proto__`, or nested deeper than 64, is written and then refused by every reader.
  */

@@ -12,7 +12,7 @@ import { randomBytes } from "node:crypto";
 
 import { asError } from "../../errors.ts";
 import { clearInterval, performance, setInterval } from "../../real-time.ts";
-import type { Lease, Leases, StoreEntry } from "../../http.ts";
+import type { Lease, Leases, PutResult, StoreEntry } from "../../http.ts";
 import { troubleOf } from "./client/error-replies.ts";
 import type { CommandHealth } from "./health/health.ts";
 import { redisScript, type RedisClient, type RedisScript } from "./client/port.ts";
@@ -231,19 +231,20 @@ class HeldLease implements Lease {
     this.#heartbeat.unref?.();
   }
 
-  async put(entry: StoreEntry, retainMs: number): Promise<boolean | "lost"> {
+  async put(entry: StoreEntry, retainMs: number): Promise<PutResult | "lost"> {
     if (!this.#end()) return "lost";
     const frame = this.#leases.parts.frameOf(this.#key, entry, retainMs);
     if (frame === undefined) {
       this.#tellReleased();
-      return false;
+      return "failed";
     }
     const keys = [this.#keys.lease, this.#keys.entry];
     const args = [frame.bytes, String(frame.expireMs)];
     const answer = await this.#leases.run("put", FILL, keys, this.#token, args);
     // Left out, or not answered in time: whoever waits should not wait for us.
     if (answer === undefined) this.#tellReleased();
-    return answer === 0 ? "lost" : answer === 1;
+    if (answer === 0) return "lost";
+    return answer === 1 ? "stored" : "failed";
   }
 
   release(): void {

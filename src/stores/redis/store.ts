@@ -2,7 +2,17 @@
 
 import { storeEntryUnreadable, storeNotReady, storeOverloaded } from "../../errors.ts";
 import { performance, setTimeout } from "../../real-time.ts";
-import type { CacheStore, Leases, PurgeLog, PurgeReceipt, PurgeTarget, StoreEntry, StoreEvent } from "../../http.ts";
+import type {
+  CacheStore,
+  FoundEntry,
+  Leases,
+  PurgeLog,
+  PurgeReceipt,
+  PurgeTarget,
+  PutResult,
+  StoreEntry,
+  StoreEvent,
+} from "../../http.ts";
 import { isRetention, splitKey } from "../entry-keys.ts";
 import { withinOrGiveUp } from "./client/lifecycle.ts";
 import type { RedisClient } from "./client/port.ts";
@@ -63,7 +73,7 @@ class StoreInRedis implements RedisStore {
   readonly #integrityKey: Uint8Array | undefined;
   readonly #health: RedisHealth;
   readonly #clock: RedisClock;
-  readonly #lookUps = new LookUps<StoreEntry | undefined>();
+  readonly #lookUps = new LookUps<FoundEntry | undefined>();
   /** Writes that wait for their answer or, at the start, for the first connection. */
   readonly #writes = new Set<Promise<unknown>>();
   /** Bytes of the bodies that wait for the first connection. */
@@ -129,17 +139,17 @@ class StoreInRedis implements RedisStore {
     }
   }
 
-  get(key: string): Promise<StoreEntry | undefined> | undefined {
+  get(key: string): Promise<FoundEntry | undefined> | undefined {
     const { entry: entryKey } = entryKeys(key);
     const client = this.#health.client(entryKey);
     if (client !== undefined) return this.#lookUps.join(key, () => this.#get(client, key, entryKey));
     return this.#health.isStarting ? this.#lookUps.join(key, () => this.#getAtStart(key, entryKey)) : undefined;
   }
 
-  put(key: string, entry: StoreEntry, retainMs: number): Promise<boolean> | false {
+  put(key: string, entry: StoreEntry, retainMs: number): PutResult | Promise<PutResult> {
     const client = this.#health.client(entryKeys(key).entry);
     if (client !== undefined) return this.#tracked(this.#put(client, key, entry, retainMs));
-    return this.#health.isStarting ? this.#tracked(this.#putAtStart(key, entry, retainMs)) : false;
+    return this.#health.isStarting ? this.#tracked(this.#putAtStart(key, entry, retainMs)) : "failed";
   }
 
   delete(key: string): Promise<void> {
@@ -157,13 +167,13 @@ class StoreInRedis implements RedisStore {
   }
 
   /** Has one deadline for the first connection and for the answer. */
-  async #getAtStart(key: string, entryKey: string): Promise<StoreEntry | undefined> {
+  async #getAtStart(key: string, entryKey: string): Promise<FoundEntry | undefined> {
     const sinceMs = await this.#health.firstConnection("look-up");
     const client = this.#health.client(entryKey);
     return client === undefined ? undefined : this.#health.inTime(this.#get(client, key, entryKey), sinceMs);
   }
 
-  async #get(client: RedisClient, key: string, entryKey: string): Promise<StoreEntry | undefined> {
+  async #get(client: RedisClient, key: string, entryKey: string): Promise<FoundEntry | undefined> {
     const log = this.#logOf(key);
     const asked = log.ask();
     const pair = await this.#getPair(client, entryKey, log.endKey);
@@ -197,7 +207,7 @@ class StoreInRedis implements RedisStore {
     return bytes === undefined || end === undefined ? undefined : [bytes, end];
   }
 
-  #judged(log: PrefixLog, key: string, { entry, times }: DecodedEntry): StoreEntry | undefined {
+  #judged(log: PrefixLog, key: string, { entry, times }: DecodedEntry): FoundEntry | undefined {
     const verdict = log.judge(key, entry);
     if (verdict === "purged") return undefined;
     const clock = this.#clock;
@@ -206,6 +216,8 @@ class StoreInRedis implements RedisStore {
     const shiftMs = isOurClock ? 0 : times.clockOffsetMs - (clock.offsetMs ?? 0);
     return {
       ...entry,
+      // Look-ups that share one command share it, and tiered() keeps it in memory: the cache decodes the entry once.
+      live: { value: undefined },
       ...(verdict === "valid" ? {} : verdict),
       ...(Math.abs(shiftMs) > CLOCKS_AGREE_MS ? { clockShiftMs: Math.round(shiftMs) } : {}),
       ...(times === undefined || redisNowMs === undefined
@@ -214,36 +226,38 @@ class StoreInRedis implements RedisStore {
     };
   }
 
-  async #putAtStart(key: string, entry: StoreEntry, retainMs: number): Promise<boolean> {
+  async #putAtStart(key: string, entry: StoreEntry, retainMs: number): Promise<PutResult> {
     const { entry: entryKey } = entryKeys(key);
     const bytes = entry.body.byteLength;
     const mostBytes = this.#maxEntryBytes * MAX_WAITING_LARGEST_ENTRIES;
     if (this.#startingBytes > 0 && this.#startingBytes + bytes > mostBytes) {
       this.#health.guard(entryKey).report("put", storeOverloaded("put", `${this.#startingBytes} bytes`));
-      return false;
+      return "failed";
     }
     this.#startingBytes += bytes;
     await this.#health.firstConnection("write");
     this.#startingBytes -= bytes;
     const client = this.#health.client(entryKey);
-    return client === undefined ? false : this.#put(client, key, entry, retainMs);
+    return client === undefined ? "failed" : this.#put(client, key, entry, retainMs);
   }
 
-  async #put(client: RedisClient, key: string, entry: StoreEntry, retainMs: number): Promise<boolean> {
+  async #put(client: RedisClient, key: string, entry: StoreEntry, retainMs: number): Promise<PutResult> {
     const log = this.#logOf(key);
     if (log.generation === "" && entry.generation === undefined) await log.prove();
     const { generation = log.firstGeneration } = entry;
     // What is stored there may be newer than the purge.
-    if (generation !== "" && log.judge(key, { ...entry, generation }) === "purged") return false;
+    if (generation !== "" && log.judge(key, { ...entry, generation }) === "purged") return "failed";
     const frame = this.#frameOf(key, entry, retainMs);
     if (frame === undefined) {
       // The caller wants to replace what was there before, so it must not stay.
       await this.#delete(key);
-      return false;
+      return "failed";
     }
     const { entry: entryKey } = entryKeys(key);
     const { bytes, expireMs } = frame;
-    return this.#health.guard(entryKey).write("put", bytes.byteLength, () => client.set(entryKey, bytes, expireMs));
+    const guard = this.#health.guard(entryKey);
+    const isSet = await guard.write("put", bytes.byteLength, () => client.set(entryKey, bytes, expireMs));
+    return isSet ? "stored" : "failed";
   }
 
   async #delete(key: string): Promise<void> {

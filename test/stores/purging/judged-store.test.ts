@@ -32,13 +32,13 @@ function bytesStore(isAsync: boolean): CacheStore & { readonly kept: Map<string,
       return answer({ meta, body: new Uint8Array(Buffer.from(body, "base64")) });
     },
     put(key, { meta, body }, retainMs) {
-      if (!(retainMs > 0 && Number.isFinite(retainMs))) kept.delete(key);
-      else
-        kept.set(
-          key,
-          JSON.stringify({ meta, body: Buffer.from(body).toString("base64"), expiresAtMs: Date.now() + retainMs }),
-        );
-      return answer(undefined) as void;
+      if (!(retainMs > 0 && Number.isFinite(retainMs))) {
+        kept.delete(key);
+        return answer("failed" as const);
+      }
+      const expiresAtMs = Date.now() + retainMs;
+      kept.set(key, JSON.stringify({ meta, body: Buffer.from(body).toString("base64"), expiresAtMs }));
+      return answer("stored" as const);
     },
     delete(key) {
       kept.delete(key);
@@ -79,11 +79,14 @@ describe("a store that keeps no log", () => {
     const inner: CacheStore = {
       name: "objects",
       get: (key) => kept.get(key),
-      put: (key, each) => void kept.set(key, each),
+      put: (key, each) => {
+        kept.set(key, each);
+        return "stored";
+      },
       delete: (key) => void kept.delete(key),
     };
     const { store, purges } = withPurgeLog(inner);
-    const put = { ...entry(purges.generation("p")), live: { decoded: true } };
+    const put = { ...entry(purges.generation("p")), live: { value: { decoded: true } } };
     void store.put("p k", put, 60_000);
     expect(store.get("p k")).toBe(put);
   });

@@ -94,7 +94,7 @@ describe("purges of the memory store", () => {
 
   it("softly leave it with the time, and the decoded form", () => {
     const store = memoryStore({ now: () => NOW_MS });
-    const live = { decoded: true };
+    const live = { value: { decoded: true } };
     store.put("p k", { ...entry(store.purges.generation("p")), live }, 60_000);
     store.purges.purge("p", [TAG], { soft: true });
     expect(store.get("p k")).toMatchObject({ outdatedAtMs: NOW_MS, live });

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 
 import { asError, purgeNotAcknowledged } from "../../../errors.ts";
 import { performance } from "../../../real-time.ts";
-import type { PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../../../http.ts";
+import type { Purgeable, PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict } from "../../../http.ts";
 import { Deadlines } from "../health/deadlines.ts";
 import type { CommandHealth, RedisHealth } from "../health/health.ts";
 import { PendingPurges } from "./unacknowledged.ts";
@@ -67,7 +67,7 @@ export class RedisPurgeLog implements PurgeLog {
     return this.of(prefix).generation;
   }
 
-  judge(prefix: string, key: string, entry: StoreEntry): PurgeVerdict {
+  judge(prefix: string, key: string, entry: Purgeable): PurgeVerdict {
     return this.of(prefix).judge(key, entry);
   }
 
@@ -136,7 +136,7 @@ export class PrefixLog {
     return this.#timeline.proven === undefined ? -Infinity : this.#verifiedAtMs;
   }
 
-  judge(key: string, entry: StoreEntry): PurgeVerdict {
+  judge(key: string, entry: Purgeable): PurgeVerdict {
     const pending = this.#pending.judge(key, entry);
     if (pending === "purged") return "purged";
     // Before there was any log this process knows of no purge, and nothing it keeps is from before one.

@@ -6,7 +6,7 @@
  * was left is never entered again.
  */
 
-import type { StoreEntry } from "../../../http.ts";
+import type { Purgeable } from "../../../http.ts";
 import { positionAt, positionIn, positionText } from "../../purging/position.ts";
 import { NOT_PURGED, PURGED, PurgeTable } from "../../purging/table.ts";
 
@@ -150,7 +150,7 @@ export class Timeline {
   }
 
   /** The verdict of the table on an entry of this epoch, PURGED on all others. */
-  judge(key: string, entry: StoreEntry): number {
+  judge(key: string, entry: Purgeable): number {
     if (this.#proven === undefined) return PURGED;
     const { generation } = entry;
     if (generation === this.#generation && this.#ownPosition <= this.#proven.position) return NOT_PURGED;

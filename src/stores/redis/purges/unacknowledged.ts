@@ -1,7 +1,7 @@
 /** Purges that Redis did not acknowledge: they hold in this process, and are kept until they are appended. */
 
 import { performance } from "../../../real-time.ts";
-import type { PurgeVerdict, StoreEntry } from "../../../http.ts";
+import type { Purgeable, PurgeVerdict } from "../../../http.ts";
 import type { Purge } from "./scripts.ts";
 import { NOT_PURGED, PURGED, PurgeTable } from "../../purging/table.ts";
 import { EVERYTHING } from "../../purging/targets.ts";
@@ -55,7 +55,7 @@ export class PendingPurges {
   }
 
   /** An entry that is named here is purged whatever it says: what is fetched now can still be purged by the append. */
-  judge(key: string, entry: StoreEntry): PurgeVerdict {
+  judge(key: string, entry: Purgeable): PurgeVerdict {
     if (this.isEmpty) return "valid";
     const judged = this.#table.judge(0, key, entry);
     if (judged === NOT_PURGED) return "valid";
