@@ -138,13 +138,13 @@ export type StoreMeta = { readonly [name: string]: unknown };
 
 /** What an entry can be purged by. */
 export interface Purgeable {
-  /** Names it can be purged by: `#user:7`. Left out: none. */
+  /** Names it can be purged by: `#user:7`. Absent: none. */
   readonly names?: readonly string[];
   /** The absolute URI it can be purged by, alone or with all that is below a path; a list where there are several. */
   readonly uri?: string | readonly string[];
   /**
    * `generation()` of the store's purge log before the content was asked for. A purge after that position holds against it,
-   * whenever it is put, and by whichever process. Left out: it counts as older than every purge that names it.
+   * whenever it is put, and by whichever process. Absent: it counts as older than every purge that names it.
    */
   readonly generation?: string;
 }
@@ -192,7 +192,7 @@ export type PurgeTarget =
   /** The entries whose path is this one or below it, of one origin (absolute) or any: `/users` covers `/users/7?x`, not `/usersAbc`. */
   | { readonly kind: "under"; readonly text: string };
 
-/** What purges have done to an entry. */
+/** The effect of purges on an entry. */
 export type PurgeVerdict = "valid" | "purged" | { readonly outdatedAtMs: number };
 
 /** Positions of the purge log right before and after the caller's own purge. */
@@ -208,7 +208,7 @@ export interface PurgeReceipt {
 export interface PurgeLog {
   /** The last proven position, to be kept with an entry; `""` while there is none. */
   generation(prefix: string): string;
-  /** What the purges known by now have done to an entry. */
+  /** The effect of all purges known by now on an entry. */
   judge(prefix: string, key: string, entry: Purgeable): PurgeVerdict;
   /**
    * Purges; holds for every reader that starts after it returned or resolved.
@@ -234,17 +234,17 @@ export interface Lease {
    * rejects.
    */
   put(entry: StoreEntry, retainMs: number): Promise<PutResult | "lost">;
-  /** Ends the lease without an entry: whoever waits may go next. Does nothing after `put`. */
+  /** Ends the lease without an entry: the next process that asks gets it. Does nothing after `put`. */
   release(): void;
 }
 
 /** Lets one of several processes fill a key while the others wait. */
 export interface Leases {
-  /** `"taken"`: another process fills the key. `undefined`: the store cannot say, so nobody should wait. Never rejects. */
+  /** `"taken"`: another process fills the key. `undefined`: the store cannot say, so do not wait. Never rejects. */
   acquire(key: string): Promise<Lease | "taken" | undefined>;
 }
 
-/** What a store tells the cache about itself. */
+/** An event of a store. The cache passes it on to its listeners and its log. */
 export type StoreEvent =
   | { readonly type: "connecting"; readonly store: string; readonly address: string }
   | { readonly type: "connected"; readonly store: string; readonly address: string }
@@ -258,8 +258,8 @@ export type StoreEvent =
  * Each method may answer at once or with a promise; a store that can answer at once should.
  * A store must bound what it keeps and must not return an entry past its retention, nor one that its purge log has purged.
  *
- * `get` and `put` should not throw or reject for trouble in the store: they report an `operation-failed` event and return
- * `undefined` and `"failed"`. The engine survives those that do.
+ * `get` and `put` should not throw or reject when the store fails: they report an `operation-failed` event and return
+ * `undefined` and `"failed"`. The cache survives a store that throws or rejects.
  *
  * @example
  * class MapStore implements CacheStore {
@@ -293,27 +293,27 @@ export interface CacheStore {
    * cache: a store that reads one uses the clock of the first cache that opens it.
    */
   open?(report: (event: StoreEvent) => void, now?: () => number): void;
-  /** False while the store keeps nothing, because it is not connected, say. Left out: it always keeps what it can. */
+  /** False while the store keeps nothing, because it is not connected, say. Absent: it always keeps what it can. */
   isAvailable?(): boolean;
   /**
    * Resolves when the store finds and keeps what is under `prefix`; rejects with the reason when that takes longer than
-   * `timeoutMs`. Left out: it does as soon as `isAvailable()` says so.
+   * `timeoutMs`. Absent: it does as soon as `isAvailable()` returns true.
    */
   ready?(options: { readonly prefix: string; readonly timeoutMs: number }): Promise<void>;
-  /** What is kept under `key`; undefined when there is nothing, it is past its retention or purged, or the store has trouble. */
+  /** What is kept under `key`; undefined when there is nothing, it is past its retention or purged, or the store fails. */
   get(key: string): FoundEntry | undefined | Promise<FoundEntry | undefined>;
   /**
    * Keeps `entry` for at most `retainMs` milliseconds, replacing what was there. An entry that was purged replaces nothing;
    * one that is too large, or has no retention, removes what was there.
    */
   put(key: string, entry: StoreEntry, retainMs: number): PutResult | Promise<PutResult>;
-  /** Removes what is under `key`. No purge: one that is being written meanwhile may land after it. */
+  /** Removes what is under `key`. This is no purge: an entry that is being put meanwhile may be stored after it. */
   delete(key: string): void | Promise<void>;
-  /** Where entries can be purged. Left out: the cache keeps a log of its own, which holds in its process only. */
+  /** Where entries can be purged. Absent: the cache keeps a log of its own, whose purges hold in its process only. */
   readonly purges?: PurgeLog;
-  /** Left out: each process fills for itself. */
+  /** Absent: each process fills for itself. */
   readonly leases?: Leases;
-  /** Waits for the writes under way, then releases connections and timers. A store the user made the client of leaves that client open. */
+  /** Waits for the writes under way, then releases connections and timers. A client that the user made stays open. */
   close?(): void | Promise<void>;
 }
 

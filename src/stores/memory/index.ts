@@ -31,14 +31,14 @@ export interface MemoryStore extends CacheStore {
   close(): void;
   /** Bytes the entries take now, as the bound counts them. */
   readonly sizeBytes: number;
-  /** Number of entries now, those past their retention and not yet met again included. */
+  /** Number of entries now, including entries past their retention that were not looked up since. */
   readonly entryCount: number;
 }
 
 /**
  * A store in the memory of this process: synchronous, bounded in bytes, least recently used out first.
  *
- * Entries past their retention, and those a purge names, are dropped when they are met or pushed out; no timer runs.
+ * Entries that are past their retention, or purged, are dropped when they are looked up or evicted; no timer runs.
  * The bytes given to `put` are kept, not copied, unless they are a small slice of a larger buffer: do not write to them after.
  * An entry larger than `maxBytes` is not kept.
  *
@@ -107,7 +107,7 @@ class Entries {
     if (found === undefined) return undefined;
     const nowMs = this.#now();
     if (found.expiresAtMs > nowMs) {
-      // A clock that was set back must not keep it for longer than it was put for.
+      // A clock that was set back must not extend the retention.
       if (found.expiresAtMs - nowMs > found.retainMs) found.expiresAtMs = nowMs + found.retainMs;
       if (!this.purges.hasPurges) return found.entry;
       const verdict = this.purges.judge(this.#prefixOf(key), key, found.entry);
@@ -123,7 +123,7 @@ class Entries {
       this.#kept.delete(key);
       return "failed";
     }
-    // What is there may be newer than the purge.
+    // The purged entry must not replace a stored one, which may be newer than the purge.
     if (this.purges.hasPurges && this.purges.judge(this.#prefixOf(key), key, entry) === "purged") return "failed";
     const body = compactBytes(entry.body);
     const compact = body === entry.body ? entry : { ...entry, body };

@@ -25,7 +25,7 @@ const wrapped = new WeakMap<CacheStore, PurgeableStore>();
 
 /**
  * `store` and its purge log. A store without one gets one that holds in this process and is shared by all caches here that
- * use the store; what returns then is the store seen through that log.
+ * use the store; the store that is returned then checks every entry against that log.
  */
 export function withPurgeLog(store: CacheStore): PurgeableStore {
   if (store.purges !== undefined) return { store, purges: store.purges };
@@ -47,7 +47,7 @@ class Outer {
   }
 }
 
-/** A user's store need not know of names, URIs and generations: they are kept in meta. */
+/** Keeps names, URI and generation in `meta`, so that a user's store need not know them. */
 class JudgedStore implements CacheStore {
   readonly name: string;
   readonly purges: PurgeLog;

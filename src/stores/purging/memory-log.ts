@@ -7,7 +7,7 @@ import { targetText } from "./targets.ts";
 
 /** A log in memory answers at once. */
 export interface InProcessLog extends PurgeLog {
-  /** False while nothing was ever purged: then no entry needs to be judged. */
+  /** False until the first purge: no entry needs to be judged before it. */
   readonly hasPurges: boolean;
   purge(prefix: string, targets: readonly PurgeTarget[], options: { readonly soft: boolean }): PurgeReceipt;
   verify(prefix: string): boolean;
@@ -26,7 +26,7 @@ interface PrefixState {
 
 class LogInMemory implements InProcessLog {
   readonly #now: () => number;
-  /** What is kept from another log, of an earlier process say, is older than all purges of this one. */
+  /** Identifies this log. An entry with a generation of another log, such as one of an earlier process, is older than all purges. */
   #knownEpoch: string | undefined;
   #knownUnpurged: string | undefined;
   readonly #prefixes = new Map<string, PrefixState>();
@@ -36,7 +36,7 @@ class LogInMemory implements InProcessLog {
     this.#now = now;
   }
 
-  /** Made when it is first needed: at the start of a worker there is no random value yet. */
+  /** Made when it is first needed: Workers have no random values while they load their modules. */
   get #epoch(): string {
     this.#knownEpoch ??= crypto.randomUUID().replaceAll("-", "");
     return this.#knownEpoch;

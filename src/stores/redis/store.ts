@@ -179,7 +179,7 @@ class StoreInRedis implements RedisStore {
     const pair = await this.#getPair(client, entryKey, log.endKey);
     if (pair === undefined) return undefined;
     const [bytes, end] = pair;
-    // A miss waits for the proof as well: what is fetched because of it has the generation of now.
+    // A miss waits for the proof as well: the response that is fetched for it gets the generation of now.
     const isProven = await log.isProvenBy(end, asked);
     if (!isProven || bytes === null || bytes.byteLength > this.#maxEntryBytes) return undefined;
     const decoded = decodeEntry(key, bytes, this.#integrityKey);
@@ -245,7 +245,7 @@ class StoreInRedis implements RedisStore {
     const log = this.#logOf(key);
     if (log.generation === "" && entry.generation === undefined) await log.prove();
     const { generation = log.firstGeneration } = entry;
-    // What is stored there may be newer than the purge.
+    // The purged entry must not replace a stored one, which may be newer than the purge.
     if (generation !== "" && log.judge(key, { ...entry, generation }) === "purged") return "failed";
     const frame = this.#frameOf(key, entry, retainMs);
     if (frame === undefined) {
@@ -267,7 +267,7 @@ class StoreInRedis implements RedisStore {
     if (client !== undefined) await this.#health.guard(entryKey).write("delete", 0, () => client.delete(entryKey));
   }
 
-  /** What is kept of an entry; undefined when it does not fit, or when no later purge could be compared with it. */
+  /** The bytes of an entry and its expiry; undefined when it is too large, or when purges could not be compared with it. */
   #frameOf(
     key: string,
     entry: StoreEntry,

@@ -44,7 +44,7 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
   // Version 6 gives each command a timer, which ends once the command is written to the socket and costs more than the
   // command. Deadlines are the store's.
   const binary = client.withCommandOptions({ timeout: 0 }).withTypeMapping({ [BULK_STRING]: Buffer });
-  /** What is waited for when the client is ended. */
+  /** Writes that the end of the client waits for. */
   const writes = new Set<Promise<unknown>>();
   const written = <T>(write: Promise<T>): Promise<T> => {
     writes.add(write);
@@ -152,7 +152,7 @@ function listenersFor(client: NodeRedis, observer: ConnectionObserver): Record<s
   return { ready: onReady, error: onError, terminated: onEnd, end: onEnd };
 }
 
-/** A pool tells nobody, and a sentinel only from version 6 on. */
+/** A pool has no event for it, and a sentinel has one from version 6 on. */
 function tellsWhenReady(client: NodeRedis): boolean {
   return !isPool(client) && !isSentinel(client);
 }
@@ -184,7 +184,7 @@ function readiness(client: NodeRedis): () => boolean {
 
 interface Pool extends NodeRedis {
   readonly idleClients: number;
-  /** What it inherits from, and does its work on. */
+  /** The object that a pool inherits from and works on. */
   readonly _self?: { readonly cleanupTimeout?: NodeJS.Timeout };
 }
 

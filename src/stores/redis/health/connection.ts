@@ -10,7 +10,7 @@ import { FirstConnection } from "./first-connection.ts";
 import { END_CLIENT_MS, FIRST_REBUILD_MS, LAST_REBUILD_MS, SILENT_CONNECTION_MS } from "./limits.ts";
 import { Replacement } from "./replacement.ts";
 
-/** Where the client comes from: the user's own, which is only watched, or a factory, whose clients are ours to end. */
+/** Where the client comes from: the user's own, which the store only watches, or a factory, whose clients the store ends. */
 export type ClientSource =
   | { readonly kind: "given"; readonly client: RedisClient }
   | {
@@ -41,7 +41,7 @@ export class RedisConnection {
   #state: ConnectionState = "closed";
   #client: RedisClient | undefined;
   #stopObserving: (() => void) | undefined;
-  /** Counts the clients made, so that one which arrives after it was given up is recognised. */
+  /** Counts the clients made, so that a client that arrives after its attempt was given up is recognised. */
   #build = 0;
   #isMaking = false;
   #rebuildMs: number = FIRST_REBUILD_MS;
@@ -179,7 +179,7 @@ export class RedisConnection {
     this.#rebuildTimer.unref?.();
   }
 
-  /** When to make a client after one that could not be made: soon, then ever later. */
+  /** The rest before the next attempt after a client could not be made: it doubles each time. */
   #nextRebuildMs(): number {
     const ms = this.#rebuildMs;
     this.#rebuildMs = Math.min(LAST_REBUILD_MS, ms * 2);
@@ -208,7 +208,7 @@ export class RedisConnection {
       return;
     }
     this.#listenForSilence();
-    // A client of the user's that waits for its connect() must be left to it: a second call would throw at them.
+    // The user calls connect() of their own client: a second call would make theirs throw.
     if (this.#options.source.kind === "made" || client.connectsOnFirstUse) client.connect();
   }
 
@@ -239,7 +239,7 @@ export class RedisConnection {
         return;
       }
       if (this.#isMaking) {
-        // It may wait long for its client to connect, and only that client knows why. Called again, it would pile up clients.
+        // It may wait for its client to connect. Calling it again would pile up clients.
         this.#lost(
           `connect() returned no client within ${SILENT_CONNECTION_MS / 1000} s: return it before it is connected`,
         );
@@ -252,7 +252,7 @@ export class RedisConnection {
     this.#silenceTimer.unref?.();
   }
 
-  /** Ends what is ours and forgets the client. */
+  /** Forgets the client, and ends it if the store made it. */
   async #letGo(): Promise<void> {
     this.#build += 1;
     clearTimeout(this.#silenceTimer);
@@ -265,13 +265,13 @@ export class RedisConnection {
   }
 }
 
-/** Trying again cannot help. */
+/** True when trying again cannot help. */
 function isPermanent(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return code === "ERR_REDIS_CLIENT_MISSING" || code === "ERR_INVALID_STORE";
 }
 
-/** The message of an error, or what else it has to say: attempts at several addresses fail with an empty one. */
+/** The message of an error, or its code where the message is empty, as after attempts at several addresses. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, lastNodeError } = error as { code?: unknown; lastNodeError?: unknown };

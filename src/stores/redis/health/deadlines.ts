@@ -4,7 +4,7 @@ import { IDLE_LATE_MS, LOOKS_PER_DEADLINE } from "./limits.ts";
 /**
  * Many deadlines of one length on one timer.
  *
- * Time in which this process was too busy to read an answer does not count: it says nothing about whoever is to answer.
+ * Time in which this process was too busy to read replies does not count: it says nothing about the server.
  */
 export class Deadlines {
   readonly lengthMs: number;

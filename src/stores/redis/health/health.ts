@@ -34,10 +34,10 @@ export interface HealthOptions {
  */
 export type HealthState = "closed" | "starting" | "up" | "suspended" | "down" | "unusable";
 
-/** Who waits for the first connection, and so for how long. */
+/** The kind of command that waits for the first connection: a look-up has the shortest deadline. */
 export type FirstWait = "look-up" | "write" | "purge";
 
-/** What leases and the purge log ask before each command, and what stands around it. */
+/** The part that leases and the purge log need: the client for a command, and the guard around it. */
 export type CommandHealth = Pick<RedisHealth, "client" | "guard">;
 
 export class RedisHealth {
@@ -99,12 +99,12 @@ export class RedisHealth {
     return this.#connection.address;
   }
 
-  /** Why Redis is not used, or was not when it was last in trouble; undefined after it answered again. */
+  /** The last failure; undefined after Redis answered again. */
   get lastError(): Error | undefined {
     return this.#lastError;
   }
 
-  /** Connects, where that was not done; `reporter` is told what happens from now on, and that Redis is connected if it is. */
+  /** Connects, unless it did before. `reporter` gets every event from now on, and `connected` at once if Redis is connected. */
   open(reporter: (event: StoreEvent) => void): void {
     this.#reporters.push(reporter);
     if (this.#connection.state === "connected") {
@@ -134,7 +134,7 @@ export class RedisHealth {
     return this.#connection.firstConnection(this.#firstWaits[wait]);
   }
 
-  /** What is left of the deadline of a look-up that began to wait at `sinceMs`: undefined after it. */
+  /** The answer, or undefined when the deadline of a look-up that began to wait at `sinceMs` passes first. */
   inTime<T>(answer: Promise<T>, sinceMs: number = performance.now()): Promise<T | undefined> {
     return new Promise((resolve, reject) => {
       const deadline = this.#firstWaits["look-up"].start(() => resolve(undefined), sinceMs);

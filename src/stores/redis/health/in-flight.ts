@@ -1,6 +1,6 @@
 /**
- * Commands that wait for an answer, those whose callers gave up included: until it is answered or dropped, a command costs
- * its client memory.
+ * Commands that wait for an answer, including commands whose callers gave up: a command costs its client memory until it is
+ * answered or dropped.
  */
 
 import { MAX_WAITING_LOOK_UPS, MAX_WAITING_OTHERS } from "./limits.ts";

@@ -1,7 +1,7 @@
 /**
- * Whether a part of the store stays silent although the rest answers: a frozen node of a cluster, whose clients go on
- * sending to it long after a replica took over. Or a primary that became a replica and refuses to write: it is the wrong
- * one to ask.
+ * Detects a part of Redis that stays silent while the rest answers: a frozen node of a cluster, to which clients go on
+ * sending long after a replica took over. Or a primary that became a replica and refuses writes, which is the wrong server
+ * to ask.
  *
  * A slow node answers late, which takes a command off this list again. Only a new client cures a silent one.
  */
@@ -25,7 +25,7 @@ export class Unanswered {
   #sinceMs = 0;
   #lastMs = -Infinity;
 
-  /** A deadline passed, or the wrong server answered. Returns what takes the command off again, for an answer that comes late. */
+  /** Counts a command that missed its deadline, or that the wrong server answered. The result undoes it, for a late answer. */
   add(nowMs: number): () => void {
     if (nowMs - this.#lastMs > CALM_MS) this.#patienceMs = FIRST_SILENCE_PATIENCE_MS;
     this.#lastMs = nowMs;
@@ -36,7 +36,7 @@ export class Unanswered {
     return () => this.#take(second);
   }
 
-  /** True when it is time for a new client; that time is then further off for the next one. */
+  /** True when a new client is needed; the next one is then needed only after a longer time. */
   isTimeForANewClient(nowMs: number): boolean {
     if (nowMs - this.#sinceMs < this.#patienceMs || this.#bySecond.size < SILENT_SECONDS) return false;
     let commands = 0;

@@ -33,17 +33,17 @@ export interface PurgeLogParts {
   readonly keysOf: (prefix: string) => { readonly log: string; readonly end: string };
   /** Records Redis keeps, about. */
   readonly logLength: number;
-  /** Makes what draws the conclusions; tests replace it by one that draws wrong ones. */
+  /** Makes the timeline of a prefix; tests replace it by a wrong one. */
   readonly timeline?: () => Timeline;
 }
 
-/** What was known when a reading of the end began. */
+/** The state of the log when a reading of its end began. */
 export interface Asked {
   readonly atMs: number;
   readonly moves: number;
 }
 
-/** Readings one look-up may take, far more than the longest log needs. */
+/** Most readings for one look-up, far more than the longest log needs. */
 const MAX_READINGS = 2000;
 
 export class RedisPurgeLog implements PurgeLog {
@@ -85,7 +85,7 @@ export class RedisPurgeLog implements PurgeLog {
 
   /**
    * Redis answers again, or another server in its place. Purges that were not acknowledged are appended, and a log that
-   * lacks what was known here is replaced, without waiting for somebody to read.
+   * lacks records that are known here is replaced, without waiting for the next look-up.
    */
   reconnected(): void {
     for (const log of this.#prefixes.values()) log.reconnected();
@@ -104,7 +104,7 @@ export class PrefixLog {
   /** Counts the changes of the proven end. */
   #moves = 0;
   #wasProven = false;
-  /** Counts connections: over a new one there may be a server that lacks what was known, until the log is read over it. */
+  /** Counts connections: a new one may lead to a server that lacks known records, until the log is read over it. */
   #connection = 0;
   #provenOver = 0;
   #verifiedAtMs = -Infinity;
@@ -126,7 +126,7 @@ export class PrefixLog {
     return this.#timeline.generation;
   }
 
-  /** The generation of an entry that does not say its own: any purge that names it holds. Empty while nothing is proven. */
+  /** The generation for an entry without one, so that any purge that names it holds. Empty while nothing is proven. */
   get firstGeneration(): string {
     const { proven } = this.#timeline;
     return proven === undefined ? "" : `${proven.epoch}:0-0`;
@@ -139,7 +139,7 @@ export class PrefixLog {
   judge(key: string, entry: Purgeable): PurgeVerdict {
     const pending = this.#pending.judge(key, entry);
     if (pending === "purged") return "purged";
-    // Before there was any log this process knows of no purge, and nothing it keeps is from before one.
+    // Until the log was first read this process knows of no purge, and keeps nothing from before one.
     if (!this.#wasProven && !entry.generation) return pending;
     const judged = this.#timeline.judge(key, entry);
     if (judged === NOT_PURGED) return pending;
@@ -183,12 +183,12 @@ export class PrefixLog {
     return this.prove();
   }
 
-  /** As `proveAnew`, for a hit that waits for it: false when it takes longer than a look-up may. The reading goes on. */
+  /** As `proveAnew`, for a hit that waits: false when it takes longer than a look-up may. The reading goes on. */
   verify(): Promise<boolean> {
     return this.#inTime(this.proveAnew());
   }
 
-  /** Sent at once, together with what was not acknowledged before: then none of it waits for the rest. */
+  /** Sends a purge together with those that were not acknowledged before, so that they need one round trip. */
   async purge(targets: readonly PurgeTarget[], soft: boolean): Promise<PurgeReceipt> {
     const purge: Purge = { soft, targets: targets.map(targetText) };
     // A program may begin with a purge.
@@ -201,7 +201,7 @@ export class PrefixLog {
     if (typeof done !== "string") {
       const isKnown = this.#takeOwn(done, batch);
       this.#pending.done(earlier);
-      // Others may have purged right before: the generation is to tell of this purge before anybody hears of it.
+      // Other processes may have purged right before: the generation must cover this purge before the caller goes on.
       const isProven = isKnown && this.#timeline.covers(done.after.text, true);
       if (!isProven) await this.#inTime(this.#catchUp(done.after.text, asked));
       return { before: generationAt(done.before), after: generationAt(done.after) };
@@ -274,7 +274,7 @@ export class PrefixLog {
     return answered;
   }
 
-  /** Appends what was not acknowledged; false when that failed again. One at a time. */
+  /** Appends the purges that were not acknowledged; false when that failed again. Runs one at a time. */
   #flush(): Promise<boolean> {
     this.#flushing ??= this.#flushPending().finally(() => {
       this.#flushing = undefined;
@@ -292,12 +292,12 @@ export class PrefixLog {
     return true;
   }
 
-  /** Where the purges are in the log, or why they are not. */
+  /** The positions of the purges in the log, or the reason why they were not appended. */
   async #append(purges: readonly Purge[]): Promise<{ readonly before: LogEnd; readonly after: LogEnd } | string> {
     const { logLength } = this.#parts;
     const guard = this.#parts.health.guard(this.endKey);
     const client = this.#parts.health.client(this.endKey);
-    if (guard.isSuspended) return "it was not sent: Redis did not answer before, and is left out until it does";
+    if (guard.isSuspended) return "it was not sent: Redis did not answer before, and is suspended until it does";
     if (client === undefined) return "it was not sent: there is no connection";
     let isLate = false;
     let reply: unknown;
@@ -317,7 +317,7 @@ export class PrefixLog {
     return parsePurged(reply) ?? reason;
   }
 
-  /** Makes a purge of our own hold here; false when nothing is proven until the log is read. */
+  /** Makes a purge of this process hold here; false when nothing is proven until the log is read. */
   #takeOwn({ before, after }: { before: LogEnd; after: LogEnd }, purges: readonly Purge[]): boolean {
     this.#moves += 1;
     const timeline = this.#timeline;

@@ -1,5 +1,5 @@
 /**
- * What one process knows of the purge log of one prefix, and what it concludes from what it reads. Pure.
+ * The purge log of one prefix as one process knows it, and the conclusions from each reading. Pure.
  *
  * Three rules make a purge hold. A position counts only once every record up to it has arrived. A log that cannot be
  * followed without a gap is replaced by a new one under a new epoch, and entries of another epoch are purged. An epoch that
@@ -52,7 +52,7 @@ const END = /^([0-9a-z]{1,32}):((\d{1,13})-(\d{1,4})):(\d{1,15})(?::[0-9a-z]{1,8
 const RECORD_ID = /^(\d{1,13})-(\d{1,4})$/;
 const KNOWN_EPOCHS = 100;
 
-/** What the text under the position key says; undefined when it is no such text. */
+/** The parsed text under the position key; undefined when it is malformed. */
 export function parseLogEnd(text: string): LogEnd | undefined {
   const [, epoch = "", id = "", ms, sequence, count] = END.exec(text) ?? [];
   const position = positionAt(Number(ms), Number(sequence));
@@ -92,7 +92,7 @@ export class Timeline {
     return { epoch: this.#epoch, id: this.#readId, count: this.#readCount };
   }
 
-  /** True once an epoch was left: an entry that does not say its own may be from before. */
+  /** True once an epoch was left: an entry without a generation may be of that epoch. */
   get hasLeftEpochs(): boolean {
     return this.#leftEpochs.length > 0;
   }
@@ -157,7 +157,7 @@ export class Timeline {
     // An entry without a generation counts as older than any purge.
     if (generation === undefined) return this.hasLeftEpochs ? PURGED : this.#table.judge(0, key, entry);
     const position = positionIn(generation, this.#epoch);
-    // Later than all that is known: it is from a log that was lost.
+    // A position after the proven end is from a log that was lost.
     return position <= this.#proven.position ? this.#table.judge(position, key, entry) : PURGED;
   }
 
@@ -200,10 +200,10 @@ export class Timeline {
     const [first] = records;
     if (first === undefined) return "nothing";
     const isKnown = first.count === this.#readCount && first.position === recordPosition(this.#readId);
-    // Fewer records than we know, or others: a server took over that had not received the last ones.
+    // Fewer records than are known, or other ones: a server took over that had not received the last records.
     if (!isKnown && first.count <= this.#readCount) return "broken";
     const isFirstOfAll = this.#readCount === 0 && first.count === 1;
-    // It was trimmed away, and what else was is unknown.
+    // The last known record was trimmed away, and unknown ones with it.
     if (!isKnown && !isFirstOfAll) this.#table.forgetBefore(first.position);
     let count = first.count - 1;
     for (const record of records) {

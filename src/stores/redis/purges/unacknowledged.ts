@@ -26,7 +26,7 @@ export class PendingPurges {
     return this.#purges.length === 0;
   }
 
-  /** True when there is something to append, and it was not tried a moment ago. */
+  /** True when purges wait to be appended, and the last attempt was not a moment ago. */
   get isDue(): boolean {
     return this.#purges.length > 0 && performance.now() >= this.#retryAtMs;
   }
@@ -42,19 +42,19 @@ export class PendingPurges {
     this.#keep(targets > MAX_TARGETS ? [{ soft: false, targets: [EVERYTHING] }] : purges);
   }
 
-  /** What is to be appended now; nothing when it was tried a moment ago. */
+  /** The purges to append now; none when the last attempt was a moment ago. */
   take(): readonly Purge[] {
     if (!this.isDue) return [];
     this.#retryAtMs = performance.now() + RETRY_MS;
     return this.#purges;
   }
 
-  /** These were appended. */
+  /** Forgets purges that were appended. */
   done(purges: readonly Purge[]): void {
     this.#keep(this.#purges.filter((each) => !purges.includes(each)));
   }
 
-  /** An entry that is named here is purged whatever it says: what is fetched now can still be purged by the append. */
+  /** A purge that waits holds for every entry it names, whatever its generation: it will get a later position. */
   judge(key: string, entry: Purgeable): PurgeVerdict {
     if (this.isEmpty) return "valid";
     const judged = this.#table.judge(0, key, entry);
