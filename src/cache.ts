@@ -29,7 +29,7 @@ import {
 } from "./options/purge-options.ts";
 import { storeReady, type ReadyOptions } from "./ready.ts";
 import { resolveRouteOptions, type RouteOptions } from "./options/route-options.ts";
-import { withPurgeLog } from "./stores/purging/memory-log.ts";
+import { withPurgeLog } from "./stores/purging/judged-store.ts";
 import type { CacheRequest, CacheStore, PurgeTarget } from "./http.ts";
 import { refuseUnknownRoutes, warnOfUnknownRoutes } from "./engine/write/unknown-routes.ts";
 import { createWarnings, isDevelopment, type WarnOnce } from "./warnings.ts";
@@ -244,7 +244,7 @@ function noStore(): CacheStore {
   return {
     name: "none",
     get: () => undefined,
-    put: () => false,
+    put: () => "failed",
     delete() {},
     isAvailable: () => false,
     async ready() {},

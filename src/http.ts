@@ -155,35 +155,48 @@ export interface Outcome {
 /** Plain data a store keeps beside the body: whatever JSON can carry. */
 export type StoreMeta = { readonly [name: string]: unknown };
 
-/** What purges are compared with. */
+/** What an entry can be purged by. */
 export interface Purgeable {
-  /** Names it can be purged by: `#user:7`. Left out: none. */
+  /** Names it can be purged by: `#user:7`. Absent: none. */
   readonly names?: readonly string[];
   /** The absolute URI it can be purged by, alone or with all that is below a path; a list where there are several. */
   readonly uri?: string | readonly string[];
   /**
    * `generation()` of the store's purge log before the content was asked for. A purge after that position holds against it,
-   * whenever it is put and by which process. Left out: it counts as older than every purge that names it.
+   * whenever it is put, and by whichever process. Absent: it counts as older than every purge that names it.
    */
   readonly generation?: string;
 }
 
-/** What a store keeps under one key. It knows no HTTP: text, bytes and times only. */
+/** The place for the cache's own decoded form of an entry. Only the cache reads and writes `value`. */
+export interface LiveForm {
+  value: unknown;
+}
+
+/** What is put under one key. It knows no HTTP: text, bytes and times only. */
 export interface StoreEntry extends Purgeable {
   readonly meta: StoreMeta;
   readonly body: Uint8Array;
-  /** Set by `get`: a soft purge made it stale at this time. */
-  readonly outdatedAtMs?: number;
-  /** Set by `get` of a store shared by machines: to be added to the times in `meta`, because the writer's clock differs. */
-  readonly clockShiftMs?: number;
-  /** Set by `get` of a store that knows: how much longer the entry is kept. */
-  readonly retainMs?: number;
-  /**
-   * The owner's own decoded form of this entry. A store that keeps objects keeps it, so nothing is decoded on a hit;
-   * a store that keeps bytes drops it.
-   */
-  live?: unknown;
+  /** A store that keeps objects keeps it with the entry, so that a hit decodes nothing; a store that keeps bytes drops it. */
+  readonly live?: LiveForm;
 }
+
+/** What is found under a key: the entry as it was put, and what the store knows about it now. */
+export interface FoundEntry extends StoreEntry {
+  /** When a soft purge made it stale; absent while none has. */
+  readonly outdatedAtMs?: number;
+  /** To be added to the times in `meta`, because the clock of the machine that wrote them differs; absent: 0. */
+  readonly clockShiftMs?: number;
+  /** How much longer the entry is kept; absent where the store does not know. */
+  readonly retainMs?: number;
+}
+
+/** What became of an entry that was put. A store that replies with anything else is taken not to have stored it. */
+export type PutResult =
+  /** A `get` finds it. */
+  | "stored"
+  /** It is not kept: it was purged, it is too large, it has no retention, or the store failed. */
+  | "failed";
 
 /** What a purge names. */
 export type PurgeTarget =
@@ -198,7 +211,7 @@ export type PurgeTarget =
   /** The entries whose path is this one or below it, of one origin (absolute) or any: `/users` covers `/users/7?x`, not `/usersAbc`. */
   | { readonly kind: "under"; readonly text: string };
 
-/** What purges have done to an entry. */
+/** The effect of purges on an entry. */
 export type PurgeVerdict = "valid" | "purged" | { readonly outdatedAtMs: number };
 
 /** Positions of the purge log right before and after the caller's own purge. */
@@ -214,7 +227,7 @@ export interface PurgeReceipt {
 export interface PurgeLog {
   /** The last proven position, to be kept with an entry; `""` while there is none. */
   generation(prefix: string): string;
-  /** What the purges known by now have done to an entry. */
+  /** The effect of all purges known by now on an entry. */
   judge(prefix: string, key: string, entry: Purgeable): PurgeVerdict;
   /**
    * Purges; holds for every reader that starts after it returned or resolved.
@@ -236,21 +249,21 @@ export interface PurgeLog {
 /** The right of one process to fill a key, for a short time that is extended while the process lives. */
 export interface Lease {
   /**
-   * Keeps `entry` and ends the lease. `"lost"` when the lease was lost meanwhile, false when the store had other trouble:
-   * then nothing was kept. Never rejects.
+   * Keeps `entry` and ends the lease. `"lost"`: another process may have the lease by now, so nothing was kept. Never
+   * rejects.
    */
-  put(entry: StoreEntry, retainMs: number): Promise<boolean | "lost">;
-  /** Ends the lease without an entry: a waiting process may go next. Does nothing after `put`. */
+  put(entry: StoreEntry, retainMs: number): Promise<PutResult | "lost">;
+  /** Ends the lease without an entry: the next process that asks gets it. Does nothing after `put`. */
   release(): void;
 }
 
 /** Lets one of several processes fill a key while the others wait. */
 export interface Leases {
-  /** `"taken"`: another process fills the key. `undefined`: the store cannot say, so no process should wait. Never rejects. */
+  /** `"taken"`: another process fills the key. `undefined`: the store cannot say, so do not wait. Never rejects. */
   acquire(key: string): Promise<Lease | "taken" | undefined>;
 }
 
-/** What a store tells the cache about itself. */
+/** An event of a store. The cache passes it on to its listeners and its log. */
 export type StoreEvent =
   | { readonly type: "connecting"; readonly store: string; readonly address: string }
   | { readonly type: "connected"; readonly store: string; readonly address: string }
@@ -258,14 +271,38 @@ export type StoreEvent =
   | { readonly type: "operation-failed"; readonly store: string; readonly operation: string; readonly error: Error };
 
 /**
- * The contract of a store. `storeContract()` of `reprise/testing` is its test suite.
+ * The contract of a store. `get`, `put` and `delete` are enough; `storeContract()` of `reprise/testing` tests them.
  *
  * A key is text of the form `<prefix> <name>`: the prefix has no space, the name is any text.
  * Each method may answer at once or with a promise; a store that can answer at once should.
  * A store must bound what it keeps and must not return an entry past its retention, nor one that its purge log has purged.
  *
- * `get` and `put` should not throw or reject for trouble in the store: they report an `operation-failed` event and count
- * as "nothing found" and "not kept". The engine survives those that do.
+ * `get` and `put` should not throw or reject when the store fails: they report an `operation-failed` event and return
+ * `undefined` and `"failed"`. The cache survives a store that throws or rejects.
+ *
+ * @example
+ * class MapStore implements CacheStore {
+ *   readonly name = "map";
+ *   readonly #kept = new Map<string, { entry: StoreEntry; untilMs: number }>();
+ *
+ *   get(key: string): FoundEntry | undefined {
+ *     const kept = this.#kept.get(key);
+ *     return kept !== undefined && kept.untilMs > Date.now() ? kept.entry : undefined;
+ *   }
+ *
+ *   put(key: string, entry: StoreEntry, retainMs: number): PutResult {
+ *     this.#kept.delete(key);
+ *     if (!(retainMs > 0 && Number.isFinite(retainMs))) return "failed";
+ *     const [oldest] = this.#kept.keys();
+ *     if (oldest !== undefined && this.#kept.size >= 1000) this.#kept.delete(oldest);
+ *     this.#kept.set(key, { entry, untilMs: Date.now() + retainMs });
+ *     return "stored";
+ *   }
+ *
+ *   delete(key: string): void {
+ *     this.#kept.delete(key);
+ *   }
+ * }
  */
 export interface CacheStore {
   /** A word for logs: `memory`, `redis`. */
@@ -275,24 +312,27 @@ export interface CacheStore {
    * cache: a store that reads one uses the clock of the first cache that opens it.
    */
   open?(report: (event: StoreEvent) => void, now?: () => number): void;
-  /** False while the store keeps nothing, because it is not connected, say. Left out: it always keeps what it can. */
+  /** False while the store keeps nothing, because it is not connected, say. Absent: it always keeps what it can. */
   isAvailable?(): boolean;
   /**
    * Resolves when the store finds and keeps what is under `prefix`; rejects with the reason when that takes longer than
-   * `timeoutMs`. Left out: it does as soon as `isAvailable()` says so.
+   * `timeoutMs`. Absent: it does as soon as `isAvailable()` returns true.
    */
   ready?(options: { readonly prefix: string; readonly timeoutMs: number }): Promise<void>;
-  /** What is kept under `key`; undefined when there is nothing, it is past its retention or purged, or the store has trouble. */
-  get(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined>;
-  /** Keeps `entry` for at most `retainMs` milliseconds, replacing what was there. A result of `false` says that it is not kept. */
-  put(key: string, entry: StoreEntry, retainMs: number): void | boolean | Promise<void | boolean>;
-  /** Removes what is under `key`. No purge: one that is being written meanwhile may land after it. */
+  /** What is kept under `key`; undefined when there is nothing, it is past its retention or purged, or the store fails. */
+  get(key: string): FoundEntry | undefined | Promise<FoundEntry | undefined>;
+  /**
+   * Keeps `entry` for at most `retainMs` milliseconds, replacing what was there. An entry that was purged replaces nothing;
+   * one that is too large, or has no retention, removes what was there.
+   */
+  put(key: string, entry: StoreEntry, retainMs: number): PutResult | Promise<PutResult>;
+  /** Removes what is under `key`. This is no purge: an entry that is being put meanwhile may be stored after it. */
   delete(key: string): void | Promise<void>;
-  /** Where entries can be purged. Left out: the cache keeps a log of its own, which holds in its process only. */
+  /** Where entries can be purged. Absent: the cache keeps a log of its own, whose purges hold in its process only. */
   readonly purges?: PurgeLog;
-  /** Left out: each process fills for itself. */
+  /** Absent: each process fills for itself. */
   readonly leases?: Leases;
-  /** Waits for the writes under way, then releases connections and timers. A store the user made the client of leaves that client open. */
+  /** Waits for the writes under way, then releases connections and timers. A client that the user made stays open. */
   close?(): void | Promise<void>;
 }
 

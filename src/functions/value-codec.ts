@@ -1,6 +1,6 @@
 import { DevalueError, parse, stringify } from "devalue";
 import { describeValue, unkeepableResult } from "../errors.ts";
-import type { StoreEntry } from "../http.ts";
+import type { FoundEntry, StoreEntry } from "../http.ts";
 import { builtInInstance, classNameOf, isPlainObject } from "./built-ins.ts";
 import { HUGE_BIGINT, isHugeBigInt, memberPath } from "./canonical-text.ts";
 
@@ -135,15 +135,14 @@ export function valueEntry(
 ): StoreEntry {
   const body = new TextEncoder().encode(encoded.text);
   const entry: StoreEntry = { meta: { kind: "value", madeBy, ...times }, body, names, generation };
-  if (encoded.live !== undefined) entry.live = encoded.live;
-  return entry;
+  return encoded.live === undefined ? entry : { ...entry, live: { value: encoded.live } };
 }
 
 /**
  * The decoded entry, or `undefined` for anything that is not one of ours: nothing read from a store is trusted. Another
  * function or class of the same name, in another process say, made what does not say `madeBy`.
  */
-export function readValue(entry: StoreEntry | undefined, madeBy: string): StoredValue | undefined {
+export function readValue(entry: FoundEntry | undefined, madeBy: string): StoredValue | undefined {
   if (entry === undefined) return undefined;
   try {
     return entry.meta["madeBy"] === madeBy ? read(entry) : undefined;
@@ -152,7 +151,7 @@ export function readValue(entry: StoreEntry | undefined, madeBy: string): Stored
   }
 }
 
-function read(entry: StoreEntry): StoredValue | undefined {
+function read(entry: FoundEntry): StoredValue | undefined {
   const written = readTimes(entry);
   if (written === undefined) return undefined;
   const { live, outdatedAtMs, clockShiftMs = 0 } = entry;
@@ -162,11 +161,12 @@ function read(entry: StoreEntry): StoredValue | undefined {
     requestedAtMs: written.requestedAtMs + clockShiftMs,
     receivedAtMs: written.receivedAtMs + clockShiftMs,
   };
-  if (live instanceof LiveValue) return { ...times, value: live.value, copy: () => live.value, entry };
+  const known: unknown = live?.value;
+  if (known instanceof LiveValue) return { ...times, value: known.value, copy: () => known.value, entry };
   const text = new TextDecoder("utf-8", { fatal: true }).decode(entry.body);
   const value: unknown = decodeText(text);
   const reusable = liveValue(value);
-  if (reusable !== undefined) entry.live = reusable;
+  if (live !== undefined && reusable !== undefined) live.value = reusable;
   return { ...times, value, copy: () => decodeText(text), entry };
 }
 

@@ -1,7 +1,7 @@
 import { asError, duplicateFunctionName, recursiveCall, unknownThis } from "../errors.ts";
 import { performance } from "../real-time.ts";
 import { tagName } from "../tags.ts";
-import type { PurgeReceipt, PurgeTarget, StoreEntry } from "../http.ts";
+import type { FoundEntry, PurgeReceipt, PurgeTarget, PutResult, StoreEntry } from "../http.ts";
 import { callKey } from "./call-key.ts";
 import { CallbackFault } from "./callback.ts";
 import type { Cached, FunctionCacheContext, FunctionEvent, NotStoredReason, OptionsOf } from "./contract.ts";
@@ -338,7 +338,7 @@ class FunctionCalls {
   }
 
   /** The first of several overlapping calls asks the store for all of them. */
-  async #lookUp(call: Call, entry: Promise<StoreEntry | undefined>): Promise<unknown> {
+  async #lookUp(call: Call, entry: Promise<FoundEntry | undefined>): Promise<unknown> {
     const flight = this.#inFlight.takeOff(call.key);
     // A store that has not answered at the deadline is one that has nothing.
     const stored = readValue(await Promise.race([entry, flight.ended.then(() => undefined)]), call.madeBy);
@@ -578,14 +578,14 @@ class FunctionCalls {
     const stored = { type: "stored", key, name: this.#name, freshnessLifetimeSeconds } as const;
     const write = this.#guard("put", key, () => {
       const written = this.#context.store.put(key, entry, retainMs);
-      const tell = (isKept: void | boolean): void =>
-        isKept === false ? this.#reportNotKept(call, entry) : this.#report(stored);
+      const tell = (result: PutResult): void =>
+        result === "stored" ? this.#report(stored) : this.#reportNotKept(call, entry);
       return written instanceof Promise ? written.then(tell) : tell(written);
     });
     this.#inFlight.storing(run, entry, write instanceof Promise ? write : undefined);
   }
 
-  #read(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined> {
+  #read(key: string): FoundEntry | undefined | Promise<FoundEntry | undefined> {
     return this.#guard("get", key, () => this.#context.store.get(key));
   }
 

@@ -1,4 +1,4 @@
-/** What the stores share: the form of a key, what may be retained, and bytes that pin nothing else. */
+/** Shared by all stores: the form of a key, valid retentions, and bytes that keep no larger buffer alive. */
 
 /** The two halves of a key `<prefix> <name>`. Text without a space is a prefix with an empty name. */
 export function splitKey(key: string): { readonly prefix: string; readonly name: string } {
@@ -7,7 +7,7 @@ export function splitKey(key: string): { readonly prefix: string; readonly name:
   return { prefix: key.slice(0, space), name: key.slice(space + 1) };
 }
 
-/** The prefix of keys, quickly: most often it is the one of the key before. */
+/** A function that returns the prefix of a key. It tries the prefix of the last key first, which is mostly the same. */
 export function prefixReader(): (key: string) => string {
   let last = "";
   return (key) => {
@@ -24,7 +24,7 @@ export function isRetention(retainMs: number): boolean {
 }
 
 /**
- * The same bytes, alone in memory.
+ * The same bytes, in a buffer that holds little else.
  *
  * A small slice keeps the whole buffer it was cut from alive: 200 bytes of a 64 KiB network chunk cost 64 KiB.
  * Bytes that fill at least two thirds of their buffer are returned as they are.

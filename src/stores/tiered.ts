@@ -1,15 +1,14 @@
 /**
  * `reprise/tiered`: a store in memory in front of one that processes share.
  *
- * What is in memory can have been purged by another process. So each hit in memory is judged by the purge log of the
- * shared store, and the log must have been read at most `maxStalenessMs` ago: a bound that is kept, not hoped for, because
- * a hit that cannot prove it waits until it can.
+ * Another process can have purged an entry that is in memory here. So each hit in memory is judged by the purge log of the
+ * shared store, and the log must have been read at most `maxStalenessMs` ago: a hit waits until it was.
  */
 
 import { invalidOption, invalidStore } from "../errors.ts";
 import { refuseUnknown } from "../options/known-options.ts";
 import { performance, setImmediate, wallClock } from "../real-time.ts";
-import type { CacheStore, Leases, PurgeLog, StoreEntry, StoreEvent } from "../http.ts";
+import type { CacheStore, FoundEntry, Leases, PurgeLog, PutResult, StoreEntry, StoreEvent } from "../http.ts";
 import { compactBytes, isRetention, splitKey } from "./entry-keys.ts";
 
 export interface TieredOptions {
@@ -17,7 +16,7 @@ export interface TieredOptions {
    * Longest time a purge by another process may go unnoticed, in milliseconds. Default 250; 0 to 60,000.
    *
    * While there are hits, the purge log is read once or twice in that time, in the background. 0: each hit asks the shared store
-   * first, so that nothing goes unnoticed; a hit then costs a round trip and still saves fetching the body.
+   * first, so that every purge is noticed; a hit then costs a round trip and still saves fetching the body.
    */
   readonly maxStalenessMs?: number;
   /**
@@ -47,7 +46,7 @@ const MAX_MEMORY_BODY_BYTES = 512 * 1024 * 1024;
 /**
  * Two stores as one: `upper` in the memory of this process, `lower` shared by all.
  *
- * A response found in memory is served at once and asks nobody. One found in `lower` is copied up. A purge is a purge of
+ * A response found in memory is served at once, without a round trip. A response found in `lower` is copied up. A purge is a purge of
  * `lower`: it holds in this process when it resolves, and in the others at the latest `maxStalenessMs` after. `delete`, which
  * is no purge, leaves the copies of other processes alone.
  *
@@ -89,12 +88,12 @@ export function tiered(upper: CacheStore, lower: CacheStore, options: TieredOpti
   });
 }
 
-/** What the upper store keeps as the decoded form of an entry: the entry as the lower store knows it. */
+/** Kept by the upper store as the decoded form of an entry: the entry as the lower store has it. */
 class Copy {
   readonly entry: StoreEntry;
-  /** When the origin had just given it, on the clock of `performance.now()`; `-Infinity` for what came from the lower store. */
+  /** When it was stored after a response of the origin, on the clock of `performance.now()`; `-Infinity` for a copy from `lower`. */
   readonly storedAtMs: number;
-  /** The lower store has something newer, or may have it in a moment: it is asked first. */
+  /** True when the lower store has a newer entry, or may soon have one: it is asked first. */
   isDoubted = false;
 
   constructor(entry: StoreEntry, storedAtMs: number) {
@@ -103,9 +102,9 @@ class Copy {
   }
 }
 
-type Found = StoreEntry | undefined;
+type Found = FoundEntry | undefined;
 
-/** A verification under way can have read the log too early for us, and the next one can join a reading that did. */
+/** Most verifications for one hit: one under way may have read the log too early, and the next may join its reading. */
 const VERIFICATIONS = 3;
 
 class TieredStore implements CacheStore {
@@ -120,7 +119,7 @@ class TieredStore implements CacheStore {
   #clock: (() => number) | undefined;
   /** By prefix: the verification under way. */
   readonly #verifying = new Map<string, Promise<boolean>>();
-  /** By key: the latest look-up in the lower store, until its answer is copied. What is put or deleted meanwhile ends it. */
+  /** By key: the latest look-up in the lower store, until its answer is copied. A put or delete of the key ends it. */
   readonly #looks = new Map<string, object>();
 
   constructor(upper: CacheStore, lower: CacheStore, purges: PurgeLog, options: Required<TieredOptions>) {
@@ -128,7 +127,7 @@ class TieredStore implements CacheStore {
     this.#upper = upper;
     this.#lower = lower;
     this.#options = options;
-    // What is in memory is there at once.
+    // The upper store is ready at once.
     if (lower.ready !== undefined) this.ready = async (options) => lower.ready?.(options);
     if (lower.leases !== undefined) this.leases = this.#leasesOver(lower.leases);
   }
@@ -162,13 +161,12 @@ class TieredStore implements CacheStore {
       : this.#unproven(prefix, key, copy, nowMs);
   }
 
-  /** What one of the two keeps is kept. */
-  put(key: string, entry: StoreEntry, retainMs: number): boolean | Promise<boolean> {
+  /** `"stored"` when one of the two stores keeps the entry. */
+  put(key: string, entry: StoreEntry, retainMs: number): PutResult | Promise<PutResult> {
     const isAbove = this.#keep(key, entry, retainMs, performance.now());
     const below = this.#lower.put(key, entry, retainMs);
-    return below instanceof Promise
-      ? below.then((isBelow) => isAbove || isBelow !== false)
-      : isAbove || below !== false;
+    if (!isAbove) return below;
+    return below instanceof Promise ? below.then(() => "stored" as const) : "stored";
   }
 
   delete(key: string): void | Promise<void> {
@@ -183,7 +181,7 @@ class TieredStore implements CacheStore {
 
   #copyOf(key: string): Copy | undefined {
     const kept = this.#upper.get(key);
-    return kept instanceof Promise || !(kept?.live instanceof Copy) ? undefined : kept.live;
+    return kept instanceof Promise || !(kept?.live?.value instanceof Copy) ? undefined : kept.live.value;
   }
 
   #look(key: string): Found | Promise<Found> {
@@ -202,7 +200,7 @@ class TieredStore implements CacheStore {
     return this.#copyUp(key, found, look);
   }
 
-  /** What the lower store has and, if it has nothing, the copy: it can be of use while that store does not answer. */
+  /** The entry in the lower store or, if it has none, the copy, which serves while that store does not answer. */
   async #lookPast(prefix: string, key: string, nowMs: number): Promise<Found> {
     return (await this.#look(key)) ?? this.#used(prefix, key, nowMs);
   }
@@ -252,18 +250,18 @@ class TieredStore implements CacheStore {
     return { ...entry, outdatedAtMs: verdict.outdatedAtMs };
   }
 
-  /** The lower store does not answer: what is known of purges counts, and after a while the copy is stale. */
+  /** While the lower store does not answer, the purges known here count, and the copy turns stale after `maxUnverifiedMs`. */
   #unproven(prefix: string, key: string, copy: Copy, nowMs: number): Found | Promise<Found> {
     const judged = this.#judged(prefix, key, copy);
     if (judged !== copy.entry) return judged;
-    // What the origin gave at some time is not touched by the purges before it.
+    // Purges from before the copy was stored do not concern it.
     const trustedUntilMs = Math.max(copy.storedAtMs, this.purges.verifiedAtMs(prefix)) + this.#options.maxUnverifiedMs;
     if (nowMs <= trustedUntilMs) return copy.entry;
     const outdatedForMs = Number.isFinite(trustedUntilMs) ? nowMs - trustedUntilMs : 0;
     return { ...copy.entry, outdatedAtMs: (this.#clock ?? wallClock)() - outdatedForMs };
   }
 
-  /** Takes a copy of what was found, in a moment: then the decoded form its reader makes of it is kept, and counted, as well. */
+  /** Copies a found entry in a later turn: the cache has decoded it by then, so the decoded form is kept and counted, too. */
   #copyUp(key: string, entry: Found, look: object): Found {
     if (entry === undefined) {
       this.#endLook(key, look);
@@ -295,13 +293,13 @@ class TieredStore implements CacheStore {
       return false;
     }
     this.#looks.delete(key);
-    // What is there may be newer than the purge.
+    // The purged entry must not replace a stored one, which may be newer than the purge.
     if (this.purges.judge(splitKey(key).prefix, key, entry) === "purged") return false;
     const body = compactBytes(entry.body);
     // A decoded form would keep the larger buffer alive.
-    const kept = body === entry.body ? entry : { ...entry, body, live: undefined };
-    // Without names, URI and generation: the purges of the lower store count, and the upper one knows nothing of them.
-    void this.#upper.put(key, { meta: entry.meta, body, live: new Copy(kept, storedAtMs) }, retainMs);
+    const kept = body === entry.body ? entry : { ...entry, body, live: { value: undefined } };
+    // Without names, URI and generation, because only the purge log of the lower store counts.
+    void this.#upper.put(key, { meta: entry.meta, body, live: { value: new Copy(kept, storedAtMs) } }, retainMs);
     return true;
   }
 
@@ -310,7 +308,7 @@ class TieredStore implements CacheStore {
     void this.#upper.delete(key);
   }
 
-  /** True when the lower store has another version than the one that was copied. */
+  /** True when the lower store has another version than the copy. */
   async #isOutrun(key: string, { entry }: Copy): Promise<boolean> {
     try {
       const shared = await this.#lower.get(key);
@@ -324,7 +322,7 @@ class TieredStore implements CacheStore {
     return {
       acquire: async (key) => {
         const copy = this.#copyOf(key);
-        // Who asks for a lease has no use for the copy as it is: look-ups of this moment go past it.
+        // A lease is asked for because the copy is of no use as it is: look-ups meanwhile go to the lower store.
         if (copy !== undefined) copy.isDoubted = true;
         const lease = await leases.acquire(key);
         if (copy !== undefined && lease !== undefined && (lease === "taken" || (await this.#isOutrun(key, copy)))) {
@@ -336,11 +334,11 @@ class TieredStore implements CacheStore {
         return {
           put: async (entry, retainMs) => {
             const storedAtMs = performance.now();
-            const isKept = await lease.put(entry, retainMs);
-            // Whoever has the lease now stores something newer than what is in memory.
-            if (isKept === true) this.#keep(key, entry, retainMs - (performance.now() - storedAtMs), storedAtMs);
+            const result = await lease.put(entry, retainMs);
+            // The process that has the lease now stores something newer than what is in memory.
+            if (result === "stored") this.#keep(key, entry, retainMs - (performance.now() - storedAtMs), storedAtMs);
             else this.#drop(key);
-            return isKept;
+            return result;
           },
           release: () => lease.release(),
         };
@@ -358,14 +356,14 @@ const PROBE_KEY = "reprise-probe tiered";
 /** True for a store that returns, at once, the decoded form of what was put into it at once. */
 function keepsAtOnce(store: CacheStore): boolean {
   if (typeof store?.get !== "function") return false;
-  const live = {};
+  const live = { value: {} };
   const done = store.put(PROBE_KEY, { meta: {}, body: new Uint8Array(0), live }, 60_000);
   const found = store.get(PROBE_KEY);
   const deleted = store.delete(PROBE_KEY);
   for (const promise of [done, found, deleted]) {
     if (promise instanceof Promise) promise.catch(() => {});
   }
-  return !(found instanceof Promise) && found?.live === live;
+  return !(found instanceof Promise) && found?.live?.value === live.value;
 }
 
 function nameOf(store: unknown): unknown {

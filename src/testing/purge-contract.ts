@@ -2,7 +2,7 @@
 
 import { strictEqual } from "node:assert/strict";
 
-import type { CacheStore, PurgeLog, PurgeTarget, StoreEntry } from "../http.ts";
+import type { CacheStore, Purgeable, PurgeLog, PurgeTarget, PutResult, StoreEntry } from "../http.ts";
 import { bytes, LONG_RETENTION_MS, same } from "./store-entries.ts";
 
 /** Defines a test that gets an opened store and keys under a prefix of its own. */
@@ -19,9 +19,9 @@ export function purgeContract(withStore: WithStore): void {
       const { purges } = store;
       if (purges === undefined) return;
       const prefix = key("").trim();
-      const fill = async (rest: string, more: Partial<StoreEntry>): Promise<void> => {
+      const fill = async (rest: string, more: Partial<StoreEntry>): Promise<PutResult> => {
         const entry = { meta: {}, body: bytes(rest), generation: purges.generation(prefix), ...more };
-        await store.put(key(rest), entry, LONG_RETENTION_MS);
+        return store.put(key(rest), entry, LONG_RETENTION_MS);
       };
       const purge = async (target: PurgeTarget, soft = false): Promise<{ before: string; after: string }> =>
         purges.purge(prefix, [target], { soft });
@@ -55,7 +55,7 @@ export function purgeContract(withStore: WithStore): void {
     const { store, purges, prefix, key, fill, purge } = purging;
     const generation = purges.generation(prefix);
     await purge({ kind: "name", text: "#a" });
-    await fill("GET /late", { names: ["#a"], generation });
+    strictEqual(await fill("GET /late", { names: ["#a"], generation }), "failed", "the result of put()");
     strictEqual(await store.get(key("GET /late")), undefined);
     await fill("GET /fresh", { names: ["#a"] });
     same(await store.get(key("GET /fresh")), { meta: {}, body: bytes("GET /fresh") });
@@ -111,11 +111,11 @@ interface Purging {
   readonly prefix: string;
   readonly key: (name: string) => string;
   /** Puts an entry whose body is its name. */
-  readonly fill: (name: string, more: Partial<StoreEntry>) => Promise<void>;
+  readonly fill: (name: string, more: Partial<StoreEntry>) => Promise<PutResult>;
   readonly purge: (target: PurgeTarget, soft?: boolean) => Promise<{ readonly before: string; readonly after: string }>;
 }
 
-type Named = Pick<StoreEntry, "names" | "uri">;
+type Named = Pick<Purgeable, "names" | "uri">;
 
 function purgeCases(): readonly {
   readonly target: PurgeTarget;

@@ -92,6 +92,12 @@ export function storeContract(options: StoreContractOptions): void {
       await store.delete(neighbour);
     });
 
+    withStore("says that what is found afterwards is stored", async (store, key) => {
+      const result = await store.put(key("GET /a"), { meta: {}, body: bytes("a") }, LONG_RETENTION_MS);
+      strictEqual(result, "stored", "the result of put()");
+      same(await store.get(key("GET /a")), { meta: {}, body: bytes("a") });
+    });
+
     withStore("replaces an entry as a whole", async (store, key) => {
       await store.put(key("GET /a"), { meta: { first: 1 }, body: bytes("a longer first body") }, LONG_RETENTION_MS);
       await store.put(key("GET /a"), { meta: { second: 2 }, body: bytes("second") }, LONG_RETENTION_MS);
@@ -129,7 +135,7 @@ export function storeContract(options: StoreContractOptions): void {
     for (const retainMs of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
       withStore(`keeps nothing for ${retainMs} ms, nor what was there before`, async (store, key) => {
         await store.put(key("GET /a"), { meta: {}, body: bytes("before") }, LONG_RETENTION_MS);
-        await store.put(key("GET /a"), { meta: {}, body: bytes("after") }, retainMs);
+        strictEqual(await store.put(key("GET /a"), { meta: {}, body: bytes("after") }, retainMs), "failed");
         strictEqual(await store.get(key("GET /a")), undefined);
       });
     }

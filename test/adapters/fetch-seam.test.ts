@@ -439,6 +439,7 @@ describe("renewals", () => {
       async put(key, entry) {
         await writing.opened;
         kept.set(key, entry);
+        return "stored" as const;
       },
       delete: (key) => void kept.delete(key),
     };

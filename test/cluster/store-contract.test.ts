@@ -75,7 +75,7 @@ describe.each(FORMS)("over $form", ({ make }) => {
     if (typeof lease !== "object") throw new Error(String(lease));
     expect(await two.leases.acquire(key)).toBe("taken");
     const entry = { ...textEntry("filled"), generation: one.purges.generation(prefix) };
-    expect(await lease.put(entry, 60_000)).toBe(true);
+    expect(await lease.put(entry, 60_000)).toBe("stored");
     expect(textOf(await two.get(key))).toBe("filled");
     const next = await two.leases.acquire(key);
     expect(next).toBeTypeOf("object");

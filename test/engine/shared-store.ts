@@ -56,7 +56,7 @@ export function sharedStore(now: () => number): SharedStore {
         trace.push(`fill ${nameOf(key)}`);
         kept.put(key, withoutLive(entry), retainMs);
         holders.delete(key);
-        return true;
+        return "stored";
       },
       release: () => {
         if (!isHeld()) return;
@@ -101,7 +101,7 @@ export function sharedStore(now: () => number): SharedStore {
     },
     async put(key, entry, retainMs) {
       trace.push(`put ${nameOf(key)}`);
-      kept.put(key, withoutLive(entry), retainMs);
+      return kept.put(key, withoutLive(entry), retainMs);
     },
     async delete(key) {
       trace.push(`delete ${nameOf(key)}`);
@@ -133,11 +133,6 @@ function nameOf(key: string): string {
 
 /** What a store of bytes keeps of an entry. */
 function withoutLive(entry: StoreEntry): StoreEntry {
-  const kept = {
-    ...entry,
-    meta: JSON.parse(JSON.stringify(entry.meta)) as StoreEntry["meta"],
-    body: entry.body.slice(),
-  };
-  delete kept.live;
-  return kept;
+  const { live: _live, ...kept } = entry;
+  return { ...kept, meta: JSON.parse(JSON.stringify(entry.meta)) as StoreEntry["meta"], body: entry.body.slice() };
 }

@@ -186,7 +186,7 @@ describe("what a wrapped function holds on to", () => {
       tags: Object.freeze(["a"]),
     });
     const { context, store } = harness({ ignoreArgTypes });
-    const silent = { ...context, report: () => {}, store: { ...store, put: () => {} } };
+    const silent = { ...context, report: () => {}, store: { ...store, put: () => "failed" as const } };
     const find = wrapFunction(silent, "find", (id: number, _at: Date) => ({ id }), options);
     const at = new Date();
     const callMany = async (count: number): Promise<void> => {

@@ -2,7 +2,7 @@ import { PurgeFence } from "../../src/engine/purge-fence.ts";
 import { durationSeconds } from "../../src/duration.ts";
 import type { AnyClass, FunctionCacheContext, FunctionEvent } from "../../src/functions/contract.ts";
 import { memoryStore } from "../../src/stores/memory/index.ts";
-import { withPurgeLog } from "../../src/stores/purging/memory-log.ts";
+import { withPurgeLog } from "../../src/stores/purging/judged-store.ts";
 import type { CacheStore, StoreEntry } from "../../src/http.ts";
 
 const START_MS = Date.UTC(2026, 0, 1);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { FunctionCacheContext } from "../../src/functions/contract.ts";
 import { wrapFunction } from "../../src/functions/wrap.ts";
-import { withPurgeLog } from "../../src/stores/purging/memory-log.ts";
+import { withPurgeLog } from "../../src/stores/purging/judged-store.ts";
 import type { CacheStore, PurgeLog } from "../../src/http.ts";
 import { memoryStore } from "../../src/stores/memory/index.ts";
 import { watchUnhandled } from "../redis/unhandled.ts";

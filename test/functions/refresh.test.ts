@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createCache } from "../../src/cache.ts";
 import { wrapFunction } from "../../src/functions/wrap.ts";
-import { withPurgeLog } from "../../src/stores/purging/memory-log.ts";
+import { withPurgeLog } from "../../src/stores/purging/judged-store.ts";
 import { memoryStore } from "../../src/stores/memory/index.ts";
 import type { CacheStore, PurgeLog } from "../../src/http.ts";
 import { watchUnhandled } from "../redis/unhandled.ts";

@@ -286,8 +286,8 @@ describe("reading from a store", () => {
   });
 
   it("keeps a primitive at hand, and nothing that can be changed or is large", () => {
-    expect(valueEntry(encodeValue(7), times, "source", [], "").live).toBeInstanceOf(LiveValue);
-    expect(valueEntry(encodeValue(2n ** 1000n), times, "source", [], "").live).toBeInstanceOf(LiveValue);
+    expect(valueEntry(encodeValue(7), times, "source", [], "").live?.value).toBeInstanceOf(LiveValue);
+    expect(valueEntry(encodeValue(2n ** 1000n), times, "source", [], "").live?.value).toBeInstanceOf(LiveValue);
     for (const large of ["x".repeat(300), 2n ** 5000n]) {
       expect(valueEntry(encodeValue(large), times, "source", [], "").live).toBeUndefined();
     }

@@ -29,6 +29,8 @@ const ENGINE = [
   "tags.ts",
   ...BASE,
 ];
+/** What every store needs of the rest. */
+const STORING = ["stores/entry-keys.ts", "options/known-options.ts", ...BASE];
 
 /**
  * Which module may import which: arrows go down only. A name ending in `/` is a folder with all below it; the longest
@@ -49,8 +51,22 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "engine/fill/": [...ENGINE, "engine/request/", "engine/lookup/", "engine/reply/", "engine/fill/"],
   "engine/write/": [...ENGINE, "engine/request/", "engine/fill/", "engine/write/"],
   "engine/write/unknown-routes.ts": [...ENGINE, "engine/request/", "engine/write/", "options/nearest.ts"],
-  "stores/": ["stores/", "options/known-options.ts", ...BASE, "node:", "npm:lru-cache"],
-  "stores/redis/client/detect.ts": ["stores/", ...BASE, "node:", "npm:redis", "npm:ioredis"],
+  "stores/entry-keys.ts": [],
+  "stores/tiered.ts": ["stores/entry-keys.ts", "options/known-options.ts", ...BASE],
+  "stores/purging/": ["stores/purging/", "stores/entry-keys.ts", ...BASE],
+  "stores/memory/": ["stores/memory/", "stores/purging/", ...STORING, "npm:lru-cache"],
+  "stores/redis/": ["stores/redis/", ...STORING, "node:crypto", "node:zlib"],
+  "stores/redis/client/": ["stores/redis/client/", ...BASE, "node:crypto"],
+  "stores/redis/client/detect.ts": ["stores/redis/client/", ...BASE, "npm:redis", "npm:ioredis"],
+  "stores/redis/health/": ["stores/redis/health/", "stores/redis/client/", ...BASE],
+  "stores/redis/purges/": [
+    "stores/redis/purges/",
+    "stores/redis/health/",
+    "stores/redis/client/",
+    "stores/purging/",
+    ...BASE,
+    "node:crypto",
+  ],
   "functions/": [
     "functions/",
     "engine/purge-fence.ts",
@@ -195,6 +211,16 @@ describe("layers of src", () => {
     { module: "engine/state.ts", code: 'import "node:fs";', target: "node:fs" },
     { module: "stores/tiered.ts", code: '  const x = await import("redis");', target: "npm:redis" },
     { module: "stores/tiered.ts", code: "  const x = await import(name);", target: "npm:name" },
+    {
+      module: "stores/purging/table.ts",
+      code: 'import { a } from "../redis/purges/timeline.ts";',
+      target: "stores/redis/purges/timeline.ts",
+    },
+    {
+      module: "stores/redis/purges/log.ts",
+      code: 'import { a } from "../leases.ts";',
+      target: "stores/redis/leases.ts",
+    },
     {
       module: "adapters/node/index.ts",
       code: 'import { a } from "../../rfc9111/reuse.ts";',

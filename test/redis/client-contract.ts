@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { type RedisClient, redisScript } from "../../src/stores/redis/client/detect.ts";
+import { type RedisClient, redisScript } from "../../src/stores/redis/client/port.ts";
 import type { MadeClient } from "./clients.ts";
 import { command } from "./command.ts";
 import { adapted, ownPrefix, until } from "./store.ts";

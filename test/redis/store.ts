@@ -3,7 +3,8 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 
-import { type RedisClient, redisClient } from "../../src/stores/redis/client/detect.ts";
+import { redisClient } from "../../src/stores/redis/client/detect.ts";
+import type { RedisClient } from "../../src/stores/redis/client/port.ts";
 import type { CacheStore, StoreEntry, StoreEvent } from "../../src/http.ts";
 
 /** A prefix no other test uses: the shared Redis is never flushed. */

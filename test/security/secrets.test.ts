@@ -9,6 +9,7 @@ import { describe, expect, it } from "vitest";
 import { createCache } from "../../src/cache.ts";
 import { fetchCache } from "../../src/adapters/fetch/index.ts";
 import { redisStore } from "../../src/stores/redis/index.ts";
+import type { CacheStore } from "../../src/http.ts";
 import { type ClientForm, SINGLE_NODE_FORMS } from "../redis/clients.ts";
 import { eachTest } from "../redis/each-test.ts";
 import { freePort } from "../redis/server.ts";
@@ -169,7 +170,12 @@ describe("T11 who a user is", () => {
   it("enters keys as an HMAC where there is an identityKey: who knows an id cannot recognise it", async () => {
     const keysWith = async (identityKey?: string | Uint8Array): Promise<string[]> => {
       const keys: string[] = [];
-      const store = { name: "noting", get: (key: string) => void keys.push(key), put() {}, delete() {} };
+      const store: CacheStore = {
+        name: "noting",
+        get: (key) => void keys.push(key),
+        put: () => "failed",
+        delete() {},
+      };
       const cache = createCache({ store, ...(identityKey === undefined ? {} : { identityKey }) });
       const handle = fetchCache(cache)({ audience: (request) => request.headers.get("x-user") }, () => new Response());
       for (const user of ["ada", "bob"]) await handle(new Request("http://a.test/", { headers: { "x-user": user } }));

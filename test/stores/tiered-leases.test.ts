@@ -19,7 +19,7 @@ describe("leases over two tiers", () => {
   it("put what they store into memory as well", async () => {
     const { prefix, here } = await twoProcesses({ maxStalenessMs: 60_000 });
     const lease = await held(here.store, `${prefix} a`);
-    expect(await lease.put(fresh(here.store, prefix, "a"), 60_000)).toBe(true);
+    expect(await lease.put(fresh(here.store, prefix, "a"), 60_000)).toBe("stored");
     expect(textOf(here.store.get(`${prefix} a`) as StoreEntry)).toBe("a");
   });
 
@@ -33,7 +33,7 @@ describe("leases over two tiers", () => {
     onTestFinished(() => raw.close());
     await raw.del(await raw.keys(`${prefix}:1:*lease*`));
     const theirs = await held(there.store, key);
-    expect(await theirs.put(fresh(there.store, prefix, "theirs", { version: 2 }), 60_000)).toBe(true);
+    expect(await theirs.put(fresh(there.store, prefix, "theirs", { version: 2 }), 60_000)).toBe("stored");
     expect(await lease.put(fresh(here.store, prefix, "ours", { version: 2 }), 60_000)).toBe("lost");
     expect(textOf(await here.store.get(key))).toBe("theirs");
   });

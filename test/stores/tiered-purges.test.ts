@@ -8,7 +8,7 @@ import { describe, expect, inject, it } from "vitest";
 import { type MemoryStore, memoryStore } from "../../src/stores/memory/index.ts";
 import { redisStore } from "../../src/stores/redis/index.ts";
 import { tiered, type TieredOptions } from "../../src/stores/tiered.ts";
-import type { CacheStore, PurgeLog, PurgeTarget, StoreEntry } from "../../src/http.ts";
+import type { CacheStore, FoundEntry, PurgeLog, PurgeTarget, StoreEntry } from "../../src/http.ts";
 import { eachTest } from "../redis/each-test.ts";
 import { startFaultProxy } from "../redis/fault-proxy.ts";
 import type { RedisServer } from "../redis/server.ts";
@@ -48,7 +48,7 @@ class Process {
     await this.store.put(this.key(name), entry, 60_000);
   }
 
-  async get(name: string): Promise<StoreEntry | undefined> {
+  async get(name: string): Promise<FoundEntry | undefined> {
     return this.store.get(this.key(name));
   }
 

@@ -45,7 +45,7 @@ storeContract({
 describe("a hit in memory", () => {
   it("answers at once, with what was put", async () => {
     const { prefix, here } = await twoProcesses({ maxStalenessMs: 60_000 });
-    const entry = { ...fresh(here.store, prefix, "a"), live: { decoded: true } };
+    const entry = { ...fresh(here.store, prefix, "a"), live: { value: { decoded: true } } };
     await here.store.put(`${prefix} a`, entry, 60_000);
     expect(here.store.get(`${prefix} a`)).toBe(entry);
   });
@@ -55,12 +55,12 @@ describe("a hit in memory", () => {
     await there.store.put(`${prefix} a`, fresh(there.store, prefix, "a"), 60_000);
     const live = { decoded: true };
     const found = await here.store.get(`${prefix} a`);
-    if (found === undefined) throw new Error("Not found.");
-    found.live = live;
+    if (found?.live === undefined) throw new Error("Not found.");
+    found.live.value = live;
     await copied();
     const hit = here.store.get(`${prefix} a`);
     expect(hit).toMatchObject({ body: new TextEncoder().encode("a"), meta: {} });
-    expect((hit as StoreEntry).live).toBe(live);
+    expect((hit as StoreEntry).live?.value).toBe(live);
     // How long Redis keeps it was true when it was found.
     expect(hit).not.toHaveProperty("retainMs");
   });
@@ -243,8 +243,8 @@ describe("what is kept in memory", () => {
     const { prefix, here, there } = await twoProcesses({ maxStalenessMs: 60_000 });
     await there.store.put(`${prefix} a`, fresh(there.store, prefix, "a"), 60_000);
     const found = await here.store.get(`${prefix} a`);
-    if (found === undefined) throw new Error("Not found.");
-    found.live = { decoded: "x".repeat(10_000) };
+    if (found?.live === undefined) throw new Error("Not found.");
+    found.live.value = { decoded: "x".repeat(10_000) };
     await copied();
     expect(here.upper.sizeBytes).toBeGreaterThan(10_000);
   });

@@ -253,10 +253,10 @@ function put(
   retainMs: number,
 ): Acceptance | Promise<Acceptance> {
   if (lease !== undefined && key === leaseKey) return putUnderLease(engine, lease, entry, retainMs);
-  const put = guardStore(engine, "put", () => chain(engine.store.put(key, entry, retainMs), (kept) => kept !== false));
+  const put = guardStore(engine, "put", () => engine.store.put(key, entry, retainMs));
   // Other processes poll the old key, so write it there too.
   if (lease !== undefined && key === wantedKey) void putUnderLease(engine, lease, entry, retainMs);
-  return chain(put, (isKept) => (isKept === true ? "kept" : "store-failed"));
+  return chain(put, (result) => (result === "stored" ? "kept" : "store-failed"));
 }
 
 /** Never rejects. */
@@ -268,7 +268,7 @@ export async function putUnderLease(
 ): Promise<Acceptance> {
   const put = await guardStore(engine, "put", () => lease.put(entry, retainMs));
   if (put === "lost") return "lease-lost";
-  return put === true ? "kept" : "store-failed";
+  return put === "stored" ? "kept" : "store-failed";
 }
 
 export function deleteStored(engine: Engine, key: string): void {

@@ -1,6 +1,6 @@
 import { variantKey } from "../../rfc9111/cache-key.ts";
 import { matchesVary, presentedFields } from "../../rfc9111/vary.ts";
-import type { CacheRequest, StoreEntry } from "../../http.ts";
+import type { CacheRequest, FoundEntry } from "../../http.ts";
 import type { Engine } from "../state.ts";
 import type { RouteRules } from "../route-rules.ts";
 import { guardStore } from "./store-access.ts";
@@ -86,7 +86,7 @@ function chosen(engine: Engine, key: string, request: CacheRequest, live: LiveEn
 function read(engine: Engine, key: string): LiveEntry | undefined | Promise<LiveEntry | undefined> {
   return chain(
     guardStore(engine, "get", () => engine.store.get(key)),
-    (entry: StoreEntry | undefined) => (entry === undefined ? undefined : unlessPlanted(engine, liveEntry(entry))),
+    (entry: FoundEntry | undefined) => (entry === undefined ? undefined : unlessPlanted(engine, liveEntry(entry))),
   );
 }
 

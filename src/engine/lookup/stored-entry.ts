@@ -1,7 +1,7 @@
 import { MAX_DELTA_SECONDS } from "../../rfc9111/directives.ts";
 import { isFieldName, isFieldValue, isHopByHop } from "../../rfc9111/fields.ts";
 import { currentAgeSeconds } from "../../rfc9111/freshness.ts";
-import type { Fields, StoredResponse, StoreEntry, StoreMeta, VaryField, Purgeable } from "../../http.ts";
+import type { Fields, FoundEntry, Purgeable, StoredResponse, StoreEntry, StoreMeta, VaryField } from "../../http.ts";
 import type { PreparedReply } from "../reply/prepared-reply.ts";
 
 /** A stored response in memory, with what was prepared for sending it. */
@@ -33,12 +33,19 @@ export function liveResponse(stored: StoredResponse): LiveResponse {
 /** `uri` is what a purge by URL or path names. */
 export function responseEntry(live: LiveResponse, uri: NonNullable<Purgeable["uri"]>): StoreEntry {
   const { body, fields, names, generation, ...rest } = live.stored;
-  return { meta: { kind: "response", ...rest, fields: Object.entries(fields) }, body, names, uri, generation, live };
+  return {
+    meta: { kind: "response", ...rest, fields: Object.entries(fields) },
+    body,
+    names,
+    uri,
+    generation,
+    live: { value: live },
+  };
 }
 
 /** In place of a response that could not be shared: for a while its requests do not queue behind each other. */
 export function hitForMissEntry(uri: NonNullable<Purgeable["uri"]>, generation: string): StoreEntry {
-  return { meta: HIT_FOR_MISS.meta, body: NO_BODY, uri, generation, live: HIT_FOR_MISS.live };
+  return { meta: HIT_FOR_MISS.meta, body: NO_BODY, uri, generation, live: { value: HIT_FOR_MISS.live } };
 }
 
 const NO_BODY = new Uint8Array(0);
@@ -49,17 +56,18 @@ const HIT_FOR_MISS: { readonly meta: StoreMeta; readonly live: LiveHitForMiss } 
 
 export function varySpecEntry({ names, epoch }: LiveVarySpec): StoreEntry {
   const live: LiveVarySpec = { kind: "vary", names, epoch };
-  return { meta: { ...live }, body: NO_BODY, live };
+  return { meta: { ...live }, body: NO_BODY, live: { value: live } };
 }
 
 /** The decoded entry, or `undefined` when it is not one of ours: nothing read from a store is trusted. */
-export function liveEntry(entry: StoreEntry): LiveEntry | undefined {
+export function liveEntry(entry: FoundEntry): LiveEntry | undefined {
   if (!isObject(entry)) return undefined;
-  if (isLiveEntry(entry.live)) return outdated(entry.live, entry.outdatedAtMs);
-  const live = decode(entry);
+  const { live } = entry;
+  if (isLiveEntry(live?.value)) return outdated(live.value, entry.outdatedAtMs);
+  const decoded = decode(entry);
   // A store may hand out what cannot be written to; then it is decoded again.
-  Reflect.set(entry, "live", live);
-  return outdated(live, entry.outdatedAtMs);
+  if (isObject(live) && !Object.isFrozen(live)) live.value = decoded;
+  return outdated(decoded, entry.outdatedAtMs);
 }
 
 function isLiveEntry(live: unknown): live is LiveEntry {
@@ -81,7 +89,7 @@ function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
-function decode(entry: StoreEntry): LiveEntry | undefined {
+function decode(entry: FoundEntry): LiveEntry | undefined {
   const { meta, body } = entry;
   if (!isObject(meta) || !isBytes(body)) return undefined;
   if (meta["kind"] === "vary") {
@@ -96,7 +104,7 @@ function decode(entry: StoreEntry): LiveEntry | undefined {
   return stored === undefined ? undefined : liveResponse(stored);
 }
 
-function decodeResponse(entry: StoreEntry): StoredResponse | undefined {
+function decodeResponse(entry: FoundEntry): StoredResponse | undefined {
   const { meta, body, names = [], generation = "", clockShiftMs = 0 } = entry;
   const { status, rangeField } = meta;
   if (typeof status !== "number" || !isStorableStatus(status, body)) return undefined;

@@ -1,5 +1,5 @@
 /**
- * What an entry costs in memory, in bytes.
+ * The memory that an entry takes, in bytes.
  *
  * The constants are V8's on a 64-bit machine without pointer compression, rounded up; a test compares the sum with the real heap.
  * An object's named properties are charged for the slot and not for the name: names are interned and shared by all entries.
@@ -16,16 +16,16 @@ const ARRAY_BYTES = 48;
 const SLOT_BYTES = 8;
 const NUMBER_BYTES = 16;
 const STRING_BYTES = 24;
-/** Deeper or larger values than any response has are charged up to here; it keeps a cycle from running on. */
+/** Deeper values than any response has are not charged. The bound also ends cycles. */
 const MAX_DEPTH = 16;
-/** V8 keeps a byte per character until one needs two. */
+/** V8 keeps one byte per character of a text, or two for all of them if one needs two. */
 const NEEDS_TWO_BYTES = /[^\0-\xff]/;
 
-/** Bytes `entry` takes under `key`. `live` counts as it is at this moment; what it shares with `meta` or `body` counts once. */
+/** Bytes `entry` takes under `key`. Its decoded form counts as it is at this moment; what it shares with `meta` or `body` counts once. */
 export function sizeBytes(key: string, entry: StoreEntry): number {
   const seen = new Set<object>([entry.body]);
   let bytes = ENTRY_BYTES + textBytes(key) + BUFFER_BYTES + entry.body.byteLength;
-  for (const part of [entry.meta, entry.names, entry.uri, entry.generation, entry.live])
+  for (const part of [entry.meta, entry.names, entry.uri, entry.generation, entry.live?.value])
     bytes += valueBytes(part, seen, 0);
   return bytes;
 }

@@ -1,25 +1,13 @@
-/** The purge log of a store that keeps none itself: it holds in this process. */
+/** A purge log in memory: it holds in this process. */
 
-import { wallClock } from "../../real-time.ts";
-import type {
-  CacheStore,
-  Leases,
-  PurgeLog,
-  PurgeReceipt,
-  PurgeTarget,
-  PurgeVerdict,
-  StoreEntry,
-  StoreEvent,
-  StoreMeta,
-} from "../../http.ts";
-import { NOT_PURGED, POSITIONS_PER_MS, PURGED, positionMs, PurgeTable } from "./table.ts";
+import type { Purgeable, PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict } from "../../http.ts";
+import { POSITIONS_PER_MS, positionIn, positionMs, positionText } from "./position.ts";
+import { NOT_PURGED, PURGED, PurgeTable } from "./table.ts";
 import { targetText } from "./targets.ts";
-import { positionIn } from "./timeline.ts";
-import { splitKey } from "../entry-keys.ts";
 
 /** A log in memory answers at once. */
 export interface InProcessLog extends PurgeLog {
-  /** False while nothing was ever purged: then no entry needs to be judged. */
+  /** False until the first purge: no entry needs to be judged before it. */
   readonly hasPurges: boolean;
   purge(prefix: string, targets: readonly PurgeTarget[], options: { readonly soft: boolean }): PurgeReceipt;
   verify(prefix: string): boolean;
@@ -38,7 +26,7 @@ interface PrefixState {
 
 class LogInMemory implements InProcessLog {
   readonly #now: () => number;
-  /** What is kept from another log, of an earlier process say, is older than all purges of this one. */
+  /** Identifies this log. An entry with a generation of another log, such as one of an earlier process, is older than all purges. */
   #knownEpoch: string | undefined;
   #knownUnpurged: string | undefined;
   readonly #prefixes = new Map<string, PrefixState>();
@@ -48,7 +36,7 @@ class LogInMemory implements InProcessLog {
     this.#now = now;
   }
 
-  /** Made when it is first needed: at the start of a worker there is no random value yet. */
+  /** Made when it is first needed: Workers have no random values while they load their modules. */
   get #epoch(): string {
     this.#knownEpoch ??= crypto.randomUUID().replaceAll("-", "");
     return this.#knownEpoch;
@@ -63,7 +51,7 @@ class LogInMemory implements InProcessLog {
     return this.#knownUnpurged;
   }
 
-  judge(prefix: string, key: string, entry: StoreEntry): PurgeVerdict {
+  judge(prefix: string, key: string, entry: Purgeable): PurgeVerdict {
     const state = this.#prefixes.get(prefix);
     if (state === undefined || entry.generation === state.generation) return "valid";
     const position = positionIn(entry.generation ?? "", this.#epoch);
@@ -78,7 +66,7 @@ class LogInMemory implements InProcessLog {
     if (targets.length === 0) return { before, after: before };
     this.hasPurges = true;
     state.position = Math.max(state.position + 1, Math.floor(this.#now()) * POSITIONS_PER_MS);
-    state.generation = `${this.#epoch}:${positionMs(state.position)}-${state.position % POSITIONS_PER_MS}`;
+    state.generation = `${this.#epoch}:${positionText(state.position)}`;
     state.table.apply(state.position, soft, targets.map(targetText));
     return { before, after: state.generation };
   }
@@ -98,133 +86,4 @@ class LogInMemory implements InProcessLog {
     this.#prefixes.set(prefix, made);
     return made;
   }
-}
-
-/** A store with its purge log. */
-export interface PurgeableStore {
-  readonly store: CacheStore;
-  readonly purges: PurgeLog;
-}
-
-const wrapped = new WeakMap<CacheStore, PurgeableStore>();
-
-/**
- * `store` and its purge log. A store without one gets one that holds in this process and is shared by all caches here that
- * use the store; what returns then is the store seen through that log.
- */
-export function withPurgeLog(store: CacheStore): PurgeableStore {
-  if (store.purges !== undefined) return { store, purges: store.purges };
-  const known = wrapped.get(store);
-  if (known !== undefined) return known;
-  let clock: (() => number) | undefined;
-  const purges = inProcessLog(() => (clock ?? wallClock)());
-  const made: PurgeableStore = { store: new JudgedStore(store, purges, (now) => (clock ??= now)), purges };
-  wrapped.set(store, made);
-  return made;
-}
-
-/** The decoded form of what the inner store keeps: the entry as it was put. */
-class Outer {
-  readonly entry: StoreEntry;
-
-  constructor(entry: StoreEntry) {
-    this.entry = entry;
-  }
-}
-
-/** A user's store need not know of names, URIs and generations: they are kept in meta. */
-class JudgedStore implements CacheStore {
-  readonly name: string;
-  readonly purges: PurgeLog;
-  readonly leases?: Leases;
-  readonly isAvailable?: () => boolean;
-  readonly ready?: NonNullable<CacheStore["ready"]>;
-  readonly #inner: CacheStore;
-  readonly #takeClock: (now: (() => number) | undefined) => void;
-
-  constructor(inner: CacheStore, purges: PurgeLog, takeClock: (now: (() => number) | undefined) => void) {
-    this.#takeClock = takeClock;
-    this.name = inner.name;
-    this.purges = purges;
-    this.#inner = inner;
-    if (inner.leases !== undefined) this.leases = packing(inner.leases);
-    if (inner.ready !== undefined) this.ready = async (options) => inner.ready?.(options);
-    if (inner.isAvailable !== undefined) this.isAvailable = () => inner.isAvailable?.() ?? true;
-  }
-
-  open(report: (event: StoreEvent) => void, now?: () => number): void {
-    this.#takeClock(now);
-    this.#inner.open?.(report, now);
-  }
-
-  get(key: string): StoreEntry | undefined | Promise<StoreEntry | undefined> {
-    const found = this.#inner.get(key);
-    return found instanceof Promise ? found.then((entry) => this.#judged(key, entry)) : this.#judged(key, found);
-  }
-
-  put(key: string, entry: StoreEntry, retainMs: number): void | boolean | Promise<void | boolean> {
-    if (this.purges.judge(splitKey(key).prefix, key, entry) === "purged") return false;
-    return this.#inner.put(key, packed(entry), retainMs);
-  }
-
-  delete(key: string): void | Promise<void> {
-    return this.#inner.delete(key);
-  }
-
-  close(): void | Promise<void> {
-    return this.#inner.close?.();
-  }
-
-  #judged(key: string, found: StoreEntry | undefined): StoreEntry | undefined {
-    const entry = found === undefined ? undefined : outerEntry(found);
-    if (entry === undefined) return undefined;
-    const verdict = this.purges.judge(splitKey(key).prefix, key, entry);
-    if (verdict === "valid") return entry;
-    return verdict === "purged" ? undefined : { ...entry, outdatedAtMs: verdict.outdatedAtMs };
-  }
-}
-
-function packed(entry: StoreEntry): StoreEntry {
-  const { meta, body, names, uri, generation } = entry;
-  return { meta: { meta, names, uri, generation }, body, live: new Outer(entry) };
-}
-
-function packing(leases: Leases): Leases {
-  return {
-    acquire: async (key) => {
-      const lease = await leases.acquire(key);
-      if (lease === undefined || lease === "taken") return lease;
-      return { put: (entry, retainMs) => lease.put(packed(entry), retainMs), release: () => lease.release() };
-    },
-  };
-}
-
-/** The entry that was put; undefined when this is not what we put. */
-function outerEntry(inner: StoreEntry): StoreEntry | undefined {
-  if (!isObject(inner) || !isObject(inner.meta)) return undefined;
-  if (inner.live instanceof Outer) return inner.live.entry;
-  const { meta, names, uri, generation } = inner.meta;
-  if (!isObject(meta) || !areTexts(names) || !(isText(uri) || areTexts(uri)) || !isText(generation)) return undefined;
-  const entry: StoreEntry = {
-    meta,
-    body: inner.body,
-    ...(names === undefined ? {} : { names }),
-    ...(uri === undefined ? {} : { uri }),
-    ...(generation === undefined ? {} : { generation }),
-  };
-  // A store that keeps objects will hand out the same one, and its owner's decoded form with it.
-  Reflect.set(inner, "live", new Outer(entry));
-  return entry;
-}
-
-function isObject(value: unknown): value is object & StoreMeta {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isText(value: unknown): value is string | undefined {
-  return value === undefined || typeof value === "string";
-}
-
-function areTexts(value: unknown): value is readonly string[] | undefined {
-  return value === undefined || (Array.isArray(value) && value.every((each) => typeof each === "string"));
 }

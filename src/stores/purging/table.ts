@@ -1,31 +1,19 @@
-/**
- * What is known of purges: for each target the positions of its latest purges. Pure, and bounded however much is purged.
- *
- * A position is a number that grows: milliseconds × 2048 plus a count within the millisecond.
- */
+/** Known purges: for each target the positions of its latest purges. Pure, and bounded however much is purged. */
 
-import type { StoreEntry } from "../../http.ts";
+import type { Purgeable } from "../../http.ts";
 import { digestedLength, EVERYTHING, hash32, isShortName, pathStart, shortName, someAncestor } from "./targets.ts";
-
-/** Positions there are in a millisecond. */
-export const POSITIONS_PER_MS = 2048;
 
 /** Most targets of one kind that are known exactly. */
 const MAX_EXACT_TARGETS = 50_000;
 /** Most paths that were purged with all below them. */
 const MAX_PATHS = 1000;
-/** Soft purges of one target that are told apart: each begins a time in which a response from before it may be served. */
+/** Soft purges of one target that are kept apart: a response is stale since the first soft purge after it. */
 const MAX_SOFT_PURGES = 8;
-/** Slots of the targets that are known no longer exactly, per kind: 512 KiB. */
+/** Slots per kind for targets that are no longer known exactly: 512 KiB. */
 const BLURRED_SLOTS = 2 ** 16;
 
 export const NOT_PURGED = 0;
 export const PURGED = -1;
-
-/** The time a position stands for. */
-export function positionMs(position: number): number {
-  return Math.floor(position / POSITIONS_PER_MS);
-}
 
 export interface TableBounds {
   readonly exactTargets: number;
@@ -36,7 +24,7 @@ export class PurgeTable {
   readonly #bounds: TableBounds;
   readonly #hard: Targets;
   #soft: Targets | undefined;
-  /** Entries from before it are purged: it is not known any more what was purged then. */
+  /** Entries from before this position are purged, because the purges from before it are forgotten. */
   #horizon = 0;
   #latest = 0;
 
@@ -56,7 +44,7 @@ export class PurgeTable {
     if (soft) this.#soft ??= new Targets(this.#bounds, MAX_SOFT_PURGES, (each) => this.forgetBefore(each));
     const purged = soft && this.#soft !== undefined ? this.#soft : this.#hard;
     for (const target of targets) {
-      // Not knowing what a target means, it can mean anything.
+      // An unknown target can mean anything, so it purges everything.
       if (!purged.add(target, position)) this.#hard.add(EVERYTHING, position);
     }
   }
@@ -67,8 +55,8 @@ export class PurgeTable {
     if (position > this.#latest) this.#latest = position;
   }
 
-  /** What became of an entry whose content was asked for at `position`: PURGED, NOT_PURGED or where it was purged softly. */
-  judge(position: number, key: string, entry: StoreEntry): number {
+  /** The verdict on an entry whose content was asked for at `position`: PURGED, NOT_PURGED or the position of its first soft purge. */
+  judge(position: number, key: string, entry: Purgeable): number {
     if (position >= this.#latest) return NOT_PURGED;
     if (position < this.#horizon) return PURGED;
     if (this.#hard.firstAfter(position, key, entry) !== NOT_PURGED) return PURGED;
@@ -103,7 +91,7 @@ function markAfter(marks: Marks | undefined, position: number): number {
   return at === 1 && marks[0] === 0 ? position + 1 : (marks[at] ?? NOT_PURGED);
 }
 
-/** The purges of one sort, by kind of target. */
+/** The hard or the soft purges, by kind of target. */
 class Targets {
   readonly #names: Positions;
   readonly #keys: Positions;
@@ -120,7 +108,7 @@ class Targets {
     this.#mostMarks = mostMarks;
   }
 
-  /** False for a text that is no target. */
+  /** Returns false when the text is no target. */
   add(target: string, position: number): boolean {
     switch (target.charAt(0)) {
       case EVERYTHING:
@@ -144,7 +132,7 @@ class Targets {
   }
 
   /** The earliest position after `position` that is known for something the entry is named by. */
-  firstAfter(position: number, key: string, entry: StoreEntry): number {
+  firstAfter(position: number, key: string, entry: Purgeable): number {
     let first = markAfter(this.#all, position);
     if (this.#keys.latest > position) first = earlier(first, this.#keys.after(key, position));
     if (entry.names !== undefined && this.#names.latest > position) {
@@ -176,7 +164,7 @@ function earlier(first: number, found: number): number {
 class RecentMarks {
   readonly #marks = new Map<string, Marks>();
   readonly #mostMarks: number;
-  /** Goes on where it stopped: a new one would have to pass all places that were left. */
+  /** An iterator that is kept: a new one would pass all deleted places of the map first. */
   #oldest: MapIterator<string>;
   latest = 0;
 
@@ -214,7 +202,7 @@ class RecentMarks {
   }
 }
 
-/** The purged paths. When one is forgotten, everything from before its purge counts as purged. */
+/** The purged paths. When a path is forgotten, every entry from before its purge counts as purged. */
 class Paths {
   readonly #recent: RecentMarks;
   readonly #maxPaths: number;
@@ -283,7 +271,7 @@ class Positions {
     const name = shortName(text);
     const slots = this.#blurred;
     if (slots !== undefined && Math.min(slots[firstSlot(name)] ?? 0, slots[secondSlot(name)] ?? 0) > position) {
-      // Of those pushed out only the latest is known, and one before it can have been the first.
+      // Only the latest purge of an evicted text is known; an earlier one may have been the first after `position`.
       return position + 1;
     }
     return markAfter(this.#recent.get(name), position);

@@ -1,15 +1,15 @@
 /**
- * What a purge names, as text: one character for the kind, then the name.
+ * The targets of a purge as text: one character for the kind, then the name.
  *
  *     *          everything          n<name>     the entries with a name       k<key>   the entry under a key
  *     u<uri>     the entries of a URI            b<uri>   the entries whose path is this one or below it
  *
- * Logs keep these texts. A text a reader does not understand purges everything: that is safe, whatever it was to mean.
+ * Logs keep these texts. A text that a reader does not understand purges everything, which is safe whatever it means.
  */
 
 import type { PurgeTarget } from "../../http.ts";
 
-/** Longer names are kept as their beginning and a digest: what a purge costs must not depend on a caller's URL. */
+/** Longer names are kept as their beginning and a digest, so that a long URL does not make a purge expensive. */
 const MAX_NAME_LENGTH = 100;
 const KEPT_LENGTH = 64;
 /** Paths are told apart up to this depth; a purge below a deeper path covers all of its ancestor's. */
@@ -33,18 +33,18 @@ export function targetText(target: PurgeTarget): string {
   }
 }
 
-/** True for a text that stands for itself. */
+/** True for a text that is kept whole. */
 export function isShortName(text: string): boolean {
   return text.length <= MAX_NAME_LENGTH;
 }
 
-/** How long the text was that `name` stands for; undefined when it stands for itself. */
+/** Length of the text that `name` was shortened from; undefined when it was not shortened. */
 export function digestedLength(name: string): number | undefined {
   const length = /~(\d+)~[0-9a-z]+$/.exec(name)?.[1];
   return length === undefined ? undefined : Number(length);
 }
 
-/** `text` itself or, when it is long, a text that stands for it. Two that share one are purged together. */
+/** `text` itself or, when it is long, a short text in its place. Texts with the same short text are purged together. */
 export function shortName(text: string): string {
   if (isShortName(text)) return text;
   const low = hash32(text, 0x9747_b28c);
@@ -52,7 +52,7 @@ export function shortName(text: string): string {
   return `${text.slice(0, KEPT_LENGTH)}~${text.length}~${high.toString(36)}${low.toString(36)}`;
 }
 
-/** 32 bits of a text. Nothing secret or safe about it: texts that collide are purged together, which is only a miss more. */
+/** 32 bits of a text. It is no secure hash: texts that collide are purged together, which costs a miss. */
 export function hash32(text: string, seed: number): number {
   let hash = seed;
   for (let index = 0; index < text.length; index += 1) {
@@ -99,7 +99,7 @@ function isBoundary(code: number): boolean {
   return code === SLASH || code === 63 || code === 35;
 }
 
-/** Without query and closing slashes, and no deeper than paths are told apart. */
+/** `uri` without query and closing slashes, cut at the depth up to which paths are told apart. */
 function ancestorPath(uri: string): string {
   let path = /^[^?#]*/.exec(uri)?.[0] ?? "";
   while (path.endsWith("/") && !path.endsWith("://")) path = path.slice(0, -1);

@@ -15,7 +15,7 @@
  * when it expires on the clock of the store's server, `o`, how far that clock was ahead of the writer's, and `c`, a random
  * name of the writer's.
  *
- * What a store returns is an input like any other. Each length is compared with the bytes that are there before anything
+ * Bytes from a store are not trusted. Each length is compared with the bytes that are there before anything
  * is read or allocated, and the key is compared because two values can have been swapped or a hash can collide.
  */
 
@@ -35,7 +35,7 @@ export const HEADER_BYTES = 16;
 export const MAX_META_BYTES: number = 64 * 1024;
 const MAX_BODY_BYTES = 0xffff_ffff;
 
-/** What a frame says besides the entry. */
+/** The times in a frame. */
 interface FrameTimes {
   /** When it expires, on the clock of the store's server. */
   readonly expiresAtMs: number;
@@ -47,7 +47,7 @@ interface FrameTimes {
 
 export interface EncodeOptions {
   readonly times?: FrameTimes | undefined;
-  /** Seals the frame: nobody without the key can make one. */
+  /** Seals the frame: only a process with the key can make one. */
   readonly integrityKey?: Uint8Array | undefined;
 }
 
@@ -57,7 +57,7 @@ export interface DecodedEntry {
 }
 
 /**
- * The frame of `entry`, or undefined when it cannot be kept: the head is too large or no JSON. `live` is not part of it.
+ * The frame of `entry`, or undefined when it cannot be kept: the head is too large or no JSON. Its decoded form is not part of it.
  *
  * Meta with a property named `__proto__`, or nested deeper than 64, is written and then refused by every reader.
  */
@@ -133,7 +133,7 @@ function isSealed(integrityKey: Uint8Array, frame: Buffer, sealAt: number): bool
   return timingSafeEqual(seal(integrityKey, frame.subarray(0, sealAt)), frame.subarray(sealAt));
 }
 
-/** What purges go by; undefined when it is not what we write, because then nobody knows what would purge the entry. */
+/** What the entry can be purged by; undefined when it is malformed, because the entry could then not be purged. */
 function purgeProperties(head: StoreMeta): Pick<StoreEntry, "names" | "uri" | "generation"> | undefined {
   const { n: names, u: uri, g: generation } = head;
   if (uri !== undefined && typeof uri !== "string" && !areTexts(uri)) return undefined;
@@ -167,7 +167,7 @@ function parsedObject(text: string): StoreMeta | undefined {
   }
 }
 
-/** Plain or escaped, in a name or in a value: only then is the slower, checked parse needed. */
+/** Plain or escaped, in a name or in a value. Other texts skip the slower, checked parse. */
 const MAY_HOLD_PROTO = /__proto__|\\u005f/i;
 
 /** `JSON.parse` makes `__proto__` an ordinary property, and the next `Object.assign` makes it a prototype. */
@@ -176,7 +176,7 @@ function refuseProto(name: string, value: unknown): unknown {
   return value;
 }
 
-/** Whoever goes through what was read may do so recursively. */
+/** Deeper values could overflow the stack of code that walks them recursively. */
 const MAX_DEPTH = 64;
 
 function isDeeperThan(depth: number, value: unknown): boolean {

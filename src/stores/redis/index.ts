@@ -22,7 +22,7 @@ export type { RedisStore } from "./store.ts";
 interface RedisStoreLimits {
   /**
    * Longest a request waits for Redis, in milliseconds. After it the request is a miss. Default 100; 1 to 60,000.
-   * Time in which this process was too busy to read an answer is not counted.
+   * Time in which this process was too busy to read replies is not counted.
    *
    * Writes, which no request waits for, and purges, for which only writing requests wait, have ten times as long.
    */
@@ -32,17 +32,17 @@ interface RedisStoreLimits {
   /**
    * Purges the log in Redis keeps, about. Default 10,000, some forty bytes each for a purge of one tag; 1 to 1,000,000.
    *
-   * A process that starts, or was away for longer than the log reaches back, takes all older entries for purged.
+   * To a process that starts, or was away for longer than the log reaches back, all older entries are purged.
    */
   readonly purgeLogLength?: number;
   /**
    * A secret of at least 16 bytes, the same in all processes: each entry is sealed with HMAC-SHA-256, and one without a
-   * right seal is a miss. For a Redis that others can write to. Default none. Given and `undefined` it throws: a variable that
-   * is not set must not turn the seal off.
+   * right seal is a miss. For a Redis that others can write to. Default none. An explicit `undefined` throws, so an unset environment
+   * variable cannot disable sealing.
    */
   readonly integrityKey?: string | Uint8Array | undefined;
   /**
-   * How long a process that fills a response keeps the others waiting after its last sign of life, in milliseconds.
+   * How long other processes wait for one that fills a response after its last sign of life, in milliseconds.
    * Default 2000; 100 to 60,000.
    */
   readonly leaseMs?: number;
@@ -98,8 +98,8 @@ const OPTIONS: Readonly<Record<string, true>> = {
 /**
  * A store in Redis or Valkey. A hit is one round trip, a stored response one command, and every entry has an expiry.
  *
- * Trouble with Redis never reaches a request: while it is away, slow or frozen the store finds nothing and keeps nothing,
- * and it is used again by itself when it answers. What happens is told as events of the cache.
+ * An outage of Redis never fails a request: while Redis is away, slow or frozen the store finds nothing and keeps nothing.
+ * It is used again as soon as it answers. The cache reports both as events.
  *
  * @example
  * redisStore({ url: "redis://127.0.0.1:6379" });

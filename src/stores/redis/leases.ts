@@ -5,33 +5,31 @@
  *
  * The holder extends its lease while it lives, and each write it makes is fenced: the script compares the token first, so
  * a holder that was frozen past its lease can neither overwrite what its successor stored nor end the successor's lease.
- * A lease decides only who asks the origin. That nothing outdated is served is the purge log's doing, not this one's.
+ * A lease decides only which process asks the origin. The purge log, and no lease, keeps purged entries from being served.
  */
 
 import { randomBytes } from "node:crypto";
 
 import { asError } from "../../errors.ts";
 import { clearInterval, performance, setInterval } from "../../real-time.ts";
-import type { Lease, Leases, StoreEntry } from "../../http.ts";
+import type { Lease, Leases, PutResult, StoreEntry } from "../../http.ts";
 import { troubleOf } from "./client/error-replies.ts";
-import type { Guard } from "./health/command-guard.ts";
-import { redisScript, type RedisClient, type RedisScript } from "./client/detect.ts";
+import type { CommandHealth } from "./health/health.ts";
+import { redisScript, type RedisClient, type RedisScript } from "./client/port.ts";
 import { withinOrGiveUp } from "./client/lifecycle.ts";
+import type { EntryKeys } from "./keys.ts";
 
 export interface LeaseParts {
   /** How long a lease outlives the last sign of life of its holder. */
   readonly leaseMs: number;
-  /** Longest time a holder extends its lease: one whose origin hangs must not keep the others waiting for good. */
+  /** Longest time a holder extends its lease: a holder whose origin hangs must not block other processes for good. */
   readonly maxHoldMs?: number;
-  /** The guard around commands on `key`, a key in Redis. */
-  readonly guardOf: (key: string) => Guard;
-  /** False while nothing under `key` could be found, because where its purges are does not answer: nobody should wait for it. */
+  readonly health: CommandHealth;
+  /** False while the server of its purge log does not answer: no entry under `key` could be found, so waiting is useless. */
   readonly canBeFound: (key: string) => boolean;
-  /** The client, if a command on `key` would be sent at once. */
-  readonly client: (key: string) => RedisClient | undefined;
   /** Where an entry is kept, and the lease on it: two keys on one Cluster slot. */
-  readonly keysOf: (key: string) => { readonly entry: string; readonly lease: string };
-  /** What is kept of an entry and how long; undefined when it cannot be kept. */
+  readonly keysOf: (key: string) => EntryKeys;
+  /** The bytes of an entry and its retention; undefined when it cannot be kept. */
   readonly frameOf: (
     key: string,
     entry: StoreEntry,
@@ -40,9 +38,9 @@ export interface LeaseParts {
 }
 
 export interface RedisLeases extends Leases {
-  /** Redis answers again: leases whose end was lost with a connection are ended, so that nobody waits until they expire. */
+  /** Redis answers again: releases that were lost with a connection are sent again, so that no process waits for expiry. */
   reconnected(): void;
-  /** Ends all leases that are still held, and waits up to a second until Redis knows. */
+  /** Releases all leases that are still held, and waits up to a second for the replies. */
   close(): Promise<void>;
 }
 
@@ -51,7 +49,7 @@ const BEATS_PER_LEASE = 3;
 const TOKEN_BYTES = 16;
 const FORBIDDEN_PAUSE_MS = 60_000;
 const CLOSE_GRACE_MS = 1000;
-/** Fewer than the guard lets wait for an answer, so that none is left out. */
+/** Below the guard's bound on waiting commands, so that every release is sent. */
 const RELEASES_AT_ONCE = 256;
 const MOST_LOST = RELEASES_AT_ONCE;
 
@@ -77,12 +75,12 @@ export function redisLeases(parts: LeaseParts): RedisLeases {
 class LeasesInRedis implements RedisLeases {
   readonly parts: LeaseParts;
   readonly #held = new Set<HeldLease>();
-  /** What waits for an answer of Redis. */
+  /** Commands that wait for a reply of Redis. */
   readonly #underWay = new Set<Promise<unknown>>();
-  /** By key: leases of ours that Redis may still have and nobody here holds. */
+  /** By key in Redis: leases of this process that were released without a reply, so Redis may still have them. */
   readonly #lost = new Map<string, { readonly token: string; readonly untilMs: number }>();
   #isClosing = false;
-  /** Until then none is taken: a user who may not run scripts cannot give it back. */
+  /** No lease is acquired before this time: a Redis user without permission for scripts could not release it. */
   #noneUntilMs = -Infinity;
 
   constructor(parts: LeaseParts) {
@@ -111,7 +109,7 @@ class LeasesInRedis implements RedisLeases {
     for (const [leaseKey, { token }] of lost) this.release(leaseKey, token);
   }
 
-  /** Ends a lease now or, if Redis does not answer, when it does. */
+  /** Releases a lease now or, if Redis does not answer, when it answers again. */
   release(leaseKey: string, token: string): void {
     void this.run("release-lease", RELEASE, [leaseKey], token).then((answer) => {
       if (answer === undefined) this.#lose(leaseKey, token);
@@ -142,8 +140,8 @@ class LeasesInRedis implements RedisLeases {
   async #acquire(key: string): Promise<Lease | "taken" | undefined> {
     const { leaseMs, keysOf } = this.parts;
     const keys = keysOf(key);
-    const client = this.parts.client(keys.lease);
-    const guard = this.parts.guardOf(keys.lease);
+    const client = this.parts.health.client(keys.lease);
+    const guard = this.parts.health.guard(keys.lease);
     if (client === undefined || guard.isSuspended || guard.isDoubtful || this.#isClosing) return undefined;
     if (performance.now() < this.#noneUntilMs || !this.parts.canBeFound(key)) return undefined;
     const token = randomBytes(TOKEN_BYTES).toString("base64url");
@@ -152,14 +150,14 @@ class LeasesInRedis implements RedisLeases {
     const isOurs = await guard.read("acquire-lease", async () => {
       isSent = true;
       const isSet = await setIfPermitted(client, keys.lease, token, leaseMs);
-      // Nobody here knows of it any more, and the others should not have to wait until it expires. It is sent past the guard,
-      // which may still leave the server out that has just answered.
+      // The caller has given up, and other processes should not wait for expiry. The release is sent past the guard, which may
+      // still suspend the server that has just answered.
       if (isSet === true && isTooLate) client.evaluate(RELEASE, [keys.lease], [token]).catch(() => {});
       return isSet;
     });
     if (isOurs === undefined) {
       isTooLate = true;
-      // It may have been taken, and the answer lost.
+      // Redis may have set it and the reply was lost.
       if (isSent) this.#lose(keys.lease, token);
       return undefined;
     }
@@ -176,11 +174,11 @@ class LeasesInRedis implements RedisLeases {
     args: readonly (string | Buffer)[],
   ): Promise<unknown> {
     const [key = ""] = keys;
-    const client = this.parts.client(key);
-    const guard = this.parts.guardOf(key);
+    const client = this.parts.health.client(key);
+    const guard = this.parts.health.guard(key);
     if (client === undefined || guard.isSuspended) return undefined;
     let answer: unknown;
-    // What only extends or ends a lease is small, and is not left out because of larger writes.
+    // Only bodies count as bytes: extending and releasing are small and must not be rejected because of large writes.
     const bytes = args.reduce((sum, arg) => sum + (typeof arg === "string" ? 0 : arg.byteLength), 0);
     await guard.write(operation, bytes, async () => {
       try {
@@ -200,7 +198,7 @@ class LeasesInRedis implements RedisLeases {
   }
 }
 
-/** Undefined for a user who may only read: that is no reason to leave the store out. */
+/** Undefined for a Redis user who may only read: that failure must not suspend Redis for reading. */
 async function setIfPermitted(
   client: RedisClient,
   leaseKey: string,
@@ -218,13 +216,13 @@ async function setIfPermitted(
 class HeldLease implements Lease {
   readonly #leases: LeasesInRedis;
   readonly #key: string;
-  readonly #keys: { readonly entry: string; readonly lease: string };
+  readonly #keys: EntryKeys;
   readonly #token: string;
   readonly #heldSinceMs: number = performance.now();
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #isBeating = false;
 
-  constructor(leases: LeasesInRedis, key: string, keys: { entry: string; lease: string }, token: string) {
+  constructor(leases: LeasesInRedis, key: string, keys: EntryKeys, token: string) {
     this.#leases = leases;
     this.#key = key;
     this.#keys = keys;
@@ -233,19 +231,20 @@ class HeldLease implements Lease {
     this.#heartbeat.unref?.();
   }
 
-  async put(entry: StoreEntry, retainMs: number): Promise<boolean | "lost"> {
+  async put(entry: StoreEntry, retainMs: number): Promise<PutResult | "lost"> {
     if (!this.#end()) return "lost";
     const frame = this.#leases.parts.frameOf(this.#key, entry, retainMs);
     if (frame === undefined) {
       this.#tellReleased();
-      return false;
+      return "failed";
     }
     const keys = [this.#keys.lease, this.#keys.entry];
     const args = [frame.bytes, String(frame.expireMs)];
     const answer = await this.#leases.run("put", FILL, keys, this.#token, args);
-    // Left out, or not answered in time: whoever waits should not wait for us.
+    // Not sent, or not answered in time: waiting processes should not wait until the lease expires.
     if (answer === undefined) this.#tellReleased();
-    return answer === 0 ? "lost" : answer === 1;
+    if (answer === 0) return "lost";
+    return answer === 1 ? "stored" : "failed";
   }
 
   release(): void {
@@ -257,7 +256,7 @@ class HeldLease implements Lease {
     this.#end();
   }
 
-  /** False when it had ended before, by its holder or because another one has it. */
+  /** Returns false when the lease had ended before: its holder ended it, or it was lost. */
   #end(): boolean {
     if (this.#heartbeat === undefined) return false;
     clearInterval(this.#heartbeat);
@@ -274,7 +273,7 @@ class HeldLease implements Lease {
     if (this.#isBeating) return;
     const { leaseMs, maxHoldMs = MAX_HOLD_MS } = this.#leases.parts;
     if (performance.now() - this.#heldSinceMs > maxHoldMs) {
-      // If nobody else wants the lease before it expires, its holder may still put.
+      // The holder may still put, unless another process gets the lease after it expired.
       clearInterval(this.#heartbeat);
       this.#leases.forget(this);
       return;
@@ -282,7 +281,7 @@ class HeldLease implements Lease {
     this.#isBeating = true;
     const answer = await this.#leases.run("extend-lease", EXTEND, [this.#keys.lease], this.#token, [String(leaseMs)]);
     this.#isBeating = false;
-    // No answer says nothing about the lease; a 0 says that it is gone.
+    // Without a reply the lease may still be there; a 0 means that it is gone.
     if (answer === 0) this.#end();
   }
 }

@@ -1,7 +1,8 @@
-/** What `redisStore()` was given, checked. */
+/** Checks the options of `redisStore()`. */
 
 import { invalidOption, invalidSecret, invalidStore, withoutUserInfo } from "../../errors.ts";
-import { clientForUrl, KNOWN_CLIENTS, redisClient, urlAddress } from "./client/detect.ts";
+import { urlAddress } from "./client/address.ts";
+import { clientForUrl, KNOWN_CLIENTS, redisClient } from "./client/detect.ts";
 import type { ClientSource } from "./health/connection.ts";
 
 /** Where Redis is: exactly one of the three. */
@@ -21,7 +22,7 @@ export function refuseNoOptions(options: unknown): void {
   throw invalidStore("redisStore(options)", `an object with ${ONE_OF_THREE}`, shown, EXAMPLE);
 }
 
-/** Where the client comes from, and what to keep out of texts. */
+/** Where the client comes from, and a function that takes its secrets out of texts. */
 export function clientSource(options: RedisClientOptions): {
   readonly source: ClientSource;
   readonly redact: (text: string) => string;
@@ -72,7 +73,7 @@ function urlCure(url: unknown): string {
   return /^rediss?:\/\//i.test(url) ? "Check its host and its port." : "It must begin with redis:// or rediss://.";
 }
 
-/** Enough of a text that is no Redis URL to recognise it by, and nothing that may be a password. */
+/** The part of a text after its last `@`: enough to recognise it, without anything that may be a password. */
 function withoutCredentials(url: string): string {
   return url.includes("@") ? `…@${url.slice(url.lastIndexOf("@") + 1)}` : url;
 }
@@ -136,7 +137,7 @@ export function integrityKeyBytes(value: unknown): Uint8Array {
       value === null || value === undefined ? String(value) : `a value of type ${typeof value}`,
     );
   }
-  // A copy: bytes somebody writes to later must not turn all entries into misses.
+  // A copy: if the caller's bytes change later, all entries would be misses.
   const bytes = typeof value === "string" ? new TextEncoder().encode(value) : Uint8Array.from(value);
   if (bytes.byteLength < MIN_INTEGRITY_KEY_BYTES) throw invalidSecret(INTEGRITY_KEY, `${bytes.byteLength} bytes`);
   return bytes;

@@ -1,14 +1,14 @@
-/** One look-up for all who want the same at the same moment: a thousand requests for one key cost Redis two commands. */
+/** Look-ups of one key at one moment share a command: a thousand requests for one key cost Redis two commands. */
 
 import { setImmediate } from "../../real-time.ts";
 
 export class LookUps<T> {
-  /** By key, of this turn of the event loop: the look-up that is still to be sent, if there is one besides the first. */
+  /** The keys looked up in this turn of the event loop, each with the look-up that is sent when the turn ends, if there is one. */
   readonly #begun = new Map<string, Promise<T> | undefined>();
 
   /**
-   * The first of a turn is sent at once. The others share one that is sent when the turn ends: a purge that was
-   * acknowledged before any of them asked was so before it is sent.
+   * The first look-up of a turn is sent at once. All further ones share one that is sent when the turn ends: it then sees
+   * every purge that was acknowledged before any of them began.
    */
   join(key: string, send: () => Promise<T>): Promise<T> {
     if (!this.#begun.has(key)) {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { memoryStore } from "../../../src/stores/memory/index.ts";
 import type { RouteOptions } from "../../../src/options/route-options.ts";
-import type { StoreEntry } from "../../../src/http.ts";
+import type { PutResult, StoreEntry } from "../../../src/http.ts";
 import { harness, openBody, STORES } from "../harness.ts";
 
 const NO_BODY = new Set([204, 205, 304]);
@@ -262,9 +262,9 @@ describe.each(STORES)("the key over $kind", ({ store }) => {
 });
 
 it.each([
-  { kind: "says so", put: (): boolean => false },
-  { kind: "says so later", put: (): Promise<boolean> => Promise.resolve(false) },
-  { kind: "rejects", put: (): Promise<void> => Promise.reject(new Error("full")) },
+  { kind: "says so", put: (): PutResult => "failed" },
+  { kind: "says so later", put: (): Promise<PutResult> => Promise.resolve("failed") },
+  { kind: "rejects", put: (): Promise<PutResult> => Promise.reject(new Error("full")) },
 ])("a response that the store does not keep, which $kind, is told as not stored", async ({ kind, put }) => {
   const { get, trace, settled } = harness({ store: (now) => ({ ...memoryStore({ now }), put }) });
   await get("/");

@@ -98,6 +98,10 @@ describe("what a store returns (T65, T73)", () => {
     { what: "meta of something else", entry: { meta: { kind: "call", value: 7 }, body: bytes("v1") } },
     { what: "meta of half a response", entry: { meta: { kind: "response", status: 200 }, body: bytes("v1") } },
     { what: "a live form of something else", entry: { meta: { kind: "call" }, body: bytes("v1"), live: { value: 7 } } },
+    {
+      what: "a live form that cannot be written to",
+      entry: { meta: {}, body: bytes("v1"), live: Object.freeze({ value: 7 }) },
+    },
     { what: "a live form that is a text", entry: { meta: {}, body: bytes("v1"), live: "response" } },
     { what: "names of no fields", entry: { meta: { kind: "vary", names: ["no name"] }, body: bytes("") } },
     { what: "no names", entry: { meta: { kind: "vary", names: [] }, body: bytes("") } },
@@ -199,7 +203,7 @@ describe("what a store returns (T65, T73)", () => {
           get: (key) => (swapped !== undefined && key.includes("\\vary") ? swapped : inner.get(key)),
           put: (key, entry, ms) => {
             if (entry.meta["kind"] === "response") swapped ??= entry;
-            inner.put(key, entry, ms);
+            return inner.put(key, entry, ms);
           },
         };
       },

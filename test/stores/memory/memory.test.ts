@@ -21,13 +21,14 @@ storeContract({
 });
 
 function entry(body: Uint8Array | string = "body", live?: unknown): StoreEntry {
-  return { meta: { status: 200 }, body: typeof body === "string" ? new TextEncoder().encode(body) : body, live };
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+  return { meta: { status: 200 }, body: bytes, live: { value: live } };
 }
 
 describe("memory store", () => {
   it("answers at once, never with a promise", () => {
     const store = memoryStore();
-    expect(store.put("p a", entry(), 1000)).toBeUndefined();
+    expect(store.put("p a", entry(), 1000)).toBe("stored");
     expect(store.get("p a")).toMatchObject({ meta: { status: 200 } });
     expect(store.delete("p a")).toBeUndefined();
     expect(store.get("p a")).toBeUndefined();

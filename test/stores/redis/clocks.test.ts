@@ -64,7 +64,10 @@ describe("the clock of a cache", () => {
     const store: CacheStore = {
       name: "mine",
       get: (key) => kept.get(key),
-      put: (key, entry) => void kept.set(key, entry),
+      put: (key, entry) => {
+        kept.set(key, entry);
+        return "stored";
+      },
       delete: (key) => void kept.delete(key),
     };
     const cache = made({ store, now: clock.now });

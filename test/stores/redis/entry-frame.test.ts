@@ -87,7 +87,7 @@ describe("frame of an entry", () => {
   });
 
   it("leaves the decoded form out", () => {
-    expect(decodeEntry(key, encoded(key, { ...sample, live: { secret: 1 } }))).toEqual({ entry: sample });
+    expect(decodeEntry(key, encoded(key, { ...sample, live: { value: { secret: 1 } } }))).toEqual({ entry: sample });
   });
 
   it("is read out of the middle of a larger chunk, and does not keep the chunk", () => {

@@ -7,10 +7,11 @@ import { createClient } from "redis";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { Guard } from "../../../src/stores/redis/health/command-guard.ts";
+import { InFlight } from "../../../src/stores/redis/health/in-flight.ts";
 import { redisLeases } from "../../../src/stores/redis/leases.ts";
 import { redisClient } from "../../../src/stores/redis/client/detect.ts";
 import { redisStore } from "../../../src/stores/redis/index.ts";
-import type { CacheStore, Lease, StoreEvent } from "../../../src/http.ts";
+import type { CacheStore, Lease, PutResult, StoreEvent } from "../../../src/http.ts";
 import { eachTest } from "../../redis/each-test.ts";
 import { startFaultProxy } from "../../redis/fault-proxy.ts";
 import { freePort } from "../../redis/server.ts";
@@ -70,7 +71,7 @@ describe("a lease", () => {
     const [one, two] = [await aProcess(), await aProcess()];
     const lease = await held(one, key);
     expect(await two.leases?.acquire(key)).toBe("taken");
-    expect(await lease.put(textEntry("filled"), 60_000)).toBe(true);
+    expect(await lease.put(textEntry("filled"), 60_000)).toBe("stored");
     expect(textOf(await two.get(key))).toBe("filled");
     await held(two, key);
   });
@@ -92,14 +93,14 @@ describe("a lease", () => {
     const store = ownStore(redisStore({ url, maxEntryBytes: 1000 }));
     opened(store);
     await untilCaching(store, prefix);
-    const put = async (name: string, text: string, retainMs: number): Promise<boolean | "lost"> =>
+    const put = async (name: string, text: string, retainMs: number): Promise<PutResult | "lost"> =>
       (await held(store, `${prefix} ${name}`)).put(textEntry(text), retainMs);
-    expect(await put("small", "x", 60_000)).toBe(true);
-    expect(await put("large", "x".repeat(1000), 60_000)).toBe(false);
-    expect(await put("for no time", "x", 0)).toBe(false);
-    expect(await put("for ever", "x", Number.POSITIVE_INFINITY)).toBe(false);
+    expect(await put("small", "x", 60_000)).toBe("stored");
+    expect(await put("large", "x".repeat(1000), 60_000)).toBe("failed");
+    expect(await put("for no time", "x", 0)).toBe("failed");
+    expect(await put("for ever", "x", Number.POSITIVE_INFINITY)).toBe("failed");
     expect(await (await held(store, `${prefix} no JSON`)).put({ ...textEntry("x"), meta: { n: 1n } }, 1000)).toBe(
-      false,
+      "failed",
     );
 
     await until(async () => (await leasesOf(prefix)).length === 0);
@@ -121,7 +122,7 @@ describe("a lease", () => {
       const expiresInMs = await raw.pTTL(leaseKey);
       expect(expiresInMs).toBeGreaterThan(0);
       expect(expiresInMs).toBeLessThanOrEqual(2000);
-      expect(await lease.put(textEntry(name), 60_000)).toBe(true);
+      expect(await lease.put(textEntry(name), 60_000)).toBe("stored");
       expect(textOf(await store.get(`${prefix} ${name}`))).toBe(name);
       expect(await raw.exists(leaseKey)).toBe(0);
       const slots = (await raw.keys(`${prefix}:1:*{*`)).filter((key) =>
@@ -141,7 +142,7 @@ describe("a lease", () => {
       expect(await two.leases?.acquire(key)).toBe("taken");
       await pause(20);
     }
-    expect(await lease.put(textEntry("slow origin"), 60_000)).toBe(true);
+    expect(await lease.put(textEntry("slow origin"), 60_000)).toBe("stored");
     expect(textOf(await two.get(key))).toBe("slow origin");
   });
 
@@ -151,7 +152,7 @@ describe("a lease", () => {
     cleanups.push(() => client?.close(1000));
     const guard = new Guard({
       deadlineMs: 1000,
-      maxWritingBytes: 1000,
+      inFlight: new InFlight(1000),
       isConnected: () => true,
       probe: () => undefined,
       onFailure: () => {},
@@ -162,8 +163,7 @@ describe("a lease", () => {
       leaseMs: 300,
       maxHoldMs: 500,
       canBeFound: () => true,
-      guardOf: () => guard,
-      client: () => client,
+      health: { client: () => client, guard: () => guard },
       keysOf: () => ({ entry: `${prefix}:1:e`, lease: `${prefix}:1:lease:e` }),
       frameOf: (_key, entry) => ({ bytes: Buffer.from(entry.body), expireMs: 60_000 }),
     });
@@ -187,7 +187,7 @@ describe("a lease", () => {
     const generation = store.purges?.generation(prefix) ?? "";
     const lookUps = Array.from({ length: 1500 }, async (_, index) => store.get(`${prefix} ${index}`));
     failing.release();
-    expect(await filling.put({ ...textEntry("filled"), generation }, 60_000)).toBe(true);
+    expect(await filling.put({ ...textEntry("filled"), generation }, 60_000)).toBe("stored");
     await Promise.all(lookUps);
     expect(await leasesOf(prefix)).toEqual([]);
     await held(store, `${prefix} filled`);
@@ -209,7 +209,7 @@ describe("a lease", () => {
     expect(await raw.get(leaseKey)).toBe(token);
     expect(await one.get(key)).toBeUndefined();
 
-    expect(await current.put(textEntry("of the new holder"), 60_000)).toBe(true);
+    expect(await current.put(textEntry("of the new holder"), 60_000)).toBe("stored");
     expect(textOf(await one.get(key))).toBe("of the new holder");
   });
 
@@ -283,7 +283,7 @@ describe("leases and trouble", () => {
       expect(await store.leases?.acquire(`p GET /${round}`)).toBeUndefined();
       expect(performance.now() - startMs).toBeLessThan(1000);
     }
-    expect(await lease.put(textEntry("a"), 60_000)).toBe(false);
+    expect(await lease.put(textEntry("a"), 60_000)).toBe("failed");
     redis.thaw();
     // What was asked for while it was frozen was granted when it thawed, to nobody: it is given back.
     await untilCaching(store, "p");
@@ -292,7 +292,7 @@ describe("leases and trouble", () => {
     const other = await held(store, "p GET /b");
     await redis.kill();
     await until(async () => (await store.leases?.acquire("p GET /c")) === undefined);
-    expect(await other.put(textEntry("b"), 60_000)).toBe(false);
+    expect(await other.put(textEntry("b"), 60_000)).toBe("failed");
     other.release();
 
     const never = ownStore(redisStore({ url: `redis://127.0.0.1:${await freePort()}` }));
@@ -318,7 +318,7 @@ describe("leases and trouble", () => {
         expect(await leasesOf(prefix)).toHaveLength(1);
       } else {
         proxy.blackHole();
-        if (what === "filling") expect(await lease?.put(textEntry("lost"), 60_000)).toBe(false);
+        if (what === "filling") expect(await lease?.put(textEntry("lost"), 60_000)).toBe("failed");
         else lease?.release();
         proxy.reset();
       }

@@ -327,5 +327,5 @@ describe("a process whose client never connects", () => {
 });
 
 function userStore(): CacheStore {
-  return { name: "mine", get: () => undefined, put: () => true, delete: () => {} };
+  return { name: "mine", get: () => undefined, put: () => "stored", delete: () => {} };
 }

@@ -1,4 +1,4 @@
-/** Where a client connects to, as people may read it in a log: never with credentials. */
+/** The address of a client for logs: never with credentials. */
 
 interface HostOptions {
   host?: unknown;

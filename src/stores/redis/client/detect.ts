@@ -1,5 +1,5 @@
 /**
- * Which client is behind what a user brings, and the client for a URL.
+ * Recognises the client that a user gives, and makes one for a URL.
  *
  * Clients are told apart by shape: two copies of one package in a process are common, and `instanceof` fails for one of them.
  */
@@ -11,10 +11,7 @@ import { fromIoRedis, type IoRedis } from "./ioredis.ts";
 import { fromNodeRedis, type NodeRedis } from "./node-redis.ts";
 import type { RedisClient } from "./port.ts";
 
-export { urlAddress } from "./address.ts";
-export { redisScript, type RedisClient, type RedisScript } from "./port.ts";
-
-/** In the words of error messages. */
+/** The known clients, for error messages. */
 export const KNOWN_CLIENTS = "a client of node-redis 5 or later, ioredis, iovalkey or valkey-glide";
 
 /** The client behind `value`, or undefined when it is none we know. */
@@ -48,7 +45,7 @@ const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
 const READ_ONLY_RECONNECT_MS = 5000;
 
-/** Short waits that grow to a second and never end: a cache must come back when its Redis does. */
+/** Waits grow to a second and never end, because the cache must come back when its Redis does. */
 function retryInMs(attempt: number): number {
   const backoffMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempt, 10));
   return Math.round(backoffMs * (0.75 + Math.random() / 4));
@@ -81,10 +78,10 @@ export async function clientForUrl(url: string, packages: ClientPackages = insta
     return new ioredis.Redis(url, {
       lazyConnect: true,
       enableOfflineQueue: false,
-      // What was under way when the connection broke is dropped: sent again, it could undo a later write.
+      // Commands under way when the connection breaks are dropped: sent again, a write could undo a later one.
       maxRetriesPerRequest: 0,
       connectTimeout: 5000,
-      // A socket that owes answers and says nothing is broken off.
+      // Closes a socket that owes replies and receives nothing.
       socketTimeout: 1000,
       enableAutoPipelining: true,
       reconnectOnError: onReadOnly(),

@@ -1,11 +1,11 @@
-/** What an error of a Redis client says about the server, whichever client it comes from. */
+/** The state of the server, from an error of any Redis client. */
 
 /**
- * - `no-answer`: nothing came back, or the client did not even send: the connection is in doubt;
+ * - `no-answer`: no reply came, or the client did not send the command: the connection is in doubt;
  * - `unavailable`: the server answers that it cannot serve now: it loads its data, runs a script, has lost its cluster;
  * - `demoted`: it has become a replica, and somewhere there is another primary;
- * - `forbidden`: it will not serve us until somebody changes its users or our password;
- * - `refused`: it will not do this one thing: write when it is full, read a key of another type.
+ * - `forbidden`: it will not serve us until its users or our password are changed;
+ * - `refused`: it will not run this one command: a write when it is full, a read of a key of another type.
  */
 export type Trouble = "no-answer" | "unavailable" | "demoted" | "forbidden" | "refused";
 
@@ -26,7 +26,7 @@ const OF_CODE: Readonly<Record<string, Trouble>> = {
   NOPERM: "forbidden",
 };
 
-/** What `error`, thrown or rejected by a client, says about the server. */
+/** The state of the server, from an error that a client threw or rejected with. */
 export function troubleOf(error: Error): Trouble {
   if (IN_SCRIPT.test(error.message)) return "forbidden";
   const code = ERROR_REPLY.exec(error.message)?.[1];

@@ -48,7 +48,7 @@ export function fromGlide(client: Glide): RedisClient {
       (await asServersSay(client.customCommand(["SET", key, text, "PX", `${expireMs}`, "NX"], BINARY))) !== null,
     delete: (key) => asServersSay(client.unlink([key])),
     evaluate,
-    // It is connected when it is made, reconnects by itself and tells nobody.
+    // Glide is connected when it is made and reconnects by itself, without any event.
     observe: (observer) => watch(() => !isClosed(client), observer),
     connect: () => {},
     close: async () => {
@@ -86,7 +86,7 @@ function configOf(client: object): { readonly addresses?: unknown; readonly read
   return typeof config === "object" && config !== null ? config : {};
 }
 
-/** Error codes the client spells in its own words, by those words. */
+/** Error codes by the words that the client puts in their place. */
 const OWN_WORDS: Readonly<Record<string, string>> = {
   ResponseError: "ERR",
   NoScriptError: "NOSCRIPT",

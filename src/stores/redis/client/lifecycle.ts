@@ -1,4 +1,4 @@
-/** What clients have in common in how their life is followed and ended. */
+/** Following and ending a client, for all kinds of clients. */
 
 import { clearInterval, clearTimeout, setInterval, setTimeout } from "../../../real-time.ts";
 import type { ConnectionObserver } from "./port.ts";
@@ -24,7 +24,7 @@ export function listen(
   };
 }
 
-/** Follows a client that tells nobody when it opens and closes. */
+/** Polls a client that has no events for opening and closing. */
 export function watch(isReady: () => boolean, observer: ConnectionObserver): () => void {
   let wasReady = isReady();
   let looks = 0;
@@ -50,7 +50,7 @@ export function watch(isReady: () => boolean, observer: ConnectionObserver): () 
   return () => clearInterval(timer);
 }
 
-/** What a client still has to say after it was let go must not end the process. */
+/** Handles late `error` events of a client that was let go, so that they do not end the process. */
 export function ignoreErrors(emitter: Emitter): void {
   if (!emitter.listeners("error").includes(ignore)) emitter.on("error", ignore);
 }
@@ -66,7 +66,7 @@ export async function withinOrGiveUp(done: Promise<unknown>, graceMs: number): P
   clearTimeout(timer);
 }
 
-/** For ending what may have ended already. */
+/** Ends something that may have ended already. */
 export function ignoringErrors(act: () => unknown): void {
   try {
     Promise.resolve(act()).catch(() => {});

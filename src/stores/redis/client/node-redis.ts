@@ -44,7 +44,7 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
   // Version 6 gives each command a timer, which ends once the command is written to the socket and costs more than the
   // command. Deadlines are the store's.
   const binary = client.withCommandOptions({ timeout: 0 }).withTypeMapping({ [BULK_STRING]: Buffer });
-  /** What is waited for when the client is ended. */
+  /** Writes that the end of the client waits for. */
   const writes = new Set<Promise<unknown>>();
   const written = <T>(write: Promise<T>): Promise<T> => {
     writes.add(write);
@@ -60,20 +60,29 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
       ),
     );
   };
-  const isReady = readiness(client);
-  let connecting: Promise<unknown> | undefined;
-  const observers = new Set<ConnectionObserver>();
   return {
     address: addressOf(client),
-    hintWhenIdle: "is its connect() called?",
-    connectsOnFirstUse: false,
-    isReady,
     get: (key) => binary.get(key),
     ...pairReaderOf(client, binary, evaluate),
     set: (key, bytes, expireMs) => written(binary.set(key, bytes, { PX: expireMs })),
     setIfAbsent: async (key, text, expireMs) => (await binary.set(key, text, { PX: expireMs, NX: true })) !== null,
     delete: (key) => written(binary.unlink(key)),
     evaluate,
+    ...lifeOf(client, writes),
+  };
+}
+
+type Life = Pick<RedisClient, "isReady" | "observe" | "connectsOnFirstUse" | "connect" | "close" | "hintWhenIdle">;
+
+/** How the client connects, is followed and ends. `writes`: what its end waits for. */
+function lifeOf(client: NodeRedis, writes: ReadonlySet<Promise<unknown>>): Life {
+  const isReady = readiness(client);
+  const observers = new Set<ConnectionObserver>();
+  let connecting: Promise<unknown> | undefined;
+  return {
+    hintWhenIdle: "is its connect() called?",
+    connectsOnFirstUse: false,
+    isReady,
     observe: (observer) => {
       // A node-redis client inherits from its emitter. Without any listener left Node would give it an event table of its
       // own, later listeners would hear nothing, and the next error would end the process: so one stays.
@@ -89,20 +98,9 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
     },
     connect: () => {
       if (client.isOpen) return;
-      // connect() of node-redis never settles when the password is wrong; trouble arrives as events. That of a cluster or
-      // a pool gives up, and then it is closed.
-      connecting = client
-        .connect()
-        .catch((error: unknown) => {
-          if (client.isOpen) return;
-          for (const observer of observers) {
-            observer.onTrouble(error);
-            observer.onEnd();
-          }
-        })
-        .finally(() => {
-          connecting = undefined;
-        });
+      connecting = connected(client, observers).finally(() => {
+        connecting = undefined;
+      });
     },
     close: async (graceMs) => {
       // Destroyed while its socket is connecting, or a cluster while it asks for its nodes, node-redis goes on to connect,
@@ -116,6 +114,22 @@ export function fromNodeRedis(client: NodeRedis): RedisClient {
       ignoringErrors(() => client.destroy());
     },
   };
+}
+
+/**
+ * Resolves when the client has connected or has given up. connect() of node-redis never settles when the password is wrong:
+ * its failures arrive as events. That of a cluster or a pool rejects, and then the client is closed.
+ */
+async function connected(client: NodeRedis, observers: ReadonlySet<ConnectionObserver>): Promise<void> {
+  try {
+    await client.connect();
+  } catch (error) {
+    if (client.isOpen) return;
+    for (const observer of observers) {
+      observer.onTrouble(error);
+      observer.onEnd();
+    }
+  }
 }
 
 function failure(client: NodeRedis): Promise<void> {
@@ -138,7 +152,7 @@ function listenersFor(client: NodeRedis, observer: ConnectionObserver): Record<s
   return { ready: onReady, error: onError, terminated: onEnd, end: onEnd };
 }
 
-/** A pool tells nobody, and a sentinel only from version 6 on. */
+/** A pool has no event for it, and a sentinel has one from version 6 on. */
 function tellsWhenReady(client: NodeRedis): boolean {
   return !isPool(client) && !isSentinel(client);
 }
@@ -170,7 +184,7 @@ function readiness(client: NodeRedis): () => boolean {
 
 interface Pool extends NodeRedis {
   readonly idleClients: number;
-  /** What it inherits from, and does its work on. */
+  /** The object that a pool inherits from and works on. */
   readonly _self?: { readonly cleanupTimeout?: NodeJS.Timeout };
 }
 

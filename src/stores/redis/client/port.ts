@@ -27,15 +27,15 @@ export interface RedisClient {
    * Bulk replies are bytes, at any depth; integers are numbers.
    */
   evaluate(script: RedisScript, keys: readonly string[], args: readonly (string | Buffer)[]): Promise<unknown>;
-  /** Listens to the life of the connection until the returned function is called. */
+  /** Reports changes of the connection to `observer` until the returned function is called. */
   observe(observer: ConnectionObserver): () => void;
-  /** True when the client connects by itself on its first use, which is then up to us. */
+  /** True when the client connects on its first use, so the store may connect it. */
   readonly connectsOnFirstUse: boolean;
-  /** Begins to connect where that has not been done; failures are told to the observer. */
+  /** Begins to connect, unless it did before; failures are reported to the observer. */
   connect(): void;
   /** Ends the connection after the answers under way, or at once if they do not come within `graceMs`. */
   close(graceMs: number): Promise<void>;
-  /** What a person can do who made the client and never sees it connect. */
+  /** Advice for the message that the client did not connect. */
   readonly hintWhenIdle: string;
 }
 

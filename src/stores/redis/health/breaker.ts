@@ -1,13 +1,11 @@
 /**
- * When failures are too many: several in a row, or half of the operations of the last second or two.
+ * Decides when failures are too many: several in a row, or half of the operations of the last second or two.
  *
  * A row is broken by any success after the failed operation began. Otherwise the keys of one dead node of a cluster, whose
  * deadlines pass together, would take the keys of all others with them.
  */
 
-const FAILURES_IN_A_ROW = 5;
-const WINDOW_MS = 1000;
-const LEAST_OPERATIONS = 10;
+import { FAILURE_WINDOW_MS, FAILURES_IN_A_ROW, LEAST_OPERATIONS } from "./limits.ts";
 
 interface Tally {
   operations: number;
@@ -18,7 +16,7 @@ export class Breaker {
   #inARow = 0;
   #lastSuccessMs = -Infinity;
   #windowStartMs = 0;
-  /** Of the window that runs, and of the one before: alone, one that has just begun may hold nothing but failures. */
+  /** The present window and the one before: a window that has just begun may hold nothing but failures. */
   #present: Tally = { operations: 0, failures: 0 };
   #past: Tally = { operations: 0, failures: 0 };
 
@@ -33,7 +31,7 @@ export class Breaker {
     this.#count(nowMs, 0);
   }
 
-  /** Counts the failure of an operation begun at `startMs`. Says how many there were when they are too many. */
+  /** Counts the failure of an operation begun at `startMs`. Returns their number as text when they are too many. */
   failed(startMs: number, nowMs: number): string | undefined {
     if (startMs >= this.#lastSuccessMs) this.#inARow += 1;
     this.#count(nowMs, 1);
@@ -53,8 +51,8 @@ export class Breaker {
 
   #count(nowMs: number, failures: 0 | 1): void {
     const sinceMs = nowMs - this.#windowStartMs;
-    if (sinceMs >= WINDOW_MS) {
-      this.#past = sinceMs < 2 * WINDOW_MS ? this.#present : { operations: 0, failures: 0 };
+    if (sinceMs >= FAILURE_WINDOW_MS) {
+      this.#past = sinceMs < 2 * FAILURE_WINDOW_MS ? this.#present : { operations: 0, failures: 0 };
       this.#present = { operations: 0, failures: 0 };
       this.#windowStartMs = nowMs;
     }

@@ -1,119 +1,133 @@
 /**
- * One guard around every command to a remote store.
+ * The guard around every command to one part of Redis: it is in use, or suspended until a probe is answered.
  *
  * No Redis client answers while its server is frozen, so the deadline, the bound on waiting commands and the circuit
- * breaker are ours. A command that fails, or is left out, resolves with `undefined`; a late answer is dropped.
+ * breaker are ours. A command that fails, or is not sent, resolves with `undefined`; a late answer is dropped.
  */
 
 import { asError, storeOperationFailed, storeOverloaded, storeSuspended, storeTimeout } from "../../../errors.ts";
 import { clearTimeout, performance, setTimeout } from "../../../real-time.ts";
+import { type Trouble, troubleOf } from "../client/error-replies.ts";
 import { Breaker } from "./breaker.ts";
 import { Deadlines } from "./deadlines.ts";
-import { type Trouble, troubleOf } from "../client/error-replies.ts";
+import type { InFlight, Place } from "./in-flight.ts";
+import {
+  FORGET_COMMAND_MS,
+  PROBE_EVERY_MS,
+  PROBE_FORBIDDEN_EVERY_MS,
+  PROBE_SPREAD,
+  REPORT_EVERY_MS,
+  STUCK_MS,
+  WRITE_DEADLINES,
+} from "./limits.ts";
 import { Unanswered } from "./unanswered.ts";
 
 export interface GuardOptions {
-  /**
-   * Longest wait for a read. A write may take ten times as long: no response waits for one but that to an unsafe request,
-   * which waits for its purge.
-   */
+  /** Longest wait for a read. A write may take ten times as long: only the response to an unsafe request waits for one. */
   readonly deadlineMs: number;
-  /** Most bytes of writes that wait for an answer. */
-  readonly maxWritingBytes: number;
-  /** False while there is no connection: what fails then is the connection's doing, which reports on itself. */
+  /** Commands that wait for an answer, in all parts together. */
+  readonly inFlight: InFlight;
+  /** False while there is no connection: the connection reports that, and a command that fails then says nothing new. */
   readonly isConnected: () => boolean;
-  /** A cheap read that tells whether the store answers; undefined while there is no connection. */
+  /** A cheap read that tells whether Redis answers; undefined while there is no connection. */
   readonly probe: () => Promise<unknown> | undefined;
-  /** A command failed. Called at most once in ten seconds, and each time the store is left out. */
+  /** A command failed. Called at most once in ten seconds, and each time the part is suspended. */
   readonly onFailure: (operation: string, error: Error) => void;
-  /** The store answers again after it was left out. */
+  /** A suspended part is in use again. */
   readonly onResumed: () => void;
-  /** The connection is up, and over it, or to a part of the store, nothing has come back for seconds. */
+  /** The connection is up, and nothing has come back from this part for seconds. */
   readonly onStuck: () => void;
-  /** Shared by guards whose bounds are to hold for all of them together. */
-  readonly tally?: GuardTally;
 }
 
-/** Look-ups are left out first: no burst of them takes the place of a purge, a write or the end of a lease. */
-export type Place = "lookUps" | "others";
-
-/** The commands that wait for an answer, abandoned ones included: an abandoned command still costs the client memory. */
-export interface GuardTally extends Record<Place, number> {
-  writingBytes: number;
+/** Part of Redis that is not asked, and what is known of it since. */
+interface Suspension {
+  /** What the last failure says about the server. */
+  trouble: Trouble;
+  /** Time since which no probe was answered, not even with an error. */
+  silentSinceMs: number;
+  timer: ReturnType<typeof setTimeout> | undefined;
 }
 
-/** Others have ten times as long, and come one by one, so they have ten times as many places. */
-const MOST_WAITING: Readonly<Record<Place, number>> = { lookUps: 1024, others: 10_240 };
-/** A client that drops commands when a socket breaks never answers them; after this they count no longer. */
-const FORGET_MS = 60_000;
-const PROBE_EVERY_MS = 500;
-/** Nobody changes a password twice a second, and servers log each refusal. */
-const PROBE_FORBIDDEN_EVERY_MS = 5000;
-const STUCK_MS = 3000;
-const REPORT_EVERY_MS = 10_000;
+/** How long a command may take, and which of its failures say that the part is of no use. */
+interface Kind {
+  readonly deadlines: Deadlines;
+  readonly counts: (trouble: Trouble) => boolean;
+}
 
-type Counts = (trouble: Trouble) => boolean;
+/** One command that was sent. */
+interface Sent {
+  readonly operation: string;
+  readonly startMs: number;
+  /** Number of the connection it went over. */
+  readonly connection: number;
+  /** Ends its place among the commands that wait. */
+  readonly landed: () => void;
+  /** Undoes what its missed deadline has counted; undefined before that. */
+  answeredLate: (() => void) | undefined;
+}
 
 export class Guard {
   readonly #options: GuardOptions;
-  readonly #reads: Deadlines;
-  readonly #writes: Deadlines;
-  readonly #abandoned = new Deadlines(FORGET_MS);
+  readonly #reads: Kind;
+  readonly #writes: Kind;
+  readonly #forgotten = new Deadlines(FORGET_COMMAND_MS);
   readonly #breaker = new Breaker();
   readonly #unanswered = new Unanswered();
   /** Counts connections, so that answers over an old one do not count for the present one. */
   #connection = 0;
-  readonly #tally: GuardTally;
-  #isSuspended = false;
-  #lastTrouble: Trouble = "no-answer";
-  /** Since when no probe has been answered, not even with an error. */
-  #silentSinceMs = 0;
-  #probeTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Undefined while the part is in use. */
+  #suspension: Suspension | undefined;
   #quietUntilMs = 0;
 
   constructor(options: GuardOptions) {
     this.#options = options;
-    this.#tally = options.tally ?? { lookUps: 0, others: 0, writingBytes: 0 };
-    this.#reads = new Deadlines(options.deadlineMs);
-    this.#writes = new Deadlines(options.deadlineMs * 10);
+    this.#reads = { deadlines: new Deadlines(options.deadlineMs), counts: isFailedRead };
+    this.#writes = { deadlines: new Deadlines(options.deadlineMs * WRITE_DEADLINES), counts: isFailedWrite };
   }
 
-  /** True while the store is left out because it did not answer. */
+  /** True while commands are not sent because too many of them failed. */
   get isSuspended(): boolean {
-    return this.#isSuspended;
+    return this.#suspension !== undefined;
   }
 
-  /** True when what was asked last failed: a request that has waited for it should not wait for more. */
+  /** True when the last command failed: a request that has waited for it should not wait for another one. */
   get isDoubtful(): boolean {
     return this.#breaker.isDoubtful;
   }
 
   /** The answer of `command`, or undefined when there is none in time. Never rejects. */
   read<T>(operation: string, command: () => Promise<T>, place: Place = "lookUps"): Promise<T | undefined> {
-    if (this.#isSuspended) return Promise.resolve(undefined);
-    return this.#run(operation, place, this.#reads, 0, command, isFailedRead);
+    if (this.isSuspended) return Promise.resolve(undefined);
+    return this.#run(operation, place, this.#reads, 0, command);
   }
 
-  /** Runs `command`, which sends `bytes` bytes; false when it failed or was left out. Never rejects. */
+  /** Runs `command`, which sends `bytes` bytes; false when it failed or was not sent. Never rejects. */
   async write(operation: string, bytes: number, command: () => Promise<unknown>): Promise<boolean> {
-    if (this.#isSuspended) return false;
-    if (this.#tally.writingBytes > 0 && this.#tally.writingBytes + bytes > this.#options.maxWritingBytes) {
-      this.report(operation, storeOverloaded(operation, `${this.#tally.writingBytes} bytes`));
+    if (this.isSuspended) return false;
+    const tooMuch = this.#options.inFlight.tooMuch(bytes);
+    if (tooMuch !== undefined) {
+      this.report(operation, storeOverloaded(operation, tooMuch));
       return false;
     }
     const done = async (): Promise<boolean> => {
       await command();
       return true;
     };
-    return (await this.#run(operation, "others", this.#writes, bytes, done, isFailedWrite)) === true;
+    return (await this.#run(operation, "others", this.#writes, bytes, done)) === true;
   }
 
-  /** A new connection: what waits for an answer over the old one counts no longer, and the store is used again. */
+  /** Reports a failure, unless one was reported in the last ten seconds. */
+  report(operation: string, error: Error): void {
+    const nowMs = performance.now();
+    if (nowMs < this.#quietUntilMs) return;
+    this.#quietUntilMs = nowMs + REPORT_EVERY_MS;
+    this.#options.onFailure(operation, error);
+  }
+
+  /** A new connection: answers over the old one no longer count, and the part is in use. */
   reset(): void {
     this.#connection += 1;
-    this.#tally.lookUps = 0;
-    this.#tally.others = 0;
-    this.#tally.writingBytes = 0;
+    this.#options.inFlight.reset();
     this.#unanswered.clear();
     this.#resume();
   }
@@ -125,40 +139,29 @@ export class Guard {
   #run<T>(
     operation: string,
     place: Place,
-    deadlines: Deadlines,
+    { deadlines, counts }: Kind,
     bytes: number,
     command: () => Promise<T>,
-    counts: Counts,
   ): Promise<T | undefined> {
-    // A burst on a healthy store is no reason to leave the store out: this does not count for the breaker.
-    if (this.#tally[place] >= MOST_WAITING[place]) {
-      const what = place === "lookUps" ? "look-ups" : "commands";
-      this.report(operation, storeOverloaded(operation, `${this.#tally[place]} ${what}`));
+    const { inFlight } = this.#options;
+    // The breaker does not count it: a burst on a healthy Redis is no reason to suspend it.
+    const tooMany = inFlight.tooMany(place);
+    if (tooMany !== undefined) {
+      this.report(operation, storeOverloaded(operation, tooMany));
       return Promise.resolve(undefined);
     }
+    const landed = inFlight.begin(place, bytes);
     const connection = this.#connection;
-    const landed = this.#takeOff(place, bytes);
-    const startMs = performance.now();
+    const sent: Sent = { operation, startMs: performance.now(), connection, landed, answeredLate: undefined };
     return new Promise((resolve) => {
-      let answeredLate = (): void => {};
       const deadline = deadlines.start(() => {
         resolve(undefined);
-        const forgotten = this.#abandoned.start(landed);
-        const answered = this.#unanswered.add(performance.now());
-        answeredLate = () => {
-          forgotten.meet();
-          answered();
-          // It is slow, and not silent: a new connection would not be faster.
-          if (connection === this.#connection) this.#silentSinceMs = performance.now();
-        };
-        if (connection !== this.#connection) return;
-        this.#failed(operation, storeTimeout(operation, deadlines.lengthMs), "no-answer", startMs);
-        this.#lookForSilence();
+        this.#missed(sent, deadlines.lengthMs);
       });
       started(command).then(
         (answer) => {
           landed();
-          if (!deadline.meet()) return answeredLate();
+          if (!deadline.meet()) return sent.answeredLate?.();
           this.#breaker.succeeded(performance.now());
           resolve(answer);
         },
@@ -166,76 +169,78 @@ export class Guard {
           landed();
           const error = asError(reason);
           const trouble = troubleOf(error);
-          if (!deadline.meet()) {
-            // A client that gives up by itself has heard nothing either.
-            if (trouble !== "no-answer") answeredLate();
-            return;
+          if (deadline.meet()) {
+            resolve(undefined);
+            this.#rejected(sent, error, trouble, counts(trouble));
+          } else if (trouble !== "no-answer") {
+            // A client that gives up by itself has heard nothing, but this is an answer.
+            sent.answeredLate?.();
           }
-          resolve(undefined);
-          if (connection !== this.#connection) return;
-          const failed = storeOperationFailed(operation, error.message || error.name);
-          if (counts(trouble)) this.#failed(operation, failed, trouble, startMs);
-          else this.report(operation, failed);
-          if (trouble !== "no-answer" && trouble !== "demoted") return;
-          this.#unanswered.add(performance.now());
-          this.#lookForSilence();
         },
       );
     });
   }
 
-  /** Counts a command until the returned function is called, or until it was abandoned for long. */
-  #takeOff(place: Place, bytes: number): () => void {
-    const connection = this.#connection;
-    let isInFlight = true;
-    this.#tally[place] += 1;
-    this.#tally.writingBytes += bytes;
-    return () => {
-      if (!isInFlight || connection !== this.#connection) return;
-      isInFlight = false;
-      this.#tally[place] -= 1;
-      this.#tally.writingBytes -= bytes;
+  /** The deadline of a command has passed. */
+  #missed(sent: Sent, deadlineMs: number): void {
+    const forgotten = this.#forgotten.start(sent.landed);
+    const answered = this.#unanswered.add(performance.now());
+    sent.answeredLate = () => {
+      forgotten.meet();
+      answered();
+      // A slow part is not silent: a new connection would not be faster.
+      if (sent.connection === this.#connection && this.#suspension !== undefined) {
+        this.#suspension.silentSinceMs = performance.now();
+      }
     };
+    if (sent.connection !== this.#connection) return;
+    this.#failed(sent, storeTimeout(sent.operation, deadlineMs), "no-answer");
+    this.#lookForSilence();
   }
 
-  #failed(operation: string, error: Error, trouble: Trouble, startMs: number): void {
-    this.#lastTrouble = trouble;
-    if (this.#isSuspended || !this.#options.isConnected()) return;
-    const tooMany = this.#breaker.failed(startMs, performance.now());
+  /** A command was rejected in time, by Redis or by the client. */
+  #rejected(sent: Sent, error: Error, trouble: Trouble, counts: boolean): void {
+    if (sent.connection !== this.#connection) return;
+    const failed = storeOperationFailed(sent.operation, error.message || error.name);
+    if (counts) this.#failed(sent, failed, trouble);
+    else this.report(sent.operation, failed);
+    if (trouble !== "no-answer" && trouble !== "demoted") return;
+    this.#unanswered.add(performance.now());
+    this.#lookForSilence();
+  }
+
+  #failed({ operation, startMs }: Sent, error: Error, trouble: Trouble): void {
+    if (this.#suspension !== undefined) {
+      this.#suspension.trouble = trouble;
+      return;
+    }
+    if (!this.#options.isConnected()) return;
+    const nowMs = performance.now();
+    const tooMany = this.#breaker.failed(startMs, nowMs);
     if (tooMany === undefined) {
       this.report(operation, error);
       return;
     }
-    this.#isSuspended = true;
-    this.#silentSinceMs = performance.now();
+    this.#suspension = { trouble, silentSinceMs: nowMs, timer: undefined };
     this.#options.onFailure(operation, storeSuspended(tooMany, error));
-    this.#probeLater();
+    this.#probeLater(this.#suspension);
   }
 
   #lookForSilence(): void {
-    if (this.#isSuspended || !this.#options.isConnected()) return;
+    if (this.isSuspended || !this.#options.isConnected()) return;
     if (this.#unanswered.isTimeForANewClient(performance.now())) this.#options.onStuck();
   }
 
-  /** Tells what went wrong, unless something was told in the last ten seconds. */
-  report(operation: string, error: Error): void {
-    const nowMs = performance.now();
-    if (nowMs < this.#quietUntilMs) return;
-    this.#quietUntilMs = nowMs + REPORT_EVERY_MS;
-    this.#options.onFailure(operation, error);
+  #probeLater(suspension: Suspension): void {
+    const everyMs = suspension.trouble === "forbidden" ? PROBE_FORBIDDEN_EVERY_MS : PROBE_EVERY_MS;
+    const restMs = everyMs * (1 - PROBE_SPREAD + Math.random() * 2 * PROBE_SPREAD);
+    suspension.timer = setTimeout(() => void this.#probe(suspension), restMs);
+    suspension.timer.unref?.();
   }
 
-  #probeLater(): void {
-    const everyMs = this.#lastTrouble === "forbidden" ? PROBE_FORBIDDEN_EVERY_MS : PROBE_EVERY_MS;
-    // Processes that lost the store together do not come back to it together.
-    this.#probeTimer = setTimeout(() => void this.#probe(), everyMs * (0.8 + Math.random() * 0.4));
-    this.#probeTimer.unref?.();
-  }
-
-  async #probe(): Promise<void> {
-    const connection = this.#connection;
-    const answered = await this.#run("probe", "others", this.#reads, 0, this.#probeCommand, isFailedRead);
-    if (connection !== this.#connection || !this.#isSuspended) return;
+  async #probe(suspension: Suspension): Promise<void> {
+    const answered = await this.#run("probe", "others", this.#reads, 0, this.#probeCommand);
+    if (this.#suspension !== suspension) return;
     if (answered === true) {
       this.#resume();
       this.#options.onResumed();
@@ -243,10 +248,10 @@ export class Guard {
     }
     const nowMs = performance.now();
     // An error reply is an answer: a new connection would hear the same.
-    if (this.#lastTrouble !== "no-answer") this.#silentSinceMs = nowMs;
-    this.#probeLater();
-    if (nowMs - this.#silentSinceMs < STUCK_MS) return;
-    this.#silentSinceMs = nowMs;
+    if (suspension.trouble !== "no-answer") suspension.silentSinceMs = nowMs;
+    this.#probeLater(suspension);
+    if (nowMs - suspension.silentSinceMs < STUCK_MS) return;
+    suspension.silentSinceMs = nowMs;
     this.#options.onStuck();
   }
 
@@ -258,12 +263,10 @@ export class Guard {
   };
 
   #resume(): void {
-    this.#isSuspended = false;
-    this.#lastTrouble = "no-answer";
+    clearTimeout(this.#suspension?.timer);
+    this.#suspension = undefined;
     this.#breaker.clear();
     this.#quietUntilMs = 0;
-    clearTimeout(this.#probeTimer);
-    this.#probeTimer = undefined;
   }
 }
 
@@ -271,7 +274,7 @@ async function started<T>(command: () => Promise<T>): Promise<T> {
   return command();
 }
 
-/** The server is of no use for reading. One key that holds another type is only a miss. */
+/** Reading is of no use: one key that holds another type is only a miss. */
 function isFailedRead(trouble: Trouble): boolean {
   return trouble !== "refused" && trouble !== "demoted";
 }

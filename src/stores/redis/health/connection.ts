@@ -1,12 +1,16 @@
-/** One connection to Redis through outages: made, watched, made anew when it is beyond repair, and reported on. */
+/** One connection to Redis through outages: made, watched, made anew when it is beyond repair, and reported. */
 
 import { invalidStore, storeUnreachable } from "../../../errors.ts";
 import { clearTimeout, performance, setTimeout } from "../../../real-time.ts";
 import type { StoreEvent } from "../../../http.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { KNOWN_CLIENTS, type RedisClient, redisClient } from "../client/detect.ts";
+import { KNOWN_CLIENTS, redisClient } from "../client/detect.ts";
+import type { RedisClient } from "../client/port.ts";
+import { FirstConnection } from "./first-connection.ts";
+import { END_CLIENT_MS, FIRST_REBUILD_MS, LAST_REBUILD_MS, SILENT_CONNECTION_MS } from "./limits.ts";
+import { Replacement } from "./replacement.ts";
 
-/** Where the client comes from: the user's own, which is only watched, or a factory, whose clients are ours to end. */
+/** Where the client comes from: the user's own, which the store only watches, or a factory, whose clients the store ends. */
 export type ClientSource =
   | { readonly kind: "given"; readonly client: RedisClient }
   | {
@@ -23,41 +27,29 @@ export interface ConnectionOptions {
   readonly onReady: () => void;
   /** Takes secrets out of a text. */
   readonly redact: (text: string) => string;
-  /** How long the first connection may be in the making until requests no longer wait for it. */
+  /** Longest time that requests wait for the first connection. */
   readonly startMs: number;
 }
 
-type State = "closed" | "connecting" | "connected" | "failed" | "unusable";
+/** README.md has the transitions. `unusable`: trying again cannot help. */
+export type ConnectionState = "closed" | "connecting" | "connected" | "failed" | "unusable";
 
 const STORE_NAME = "redis";
-/** A connection that is not up and has said nothing for this long is reported, and made anew if it is ours. */
-const SILENCE_MS = 5000;
-/** For the client that takes the place of one that is dead in part; each further one gets twice the time. */
-const FIRST_PATIENCE_MS = 1000;
-const LAST_PATIENCE_MS = 60_000;
-const FIRST_REBUILD_MS = 250;
-const LAST_REBUILD_MS = 5000;
-const CLOSE_GRACE_MS = 1000;
 
 export class RedisConnection {
   readonly #options: ConnectionOptions;
-  #state: State = "closed";
+  #state: ConnectionState = "closed";
   #client: RedisClient | undefined;
   #stopObserving: (() => void) | undefined;
-  /** Counts the clients made, so that one which arrives after it was given up is recognised. */
+  /** Counts the clients made, so that a client that arrives after its attempt was given up is recognised. */
   #build = 0;
   #isMaking = false;
-  #rebuildMs = FIRST_REBUILD_MS;
+  #rebuildMs: number = FIRST_REBUILD_MS;
   #rebuildTimer: ReturnType<typeof setTimeout> | undefined;
   #silenceTimer: ReturnType<typeof setTimeout> | undefined;
-  /** What waits for the first connection: called when it is up or has failed. */
-  readonly #waiting = new Set<() => void>();
-  /** What waits until the client package is loaded. */
-  #untilMade: (() => void)[] = [];
-  /** When the first client began to connect. */
-  #connectingSinceMs: number | undefined;
-  /** Gives up the client that is to take the place of the present one, while there is such a client. */
-  #dropReplacement: (() => void) | undefined;
+  #first = new FirstConnection();
+  /** Takes the place of the present client when it is ready. */
+  #replacement: Replacement | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -68,8 +60,8 @@ export class RedisConnection {
     return this.#client?.isReady() === true ? this.#client : undefined;
   }
 
-  get isConnected(): boolean {
-    return this.#state === "connected";
+  get state(): ConnectionState {
+    return this.#state;
   }
 
   get address(): string {
@@ -77,40 +69,21 @@ export class RedisConnection {
     return source.kind === "given" ? source.client.address : (this.#client?.address ?? source.address);
   }
 
-  /** True while the first connection is in the making, and not for so long that it must be in trouble. */
+  /** True while requests wait for the first connection: it is being made, and did not take too long yet. */
   get isStarting(): boolean {
     if (this.#state !== "connecting") return false;
-    return this.#connectingSinceMs === undefined
-      ? this.#loadsPackage
-      : performance.now() - this.#connectingSinceMs < this.#options.startMs;
-  }
-
-  /** True once trying again cannot help. */
-  get isUnusable(): boolean {
-    return this.#state === "unusable";
+    const { sinceMs } = this.#first;
+    return sinceMs === undefined ? this.#loadsPackage : performance.now() - sinceMs < this.#options.startMs;
   }
 
   /**
    * Waits for the first connection: until it is up or has failed, and at most as long as a deadline of `deadlines`. Returns
-   * when that began: the time in which the client package is loaded does not count, because Redis is not asked before.
+   * when that deadline began: after the client package was loaded, because Redis is not asked before.
    */
   async firstConnection(deadlines: Deadlines): Promise<number> {
-    if (this.#state === "connecting" && this.#loadsPackage) {
-      await new Promise<void>((resolve) => void this.#untilMade.push(resolve));
-    }
+    if (this.#state === "connecting" && this.#loadsPackage) await this.#first.loaded();
     const sinceMs = performance.now();
-    if (this.#state !== "connecting") return sinceMs;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        this.#waiting.delete(done);
-        if (deadline.meet()) resolve();
-      };
-      const deadline = deadlines.start(() => {
-        this.#waiting.delete(done);
-        resolve();
-      });
-      this.#waiting.add(done);
-    });
+    if (this.#state === "connecting") await this.#first.ended(deadlines);
     return sinceMs;
   }
 
@@ -124,34 +97,50 @@ export class RedisConnection {
     if (this.#state !== "closed") return;
     const { source, report } = this.#options;
     this.#state = "connecting";
-    if (source.kind === "given" || source.option === "connect") this.#connectingSinceMs = performance.now();
+    this.#first = new FirstConnection();
+    if (source.kind === "given" || source.option === "connect") this.#first.begin();
     report({ type: "connecting", store: STORE_NAME, address: this.address });
     if (source.kind === "given") this.#use(source.client);
     else void this.#make();
   }
 
   /**
-   * The connection is up, and dead in whole or in part. Ours is replaced as soon as a new one is ready; a user's client is
-   * left to its own reconnecting.
+   * The connection is up, and dead in whole or in part. A client that the store made is replaced as soon as a new one is
+   * ready; a user's client is left to its own reconnecting.
    */
   rebuild(): void {
-    if (this.#options.source.kind === "given" || this.#client === undefined) return;
-    if (this.#dropReplacement !== undefined) return;
+    const { source } = this.#options;
+    if (source.kind === "given" || this.#client === undefined || this.#replacement !== undefined) return;
     this.#lost("no answers any more; connecting again");
-    void this.#replace(this.#options.source.make);
+    const replacement = new Replacement({
+      make: source.make,
+      nextRebuildMs: () => this.#nextRebuildMs(),
+      onReady: (client) => {
+        this.#replacement = undefined;
+        void this.#letGo();
+        this.#use(client);
+      },
+      onDropped: () => {
+        this.#replacement = undefined;
+        if (this.#state === "failed" && this.client !== undefined) this.#state = "connected";
+        if (this.#client === undefined) this.#makeLater();
+      },
+    });
+    this.#replacement = replacement;
+    replacement.start();
   }
 
   /** The present client, taken for dead, answers again. */
   resumed(): void {
     this.#rebuildMs = FIRST_REBUILD_MS;
-    this.#dropReplacement?.();
+    this.#replacement?.drop();
   }
 
   async close(): Promise<void> {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    this.#endWait();
-    this.#dropReplacement?.();
+    this.#first.end();
+    this.#replacement?.drop();
     await this.#letGo();
   }
 
@@ -183,70 +172,14 @@ export class RedisConnection {
     }
   }
 
-  /** Makes a client to take over from the present one; while none is ready within its time, another one with more of it. */
-  async #replace(make: () => unknown, patienceMs: number = FIRST_PATIENCE_MS): Promise<void> {
-    let replacement: RedisClient | undefined;
-    let stopObserving = (): void => {};
-    const end = (): boolean => {
-      if (this.#dropReplacement !== drop) return false;
-      this.#dropReplacement = undefined;
-      clearTimeout(timer);
-      stopObserving();
-      return true;
-    };
-    const drop = (): void => {
-      if (!end()) return;
-      void replacement?.close(0);
-      if (this.#state === "failed" && this.client !== undefined) this.#state = "connected";
-      if (this.#client === undefined) this.#makeLater();
-    };
-    const dropForAnother = (nextPatienceMs: number): void => {
-      if (!end()) return;
-      void replacement?.close(0);
-      void this.#replace(make, nextPatienceMs);
-    };
-    const adopt = (client: RedisClient): void => {
-      if (!end()) return;
-      void this.#letGo();
-      this.#use(client);
-    };
-    let timer: ReturnType<typeof setTimeout>;
-    const anotherAfter = (ms: number, itsPatienceMs: number): void => {
-      clearTimeout(timer);
-      timer = setTimeout(dropForAnother, ms, itsPatienceMs);
-      timer.unref?.();
-    };
-    const waitAtMost = (ms: number): void => anotherAfter(ms, Math.min(LAST_PATIENCE_MS, patienceMs * 2));
-    this.#dropReplacement = drop;
-    // A factory that connects by itself may take longer, or for ever.
-    waitAtMost(Math.max(SILENCE_MS, patienceMs));
-    try {
-      const client = redisClient(await make());
-      if (this.#dropReplacement !== drop) {
-        void client?.close(0);
-        return;
-      }
-      if (client === undefined) return drop();
-      replacement = client;
-      // It may begin with the very node that is dead, and wait for it.
-      waitAtMost(patienceMs);
-      stopObserving = client.observe({ onReady: () => adopt(client), onTrouble: () => {}, onEnd: drop });
-      if (client.isReady()) adopt(client);
-      else client.connect();
-    } catch {
-      // It was told that the present one is dead, and need not be told again.
-      if (this.#dropReplacement === drop) anotherAfter(this.#nextRebuildMs(), patienceMs);
-    }
-  }
-
   #makeLater(): void {
-    if (this.#state === "closed" || this.#dropReplacement !== undefined) return;
+    if (this.#state === "closed" || this.#replacement !== undefined) return;
     clearTimeout(this.#rebuildTimer);
     this.#rebuildTimer = setTimeout(() => void this.#make(), this.#nextRebuildMs());
     this.#rebuildTimer.unref?.();
   }
 
-  /** When to make a client after one that could not be made: soon, then ever later. */
+  /** The rest before the next attempt after a client could not be made: it doubles each time. */
   #nextRebuildMs(): number {
     const ms = this.#rebuildMs;
     this.#rebuildMs = Math.min(LAST_REBUILD_MS, ms * 2);
@@ -255,8 +188,7 @@ export class RedisConnection {
 
   #use(client: RedisClient): void {
     this.#client = client;
-    this.#connectingSinceMs ??= performance.now();
-    for (const made of this.#untilMade.splice(0)) made();
+    this.#first.begin();
     this.#stopObserving = client.observe({
       onReady: () => this.#ready(),
       onTrouble: (error) => {
@@ -276,54 +208,51 @@ export class RedisConnection {
       return;
     }
     this.#listenForSilence();
-    // A client of the user's that waits for its connect() must be left to it: a second call would throw at them.
+    // The user calls connect() of their own client: a second call would make theirs throw.
     if (this.#options.source.kind === "made" || client.connectsOnFirstUse) client.connect();
   }
 
   #ready(): void {
     clearTimeout(this.#silenceTimer);
-    this.#dropReplacement?.();
+    this.#replacement?.drop();
     this.#rebuildMs = FIRST_REBUILD_MS;
     this.#state = "connected";
     this.#options.onReady();
-    this.#endWait();
+    this.#first.end();
     this.#options.report({ type: "connected", store: STORE_NAME, address: this.address });
   }
 
-  /** Told once for each time the connection is lost, not for each attempt to make it again. */
+  /** Reports a lost connection once, and not each attempt to make it again. */
   #lost(reason: string): void {
     if (this.#state === "failed" || this.#state === "closed") return;
     this.#state = "failed";
-    this.#endWait();
+    this.#first.end();
     const error = storeUnreachable(this.address, this.#options.redact(reason));
     this.#options.report({ type: "connection-failed", store: STORE_NAME, address: this.address, error });
-  }
-
-  #endWait(): void {
-    for (const made of this.#untilMade.splice(0)) made();
-    for (const done of this.#waiting) done();
   }
 
   #listenForSilence(): void {
     clearTimeout(this.#silenceTimer);
     this.#silenceTimer = setTimeout(() => {
       if (this.#options.source.kind === "given") {
-        this.#lost(`not connected after ${SILENCE_MS / 1000} s: ${this.#client?.hintWhenIdle ?? ""}`);
+        this.#lost(`not connected after ${SILENT_CONNECTION_MS / 1000} s: ${this.#client?.hintWhenIdle ?? ""}`);
         return;
       }
       if (this.#isMaking) {
-        // It may wait long for its client to connect, and only that client knows why. Called again, it would pile up clients.
-        this.#lost(`connect() returned no client within ${SILENCE_MS / 1000} s: return it before it is connected`);
+        // It may wait for its client to connect. Calling it again would pile up clients.
+        this.#lost(
+          `connect() returned no client within ${SILENT_CONNECTION_MS / 1000} s: return it before it is connected`,
+        );
         return;
       }
-      this.#lost(`no answer within ${SILENCE_MS / 1000} s`);
+      this.#lost(`no answer within ${SILENT_CONNECTION_MS / 1000} s`);
       void this.#letGo();
       this.#makeLater();
-    }, SILENCE_MS);
+    }, SILENT_CONNECTION_MS);
     this.#silenceTimer.unref?.();
   }
 
-  /** Ends what is ours and forgets the client. */
+  /** Forgets the client, and ends it if the store made it. */
   async #letGo(): Promise<void> {
     this.#build += 1;
     clearTimeout(this.#silenceTimer);
@@ -332,17 +261,17 @@ export class RedisConnection {
     this.#stopObserving = undefined;
     const client = this.#client;
     this.#client = undefined;
-    if (this.#options.source.kind === "made") await client?.close(CLOSE_GRACE_MS);
+    if (this.#options.source.kind === "made") await client?.close(END_CLIENT_MS);
   }
 }
 
-/** Trying again cannot help. */
+/** True when trying again cannot help. */
 function isPermanent(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return code === "ERR_REDIS_CLIENT_MISSING" || code === "ERR_INVALID_STORE";
 }
 
-/** The message of an error, or what else it has to say: attempts at several addresses fail with an empty one. */
+/** The message of an error, or its code where the message is empty, as after attempts at several addresses. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, lastNodeError } = error as { code?: unknown; lastNodeError?: unknown };

@@ -1,14 +1,10 @@
 import { performance, setImmediate, setTimeout } from "../../../real-time.ts";
-
-/** How often the timer looks before a deadline is due: a busy time is noticed to within this part of the length. */
-const LOOKS = 4;
-/** A timer of an idle process may be so late. */
-const IDLE_LATE_MS = 5;
+import { IDLE_LATE_MS, LOOKS_PER_DEADLINE } from "./limits.ts";
 
 /**
  * Many deadlines of one length on one timer.
  *
- * Time in which this process was too busy to read an answer does not count: it says nothing about whoever is to answer.
+ * Time in which this process was too busy to read replies does not count: it says nothing about the server.
  */
 export class Deadlines {
   readonly lengthMs: number;
@@ -44,7 +40,7 @@ export class Deadlines {
 
   #lookAfter(nowMs: number, dueInMs: number): void {
     this.#isAwake = true;
-    const lookAtMs = nowMs + Math.max(1, Math.min(this.lengthMs / LOOKS, dueInMs));
+    const lookAtMs = nowMs + Math.max(1, Math.min(this.lengthMs / LOOKS_PER_DEADLINE, dueInMs));
     const timer = setTimeout(
       () => {
         const firedAtMs = performance.now();

@@ -1,43 +1,44 @@
 /**
- * A guard for each part of a store: one for all of a single server, and one for each range of slots of a Cluster, so that a
- * master that is down takes its own keys with it and no others.
+ * A guard for each part of Redis: one for all of a single server, and one for each range of slots of a Cluster, so that a
+ * master that is down suspends its own keys and no others.
  *
- * Ranges of slots, and not the nodes themselves: nodes change while they are in trouble, and not every client tells them.
- * Masters mostly have long ranges, so few of ours are on two of them.
+ * Parts are ranges of slots and not nodes, because nodes change while they fail, and not every client tells its nodes.
  */
 
 import { performance } from "../../../real-time.ts";
 import { CLUSTER_SLOTS, clusterSlot } from "../client/cluster-slot.ts";
-import { Guard, type GuardOptions, type GuardTally } from "./command-guard.ts";
+import { Guard, type GuardOptions } from "./command-guard.ts";
+import { InFlight } from "./in-flight.ts";
+import { CLUSTER_PARTS, ONE_CLIENT_IN_MS, REPORT_EVERY_MS } from "./limits.ts";
 
-export interface GuardsOptions extends Omit<GuardOptions, "probe" | "tally"> {
+export interface GuardsOptions extends Omit<GuardOptions, "probe" | "inFlight"> {
+  /** Most bytes of writes that wait for an answer. */
+  readonly maxWritingBytes: number;
   /** A cheap read on the server that `key` is on; undefined while there is no connection. */
   readonly probe: (key: string) => Promise<unknown> | undefined;
   /** True while the keys are spread over the servers of a Cluster. */
   readonly isCluster: () => boolean;
 }
 
-const PARTS = 32;
+/** The part that stands for all of a single server. */
 const WHOLE = -1;
-/** The ranges of one master find out one after the other; one new client is for all of them. */
-const ONE_CLIENT_IN_MS = 3000;
-const REPORT_EVERY_MS = 10_000;
 
 export class Guards {
   readonly #options: GuardsOptions;
   readonly #parts = new Map<number, Part>();
-  /** What waits for answers in all parts together. */
-  readonly #tally: GuardTally = { lookUps: 0, others: 0, writingBytes: 0 };
+  /** Commands that wait for an answer, in all parts together. */
+  readonly #inFlight: InFlight;
   #quietUntilMs = 0;
   #stuckAtMs = -Infinity;
 
   constructor(options: GuardsOptions) {
     this.#options = options;
+    this.#inFlight = new InFlight(options.maxWritingBytes);
   }
 
   /** The guard around every command on `key`, a key in Redis. */
   of(key: string): Guard {
-    const at = this.#options.isCluster() ? Math.floor((clusterSlot(key) * PARTS) / CLUSTER_SLOTS) : WHOLE;
+    const at = this.#options.isCluster() ? Math.floor((clusterSlot(key) * CLUSTER_PARTS) / CLUSTER_SLOTS) : WHOLE;
     const known = this.#parts.get(at);
     if (known !== undefined) {
       known.lastKey = key;
@@ -48,7 +49,7 @@ export class Guards {
     return made.guard;
   }
 
-  /** True while all parts that anything was asked of are left out: of the others nothing is known. */
+  /** True while all parts that were asked are suspended; nothing is known of parts that were not asked. */
   get isSuspended(): boolean {
     if (!this.#options.isCluster()) return this.#parts.get(WHOLE)?.guard.isSuspended === true;
     let parts = 0;
@@ -60,13 +61,11 @@ export class Guards {
     return parts > 0;
   }
 
-  /** A new connection: what waits for an answer over the old one counts no longer, and all parts are used again. */
+  /** A new connection: answers over the old one no longer count, and all parts are in use. */
   reset(): void {
     this.#quietUntilMs = 0;
+    this.#inFlight.reset();
     for (const { guard } of this.#parts.values()) guard.reset();
-    this.#tally.lookUps = 0;
-    this.#tally.others = 0;
-    this.#tally.writingBytes = 0;
   }
 
   close(): void {
@@ -77,7 +76,7 @@ export class Guards {
   #make(key: string): Part {
     const guard: Guard = new Guard({
       ...this.#options,
-      tally: this.#tally,
+      inFlight: this.#inFlight,
       probe: () => this.#options.probe(part.lastKey),
       onFailure: (operation, error) => this.#failed(guard, operation, error),
       onResumed: () => {
@@ -91,7 +90,7 @@ export class Guards {
     return part;
   }
 
-  /** Told for the first part that is left out; the others mostly follow it, being on the same server. */
+  /** Reports the first part that is suspended; the parts on the same server mostly follow it. */
   #failed(guard: Guard, operation: string, error: Error): void {
     const nowMs = performance.now();
     const isNews = guard.isSuspended && !this.#isAnySuspended(guard);
@@ -115,6 +114,6 @@ export class Guards {
 
 interface Part {
   readonly guard: Guard;
-  /** The key last asked for: what is wrong is wrong with its server. */
+  /** The last key that was asked for: its server is probed. */
   lastKey: string;
 }

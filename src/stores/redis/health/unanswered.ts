@@ -1,31 +1,33 @@
 /**
- * Whether a part of the store stays silent although the rest answers: a frozen node of a cluster, whose clients go on
- * sending to it long after a replica took over. Or a primary that became a replica and refuses to write: it is the wrong
- * one to ask.
+ * Detects a part of Redis that stays silent while the rest answers: a frozen node of a cluster, to which clients go on
+ * sending long after a replica took over. Or a primary that became a replica and refuses writes, which is the wrong server
+ * to ask.
  *
  * A slow node answers late, which takes a command off this list again. Only a new client cures a silent one.
  */
 
+import {
+  CALM_MS,
+  FIRST_SILENCE_PATIENCE_MS,
+  LAST_SILENCE_PATIENCE_MS,
+  LEAST_SILENT_COMMANDS,
+  SECONDS_LOOKED_AT,
+  SILENCE_PATIENCE_GROWTH,
+  SILENT_SECONDS,
+} from "./limits.ts";
+
 const SECOND_MS = 1000;
-/** Seconds in which a command stayed without an answer, out of the last ones, that make it more than an accident. */
-const SILENT_SECONDS = 3;
-const SECONDS_LOOKED_AT = 5;
-const LEAST_COMMANDS = 5;
-const FIRST_PATIENCE_MS = 3000;
-const LAST_PATIENCE_MS = 15_000;
-const PATIENCE_GROWTH = 1.5;
-const CALM_MS = 60_000;
 
 export class Unanswered {
   /** Commands without an answer, by the second in which their deadline passed. */
   readonly #bySecond = new Map<number, number>();
-  #patienceMs = FIRST_PATIENCE_MS;
+  #patienceMs: number = FIRST_SILENCE_PATIENCE_MS;
   #sinceMs = 0;
   #lastMs = -Infinity;
 
-  /** A deadline passed, or the wrong server answered. Returns what takes the command off again, for an answer that comes late. */
+  /** Counts a command that missed its deadline, or that the wrong server answered. The result undoes it, for a late answer. */
   add(nowMs: number): () => void {
-    if (nowMs - this.#lastMs > CALM_MS) this.#patienceMs = FIRST_PATIENCE_MS;
+    if (nowMs - this.#lastMs > CALM_MS) this.#patienceMs = FIRST_SILENCE_PATIENCE_MS;
     this.#lastMs = nowMs;
     const second = Math.floor(nowMs / SECOND_MS);
     for (const old of this.#bySecond.keys()) if (old <= second - SECONDS_LOOKED_AT) this.#bySecond.delete(old);
@@ -34,14 +36,14 @@ export class Unanswered {
     return () => this.#take(second);
   }
 
-  /** True when it is time for a new client; that time is then further off for the next one. */
+  /** True when a new client is needed; the next one is then needed only after a longer time. */
   isTimeForANewClient(nowMs: number): boolean {
     if (nowMs - this.#sinceMs < this.#patienceMs || this.#bySecond.size < SILENT_SECONDS) return false;
     let commands = 0;
     for (const count of this.#bySecond.values()) commands += count;
-    if (commands < LEAST_COMMANDS) return false;
+    if (commands < LEAST_SILENT_COMMANDS) return false;
     this.#bySecond.clear();
-    this.#patienceMs = Math.min(LAST_PATIENCE_MS, this.#patienceMs * PATIENCE_GROWTH);
+    this.#patienceMs = Math.min(LAST_SILENCE_PATIENCE_MS, this.#patienceMs * SILENCE_PATIENCE_GROWTH);
     return true;
   }
 

@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto";
 
 import { asError, purgeNotAcknowledged } from "../../../errors.ts";
 import { performance } from "../../../real-time.ts";
-import type { PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict, StoreEntry } from "../../../http.ts";
+import type { Purgeable, PurgeLog, PurgeReceipt, PurgeTarget, PurgeVerdict } from "../../../http.ts";
 import { Deadlines } from "../health/deadlines.ts";
-import type { Guard } from "../health/command-guard.ts";
+import type { CommandHealth, RedisHealth } from "../health/health.ts";
 import { PendingPurges } from "./unacknowledged.ts";
 import {
   BYTES_PER_VIEW,
@@ -19,37 +19,31 @@ import {
   RESTART,
   VIEW,
 } from "./scripts.ts";
-import { NOT_PURGED, PURGED, positionMs } from "../../purging/table.ts";
+import { positionMs } from "../../purging/position.ts";
+import { NOT_PURGED, PURGED } from "../../purging/table.ts";
 import { targetText } from "../../purging/targets.ts";
-import { type LogEnd, Timeline } from "../../purging/timeline.ts";
-import type { RedisClient } from "../client/detect.ts";
-import type { RedisClock } from "../server-clock.ts";
+import { type LogEnd, Timeline } from "./timeline.ts";
+import type { RedisClient } from "../client/port.ts";
+import type { RedisClock } from "../client/server-clock.ts";
 
 export interface PurgeLogParts {
-  /** The client, if a command on `key` would be sent at once. */
-  readonly client: (key: string) => RedisClient | undefined;
-  /** Waits for the first connection, at most as long as a write waits. */
-  readonly firstConnection: () => Promise<unknown>;
-  /** The guard around commands on `key`. */
-  readonly guardOf: (key: string) => Guard;
+  readonly health: CommandHealth & Pick<RedisHealth, "firstConnection" | "deadlineMs">;
   readonly clock: RedisClock;
   /** The two keys of a prefix in Redis. */
   readonly keysOf: (prefix: string) => { readonly log: string; readonly end: string };
-  /** Longest a read waits for its proof. */
-  readonly deadlineMs: number;
   /** Records Redis keeps, about. */
   readonly logLength: number;
-  /** Makes what draws the conclusions; tests replace it by one that draws wrong ones. */
+  /** Makes the timeline of a prefix; tests replace it by a wrong one. */
   readonly timeline?: () => Timeline;
 }
 
-/** What was known when a reading of the end began. */
+/** The state of the log when a reading of its end began. */
 export interface Asked {
   readonly atMs: number;
   readonly moves: number;
 }
 
-/** Readings one look-up may take, far more than the longest log needs. */
+/** Most readings for one look-up, far more than the longest log needs. */
 const MAX_READINGS = 2000;
 
 export class RedisPurgeLog implements PurgeLog {
@@ -73,7 +67,7 @@ export class RedisPurgeLog implements PurgeLog {
     return this.of(prefix).generation;
   }
 
-  judge(prefix: string, key: string, entry: StoreEntry): PurgeVerdict {
+  judge(prefix: string, key: string, entry: Purgeable): PurgeVerdict {
     return this.of(prefix).judge(key, entry);
   }
 
@@ -91,7 +85,7 @@ export class RedisPurgeLog implements PurgeLog {
 
   /**
    * Redis answers again, or another server in its place. Purges that were not acknowledged are appended, and a log that
-   * lacks what was known here is replaced, without waiting for somebody to read.
+   * lacks records that are known here is replaced, without waiting for the next look-up.
    */
   reconnected(): void {
     for (const log of this.#prefixes.values()) log.reconnected();
@@ -110,7 +104,7 @@ export class PrefixLog {
   /** Counts the changes of the proven end. */
   #moves = 0;
   #wasProven = false;
-  /** Counts connections: over a new one there may be a server that lacks what was known, until the log is read over it. */
+  /** Counts connections: a new one may lead to a server that lacks known records, until the log is read over it. */
   #connection = 0;
   #provenOver = 0;
   #verifiedAtMs = -Infinity;
@@ -125,14 +119,14 @@ export class PrefixLog {
     this.#keys = [end, log];
     this.#timeline = parts.timeline?.() ?? new Timeline();
     this.#pending = new PendingPurges(parts.clock);
-    this.#deadlines = new Deadlines(parts.deadlineMs);
+    this.#deadlines = new Deadlines(parts.health.deadlineMs);
   }
 
   get generation(): string {
     return this.#timeline.generation;
   }
 
-  /** The generation of an entry that does not say its own: any purge that names it holds. Empty while nothing is proven. */
+  /** The generation for an entry without one, so that any purge that names it holds. Empty while nothing is proven. */
   get firstGeneration(): string {
     const { proven } = this.#timeline;
     return proven === undefined ? "" : `${proven.epoch}:0-0`;
@@ -142,10 +136,10 @@ export class PrefixLog {
     return this.#timeline.proven === undefined ? -Infinity : this.#verifiedAtMs;
   }
 
-  judge(key: string, entry: StoreEntry): PurgeVerdict {
+  judge(key: string, entry: Purgeable): PurgeVerdict {
     const pending = this.#pending.judge(key, entry);
     if (pending === "purged") return "purged";
-    // Before there was any log this process knows of no purge, and nothing it keeps is from before one.
+    // Until the log was first read this process knows of no purge, and keeps nothing from before one.
     if (!this.#wasProven && !entry.generation) return pending;
     const judged = this.#timeline.judge(key, entry);
     if (judged === NOT_PURGED) return pending;
@@ -189,16 +183,16 @@ export class PrefixLog {
     return this.prove();
   }
 
-  /** As `proveAnew`, for a hit that waits for it: false when it takes longer than a look-up may. The reading goes on. */
+  /** As `proveAnew`, for a hit that waits: false when it takes longer than a look-up may. The reading goes on. */
   verify(): Promise<boolean> {
     return this.#inTime(this.proveAnew());
   }
 
-  /** Sent at once, together with what was not acknowledged before: then none of it waits for the rest. */
+  /** Sends a purge together with those that were not acknowledged before, so that they need one round trip. */
   async purge(targets: readonly PurgeTarget[], soft: boolean): Promise<PurgeReceipt> {
     const purge: Purge = { soft, targets: targets.map(targetText) };
     // A program may begin with a purge.
-    await this.#parts.firstConnection();
+    await this.#parts.health.firstConnection("purge");
     const asked = this.ask();
     // Only what was pending when this was called: a receipt must not cover a purge that was made later.
     const earlier = this.#pending.take();
@@ -207,7 +201,7 @@ export class PrefixLog {
     if (typeof done !== "string") {
       const isKnown = this.#takeOwn(done, batch);
       this.#pending.done(earlier);
-      // Others may have purged right before: the generation is to tell of this purge before anybody hears of it.
+      // Other processes may have purged right before: the generation must cover this purge before the caller goes on.
       const isProven = isKnown && this.#timeline.covers(done.after.text, true);
       if (!isProven) await this.#inTime(this.#catchUp(done.after.text, asked));
       return { before: generationAt(done.before), after: generationAt(done.after) };
@@ -242,10 +236,10 @@ export class PrefixLog {
 
   async #read(): Promise<boolean> {
     const { clock } = this.#parts;
-    const guard = this.#parts.guardOf(this.endKey);
+    const guard = this.#parts.health.guard(this.endKey);
     await this.#flush();
     for (let reading = 0; reading < MAX_READINGS; reading += 1) {
-      const client = this.#parts.client(this.endKey);
+      const client = this.#parts.health.client(this.endKey);
       if (client === undefined) return false;
       const sentAtMs = performance.now();
       const connection = this.#connection;
@@ -273,14 +267,14 @@ export class PrefixLog {
   async #restart(client: RedisClient, endText: string): Promise<boolean> {
     const args = [String(this.#parts.logLength), newEpoch(), endText];
     let answered = false;
-    await this.#parts.guardOf(this.endKey).write("restart-purge-log", 0, async () => {
+    await this.#parts.health.guard(this.endKey).write("restart-purge-log", 0, async () => {
       await client.evaluate(RESTART, this.#keys, args);
       answered = true;
     });
     return answered;
   }
 
-  /** Appends what was not acknowledged; false when that failed again. One at a time. */
+  /** Appends the purges that were not acknowledged; false when that failed again. Runs one at a time. */
   #flush(): Promise<boolean> {
     this.#flushing ??= this.#flushPending().finally(() => {
       this.#flushing = undefined;
@@ -298,12 +292,12 @@ export class PrefixLog {
     return true;
   }
 
-  /** Where the purges are in the log, or why they are not. */
+  /** The positions of the purges in the log, or the reason why they were not appended. */
   async #append(purges: readonly Purge[]): Promise<{ readonly before: LogEnd; readonly after: LogEnd } | string> {
     const { logLength } = this.#parts;
-    const guard = this.#parts.guardOf(this.endKey);
-    const client = this.#parts.client(this.endKey);
-    if (guard.isSuspended) return "it was not sent: Redis did not answer before, and is left out until it does";
+    const guard = this.#parts.health.guard(this.endKey);
+    const client = this.#parts.health.client(this.endKey);
+    if (guard.isSuspended) return "it was not sent: Redis did not answer before, and is suspended until it does";
     if (client === undefined) return "it was not sent: there is no connection";
     let isLate = false;
     let reply: unknown;
@@ -323,7 +317,7 @@ export class PrefixLog {
     return parsePurged(reply) ?? reason;
   }
 
-  /** Makes a purge of our own hold here; false when nothing is proven until the log is read. */
+  /** Makes a purge of this process hold here; false when nothing is proven until the log is read. */
   #takeOwn({ before, after }: { before: LogEnd; after: LogEnd }, purges: readonly Purge[]): boolean {
     this.#moves += 1;
     const timeline = this.#timeline;

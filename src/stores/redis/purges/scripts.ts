@@ -12,10 +12,10 @@
  * `t`, its targets as a JSON list.
  */
 
-import type { LogEnd, LogRecord, LogView } from "../../purging/timeline.ts";
-import { parseLogEnd, recordPosition } from "../../purging/timeline.ts";
+import type { LogEnd, LogRecord, LogView } from "./timeline.ts";
+import { parseLogEnd, recordPosition } from "./timeline.ts";
 import { EVERYTHING } from "../../purging/targets.ts";
-import { redisScript, type RedisScript } from "../client/detect.ts";
+import { redisScript, type RedisScript } from "../client/port.ts";
 
 /** Most records read in one step. */
 export const RECORDS_PER_VIEW = 1000;
@@ -100,7 +100,7 @@ for i = 3, #ARGV, 2 do append('m', ARGV[i], 't', ARGV[i + 1]) end
 redis.call('SET', KEYS[1], theEnd())
 return {before, theEnd()}`);
 
-/** Begins a new log under the epoch ARGV[2], unless the end is no longer ARGV[3]: then somebody else has. */
+/** Begins a new log under the epoch ARGV[2], unless the end is no longer ARGV[3]: then another process has begun one. */
 export const RESTART: RedisScript = redisScript(`${WRITING}
 if pos ~= ARGV[3] then return 0 end
 begin()
@@ -142,7 +142,7 @@ function recordsOf(targets: readonly string[]): readonly (readonly string[])[] {
   return records;
 }
 
-/** What VIEW returned; undefined when it is nothing of the kind. */
+/** The parsed reply of VIEW; undefined when it is malformed. */
 export function parseView(
   reply: unknown,
 ): { readonly view: LogView; readonly endText: string; readonly redisMs: number } | undefined {
@@ -156,7 +156,7 @@ export function parseView(
   return { view: { end: parseLogEnd(endText), records: parseRecords(items), isWhole }, endText, redisMs };
 }
 
-/** What PURGE returned. */
+/** The parsed reply of PURGE; undefined when it is malformed. */
 export function parsePurged(reply: unknown): { readonly before: LogEnd; readonly after: LogEnd } | undefined {
   if (!Array.isArray(reply)) return undefined;
   const [before, after] = reply.map((part) => parseLogEnd(textOf(part) ?? ""));
@@ -187,7 +187,7 @@ function parseRecord(item: unknown): LogRecord | undefined {
   return { position, count, soft: field("m") === "s", targets: parseTargets(field("t")) };
 }
 
-/** Not knowing what was purged, it can be anything. */
+/** A record whose targets cannot be read may have purged anything. */
 const UNKNOWN_TARGETS = [EVERYTHING];
 
 function parseTargets(text: string | undefined): readonly string[] {

@@ -1,11 +1,11 @@
 /** Purges that Redis did not acknowledge: they hold in this process, and are kept until they are appended. */
 
 import { performance } from "../../../real-time.ts";
-import type { PurgeVerdict, StoreEntry } from "../../../http.ts";
+import type { Purgeable, PurgeVerdict } from "../../../http.ts";
 import type { Purge } from "./scripts.ts";
 import { NOT_PURGED, PURGED, PurgeTable } from "../../purging/table.ts";
 import { EVERYTHING } from "../../purging/targets.ts";
-import type { RedisClock } from "../server-clock.ts";
+import type { RedisClock } from "../client/server-clock.ts";
 
 const MAX_TARGETS = 1000;
 const RETRY_MS = 500;
@@ -26,7 +26,7 @@ export class PendingPurges {
     return this.#purges.length === 0;
   }
 
-  /** True when there is something to append, and it was not tried a moment ago. */
+  /** True when purges wait to be appended, and the last attempt was not a moment ago. */
   get isDue(): boolean {
     return this.#purges.length > 0 && performance.now() >= this.#retryAtMs;
   }
@@ -42,20 +42,20 @@ export class PendingPurges {
     this.#keep(targets > MAX_TARGETS ? [{ soft: false, targets: [EVERYTHING] }] : purges);
   }
 
-  /** What is to be appended now; nothing when it was tried a moment ago. */
+  /** The purges to append now; none when the last attempt was a moment ago. */
   take(): readonly Purge[] {
     if (!this.isDue) return [];
     this.#retryAtMs = performance.now() + RETRY_MS;
     return this.#purges;
   }
 
-  /** These were appended. */
+  /** Forgets purges that were appended. */
   done(purges: readonly Purge[]): void {
     this.#keep(this.#purges.filter((each) => !purges.includes(each)));
   }
 
-  /** An entry that is named here is purged whatever it says: what is fetched now can still be purged by the append. */
-  judge(key: string, entry: StoreEntry): PurgeVerdict {
+  /** A purge that waits holds for every entry it names, whatever its generation: it will get a later position. */
+  judge(key: string, entry: Purgeable): PurgeVerdict {
     if (this.isEmpty) return "valid";
     const judged = this.#table.judge(0, key, entry);
     if (judged === NOT_PURGED) return "valid";

@@ -302,11 +302,11 @@ describe("connect, asked for a client that takes the place of one on a frozen se
     });
     cleanups.push(() => connection.close());
     connection.open();
-    await until(() => connection.isConnected);
+    await until(() => connection.state === "connected");
 
     first.freeze();
     connection.rebuild();
-    await until(() => connection.isConnected && connection.address === third.url, 30_000);
+    await until(() => connection.state === "connected" && connection.address === third.url, 30_000);
     expect(made.slice(0, 3)).toEqual([first.url, second.url, third.url]);
     expect(typesOf(events)).toEqual(["connecting", "connected", "connection-failed", "connected"]);
   }, 60_000);

@@ -3,7 +3,8 @@
 import { createClient } from "redis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { redisClient, redisScript } from "../../../../src/stores/redis/client/detect.ts";
+import { redisClient } from "../../../../src/stores/redis/client/detect.ts";
+import { redisScript } from "../../../../src/stores/redis/client/port.ts";
 import { redisStore } from "../../../../src/stores/redis/index.ts";
 import { clientContract, ownKey } from "../../../redis/client-contract.ts";
 import { SINGLE_NODE_FORMS } from "../../../redis/clients.ts";

@@ -1,131 +1,12 @@
-/** When the store is left out, when it is asked again, and what counts as which trouble. */
+/** When a part of Redis is suspended, and when it is asked again. */
 
 import { setTimeout as pause } from "node:timers/promises";
 
 import { afterEach, describe, expect, it } from "vitest";
 
-import { Breaker } from "../../../../src/stores/redis/health/breaker.ts";
-import { troubleOf } from "../../../../src/stores/redis/client/error-replies.ts";
 import { Guard, type GuardOptions } from "../../../../src/stores/redis/health/command-guard.ts";
-import { Unanswered } from "../../../../src/stores/redis/health/unanswered.ts";
+import { InFlight } from "../../../../src/stores/redis/health/in-flight.ts";
 import { until } from "../../../redis/store.ts";
-
-describe("what an error of a client says about the server", () => {
-  it.each([
-    { message: "LOADING Redis is loading the dataset in memory", trouble: "unavailable" },
-    { message: "BUSY Redis is busy running a script.", trouble: "unavailable" },
-    { message: "MASTERDOWN Link with MASTER is down", trouble: "unavailable" },
-    { message: "CLUSTERDOWN Hash slot not served", trouble: "unavailable" },
-    { message: "NOAUTH Authentication required.", trouble: "forbidden" },
-    { message: "NOPERM this user has no permissions to run the 'get' command", trouble: "forbidden" },
-    { message: "ERR The user executing the script can't run this command or subcommand", trouble: "forbidden" },
-    {
-      message: "ERR ACL failure in script: User app has no permissions to run the 'xadd' command",
-      trouble: "forbidden",
-    },
-    { message: "WRONGPASS invalid username-password pair", trouble: "forbidden" },
-    { message: "OOM command not allowed when used memory > 'maxmemory'.", trouble: "refused" },
-    { message: "READONLY You can't write against a read only replica.", trouble: "demoted" },
-    { message: "NOREPLICAS Not enough good replicas to write.", trouble: "refused" },
-    { message: "MISCONF Redis is configured to save RDB snapshots", trouble: "refused" },
-    { message: "TRYAGAIN Multiple keys request during rehashing of slot", trouble: "refused" },
-    { message: "WRONGTYPE Operation against a key holding the wrong kind of value", trouble: "refused" },
-    { message: "ERR unknown command", trouble: "refused" },
-    { message: "Connection is closed.", trouble: "no-answer" },
-    { message: "The client is closed", trouble: "no-answer" },
-    { message: "read ECONNRESET", trouble: "no-answer" },
-    { message: "timed out", trouble: "no-answer" },
-    { message: "", trouble: "no-answer" },
-  ])("$message → $trouble", ({ message, trouble }) => {
-    expect(troubleOf(new Error(message))).toBe(trouble);
-  });
-});
-
-describe("failures are too many", () => {
-  it("at the fifth in a row, however slowly they come", () => {
-    const breaker = new Breaker();
-    for (let at = 0; at < 4; at += 1) expect(breaker.failed(at * 60_000, at * 60_000 + 100)).toBeUndefined();
-    expect(breaker.failed(300_000, 300_100)).toBe("5 operations in a row");
-  });
-
-  it("when they are half of ten or more within one second", () => {
-    const breaker = new Breaker();
-    for (let at = 0; at < 4; at += 1) {
-      breaker.succeeded(at);
-      expect(breaker.failed(at, at)).toBeUndefined();
-    }
-    breaker.succeeded(5);
-    expect(breaker.failed(6, 6)).toBe("5 of 10 operations");
-  });
-
-  it("and not when others succeeded meanwhile, although their deadlines pass together", () => {
-    const breaker = new Breaker();
-    for (let batchMs = 0; batchMs < 10_000; batchMs += 200) {
-      for (let at = 0; at < 20; at += 1) breaker.succeeded(batchMs + 1);
-      for (let at = 0; at < 10; at += 1) expect(breaker.failed(batchMs, batchMs + 100)).toBeUndefined();
-    }
-  });
-
-  it("and not when they are fewer, or spread over time", () => {
-    const fewer = new Breaker();
-    for (let at = 0; at < 900; at += 3) {
-      fewer.succeeded(at);
-      fewer.succeeded(at);
-      expect(fewer.failed(at, at)).toBeUndefined();
-    }
-    const spread = new Breaker();
-    for (let at = 0; at < 100; at += 1) {
-      spread.succeeded(at * 600);
-      expect(spread.failed(at * 600, at * 600)).toBeUndefined();
-    }
-  });
-});
-
-describe("a part of the store is silent", () => {
-  it("when commands stay without an answer for three seconds", () => {
-    const unanswered = new Unanswered();
-    for (let ms = 0; ms < 3000; ms += 100) {
-      unanswered.add(ms);
-      expect(unanswered.isTimeForANewClient(ms)).toBe(false);
-    }
-    unanswered.add(3000);
-    expect(unanswered.isTimeForANewClient(3000)).toBe(true);
-    expect(unanswered.isTimeForANewClient(3001), "asked for once").toBe(false);
-  });
-
-  it("and not when it is slow: late answers count", () => {
-    const unanswered = new Unanswered();
-    const waiting: (() => void)[] = [];
-    for (let ms = 0; ms < 30_000; ms += 10) {
-      waiting.push(unanswered.add(ms));
-      if (waiting.length > 50) waiting.shift()?.();
-      expect(unanswered.isTimeForANewClient(ms)).toBe(false);
-    }
-  });
-
-  it("and not when an outage took some commands with it and is over", () => {
-    const unanswered = new Unanswered();
-    for (let at = 0; at < 100; at += 1) unanswered.add(at);
-    for (let ms = 10_000; ms < 20_000; ms += 1500) {
-      unanswered.add(ms)();
-      expect(unanswered.isTimeForANewClient(ms)).toBe(false);
-    }
-  });
-
-  it("for longer each time, so that clients are not made without end", () => {
-    const unanswered = new Unanswered();
-    const atMs: number[] = [];
-    for (let ms = 0; ms < 60_000; ms += 100) {
-      unanswered.add(ms);
-      if (unanswered.isTimeForANewClient(ms)) atMs.push(ms);
-    }
-    expect(atMs[0]).toBe(3000);
-    expect(atMs.length).toBeLessThanOrEqual(6);
-    // A calm minute later it is an accident of its own again.
-    for (let ms = 200_000; ms < 203_000; ms += 100) unanswered.add(ms);
-    expect(unanswered.isTimeForANewClient(203_000)).toBe(true);
-  });
-});
 
 describe("the guard", () => {
   const guards: Guard[] = [];
@@ -137,7 +18,7 @@ describe("the guard", () => {
     const failures: string[] = [];
     const guard = new Guard({
       deadlineMs: 20,
-      maxWritingBytes: 1000,
+      inFlight: new InFlight(1000),
       isConnected: () => true,
       probe: () => silent(),
       onFailure: (operation, error) => failures.push(`${operation} ${(error as Error & { code?: string }).code}`),

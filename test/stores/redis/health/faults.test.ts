@@ -56,7 +56,7 @@ describe.each(ways)("Redis store over $way", ({ make }) => {
     const startMs = performance.now();
     for (let round = 0; round < 50; round += 1) {
       expect(await store.get("p a")).toBeUndefined();
-      expect(await store.put("p a", textEntry("a"), 60_000)).toBe(false);
+      expect(await store.put("p a", textEntry("a"), 60_000)).toBe("failed");
       await pause(10);
     }
     // 50 times 10 ms, and one deadline for what came while the connection was refused.
@@ -109,7 +109,7 @@ describe.each(ways)("Redis store over $way", ({ make }) => {
     }
     // Five misses in a row: Redis is left out, and a get costs nothing at all.
     expect(store.get("p a")).toBeUndefined();
-    expect(store.put("p a", textEntry("while frozen"), 60_000)).toBe(false);
+    expect(store.put("p a", textEntry("while frozen"), 60_000)).toBe("failed");
     const failures = events.filter((event) => event.type === "operation-failed");
     expect(failures.map(({ error }) => (error as Error & { code?: string }).code)).toEqual([
       "ERR_STORE_TIMEOUT",

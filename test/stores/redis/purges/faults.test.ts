@@ -6,8 +6,10 @@ import type { RedisClientType } from "redis";
 import { describe, expect, it } from "vitest";
 
 import { Guard } from "../../../../src/stores/redis/health/command-guard.ts";
+import { InFlight } from "../../../../src/stores/redis/health/in-flight.ts";
+import { MAX_WAITING_OTHERS } from "../../../../src/stores/redis/health/limits.ts";
 import { RedisPurgeLog } from "../../../../src/stores/redis/purges/log.ts";
-import { RedisClock } from "../../../../src/stores/redis/server-clock.ts";
+import { RedisClock } from "../../../../src/stores/redis/client/server-clock.ts";
 import { redisStore } from "../../../../src/stores/redis/index.ts";
 import type { RedisStore } from "../../../../src/stores/redis/store.ts";
 import type { PurgeTarget } from "../../../../src/http.ts";
@@ -15,7 +17,7 @@ import { eachTest } from "../../../redis/each-test.ts";
 import { type FaultProxy, startFaultProxy } from "../../../redis/fault-proxy.ts";
 import { freePort, type RedisServer } from "../../../redis/server.ts";
 import { adapted, opened, textEntry, textOf, until, untilCaching } from "../../../redis/store.ts";
-import { connected, logKeys } from "../../purging/log-store.ts";
+import { connected, logKeys } from "./log-store.ts";
 
 const TAG: PurgeTarget = { kind: "name", text: "#a" };
 const NOT_ACKNOWLEDGED = { code: "ERR_PURGE_NOT_ACKNOWLEDGED" };
@@ -226,24 +228,22 @@ describe("a purge that Redis does not acknowledge", () => {
     await expect(purge(store)).rejects.toThrow(/it was not sent: Redis did not answer before, and is left out/);
     redis.thaw();
 
+    const inFlight = new InFlight(1000);
+    for (let waiting = 0; waiting < MAX_WAITING_OTHERS; waiting += 1) inFlight.begin("others", 0);
     const guard = new Guard({
       deadlineMs: 1000,
-      maxWritingBytes: 1000,
+      inFlight,
       isConnected: () => true,
       probe: () => undefined,
       onFailure: () => {},
       onResumed: () => {},
       onStuck: () => {},
-      tally: { lookUps: 0, others: 10_240, writingBytes: 0 },
     });
     const client = adapted(await adminOf(redis));
     const log = new RedisPurgeLog({
-      client: () => client,
-      firstConnection: () => Promise.resolve(),
-      guardOf: () => guard,
+      health: { client: () => client, guard: () => guard, firstConnection: async () => 0, deadlineMs: 1000 },
       clock: new RedisClock(Date.now),
       keysOf: logKeys,
-      deadlineMs: 1000,
       logLength: 1000,
     });
     await expect(log.purge("p", [TAG], { soft: false })).rejects.toThrow(/it was not sent: too many commands wait/);

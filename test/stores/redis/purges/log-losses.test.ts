@@ -5,10 +5,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, inject, it } from "vitest";
 
 import { VIEW } from "../../../../src/stores/redis/purges/scripts.ts";
-import type { RedisClient } from "../../../../src/stores/redis/client/detect.ts";
+import type { RedisClient } from "../../../../src/stores/redis/client/port.ts";
 import type { PurgeTarget } from "../../../../src/http.ts";
 import { ownPrefix, textOf, until } from "../../../redis/store.ts";
-import { entry, fill, HARD, logKeys, processes, TAG } from "../../purging/log-store.ts";
+import { entry, fill, HARD, logKeys, processes, TAG } from "./log-store.ts";
 
 const { admin, client, over, process } = processes(inject("redisUrl"), inject("redisAdminUrl"));
 

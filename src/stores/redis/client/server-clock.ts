@@ -2,11 +2,11 @@
 
 import { randomBytes } from "node:crypto";
 
-import { performance, wallClock } from "../../real-time.ts";
+import { performance, wallClock } from "../../../real-time.ts";
 
 const REFRESH_MS = 60_000;
 
-/** By wall clock: how entries name the one their times were read from. */
+/** The name of each wall clock. An entry carries the name of the clock that its times were read from. */
 const names = new WeakMap<() => number, string>();
 
 export class RedisClock {
@@ -26,8 +26,8 @@ export class RedisClock {
   }
 
   /**
-   * A random name of the wall clock here. Times that were read from this very clock need no conversion: one that was set
-   * back, or moved by a test, moved for them as well.
+   * A random name of the wall clock here. Times that were read from the same clock need no conversion, even if the clock was
+   * set back or moved by a test meanwhile.
    */
   get name(): string {
     const now = this.#now ?? wallClock;

@@ -3,10 +3,10 @@
 import { createClient, type RedisClientType } from "redis";
 import { afterAll, afterEach, beforeAll } from "vitest";
 
-import type { RedisClient } from "../../../src/stores/redis/client/detect.ts";
-import { createRedisStore, type RedisStore, type RedisStoreSettings } from "../../../src/stores/redis/store.ts";
-import type { PurgeTarget, StoreEntry } from "../../../src/http.ts";
-import { adapted, textOf } from "../../redis/store.ts";
+import type { RedisClient } from "../../../../src/stores/redis/client/port.ts";
+import { createRedisStore, type RedisStore, type RedisStoreSettings } from "../../../../src/stores/redis/store.ts";
+import type { PurgeTarget, StoreEntry } from "../../../../src/http.ts";
+import { adapted, textOf } from "../../../redis/store.ts";
 
 export type LogStoreSettings = Partial<Omit<RedisStoreSettings, "source">>;
 

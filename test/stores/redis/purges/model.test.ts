@@ -7,9 +7,9 @@
 
 import { describe, expect, it } from "vitest";
 
-import { NOT_PURGED } from "../../../src/stores/purging/table.ts";
-import { type LogRecord, parseLogEnd, Timeline } from "../../../src/stores/purging/timeline.ts";
-import type { StoreEntry } from "../../../src/http.ts";
+import { NOT_PURGED } from "../../../../src/stores/purging/table.ts";
+import { type LogRecord, parseLogEnd, Timeline } from "../../../../src/stores/redis/purges/timeline.ts";
+import type { StoreEntry } from "../../../../src/http.ts";
 
 const KEY = "p key";
 const TAG = "#a";

@@ -12,12 +12,12 @@ import { Redis } from "ioredis";
 import type { RedisClientType } from "redis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { parseLogEnd, Timeline } from "../../../src/stores/purging/timeline.ts";
-import type { RedisClient } from "../../../src/stores/redis/client/detect.ts";
-import type { RedisStore } from "../../../src/stores/redis/store.ts";
-import type { StoreEntry } from "../../../src/http.ts";
-import { type RedisServer, startRedis } from "../../redis/server.ts";
-import { adapted, ownPrefix } from "../../redis/store.ts";
+import { parseLogEnd, Timeline } from "../../../../src/stores/redis/purges/timeline.ts";
+import type { RedisClient } from "../../../../src/stores/redis/client/port.ts";
+import type { RedisStore } from "../../../../src/stores/redis/store.ts";
+import type { StoreEntry } from "../../../../src/http.ts";
+import { type RedisServer, startRedis } from "../../../redis/server.ts";
+import { adapted, ownPrefix } from "../../../redis/store.ts";
 import { connected, logKeys, storeOver } from "./log-store.ts";
 
 const STORES = 4;

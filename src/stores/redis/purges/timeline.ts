@@ -1,13 +1,14 @@
 /**
- * What one process knows of the purge log of one prefix, and what it concludes from what it reads. Pure.
+ * The purge log of one prefix as one process knows it, and the conclusions from each reading. Pure.
  *
  * Three rules make a purge hold. A position counts only once every record up to it has arrived. A log that cannot be
  * followed without a gap is replaced by a new one under a new epoch, and entries of another epoch are purged. An epoch that
  * was left is never entered again.
  */
 
-import type { StoreEntry } from "../../http.ts";
-import { NOT_PURGED, POSITIONS_PER_MS, PURGED, PurgeTable } from "./table.ts";
+import type { Purgeable } from "../../../http.ts";
+import { positionAt, positionIn, positionText } from "../../purging/position.ts";
+import { NOT_PURGED, PURGED, PurgeTable } from "../../purging/table.ts";
 
 /** The end of the log: `<epoch>:<id>:<count>`, and `:<run>` of the server where that is known. */
 export interface LogEnd {
@@ -49,45 +50,19 @@ export type Conclusion = "arrived" | "again" | "restart";
 
 const END = /^([0-9a-z]{1,32}):((\d{1,13})-(\d{1,4})):(\d{1,15})(?::[0-9a-z]{1,8})?$/;
 const RECORD_ID = /^(\d{1,13})-(\d{1,4})$/;
-const COLON = 58;
-const DASH = 45;
 const KNOWN_EPOCHS = 100;
 
-/** What the text under the position key says; undefined when it is no such text. */
+/** The parsed text under the position key; undefined when it is malformed. */
 export function parseLogEnd(text: string): LogEnd | undefined {
   const [, epoch = "", id = "", ms, sequence, count] = END.exec(text) ?? [];
-  const position = positionOf(Number(ms), Number(sequence));
+  const position = positionAt(Number(ms), Number(sequence));
   return Number.isNaN(position) ? undefined : { text, epoch, id, position, count: Number(count) };
 }
 
 /** Position of a record; NaN when `id` is not one of ours. */
 export function recordPosition(id: string): number {
   const [, ms, sequence] = RECORD_ID.exec(id) ?? [];
-  return positionOf(Number(ms), Number(sequence));
-}
-
-function positionOf(ms: number, sequence: number): number {
-  const position = ms * POSITIONS_PER_MS + sequence;
-  return sequence < POSITIONS_PER_MS && Number.isSafeInteger(position) ? position : Number.NaN;
-}
-
-/** The position in a generation `<epoch>:<milliseconds>-<number>` of this epoch; NaN for any other text. */
-export function positionIn(generation: string, epoch: string): number {
-  if (epoch === "" || !generation.startsWith(epoch) || generation.charCodeAt(epoch.length) !== COLON) return Number.NaN;
-  let ms = 0;
-  let number = 0;
-  for (let index = epoch.length + 1; index < generation.length; index += 1) {
-    const code = generation.charCodeAt(index);
-    if (code === DASH) {
-      ms = number;
-      number = 0;
-    } else if (code >= 48 && code <= 57) {
-      number = number * 10 + code - 48;
-    } else {
-      return Number.NaN;
-    }
-  }
-  return positionOf(ms, number);
+  return positionAt(Number(ms), Number(sequence));
 }
 
 export class Timeline {
@@ -117,7 +92,7 @@ export class Timeline {
     return { epoch: this.#epoch, id: this.#readId, count: this.#readCount };
   }
 
-  /** True once an epoch was left: an entry that does not say its own may be from before. */
+  /** True once an epoch was left: an entry without a generation may be of that epoch. */
   get hasLeftEpochs(): boolean {
     return this.#leftEpochs.length > 0;
   }
@@ -175,14 +150,14 @@ export class Timeline {
   }
 
   /** The verdict of the table on an entry of this epoch, PURGED on all others. */
-  judge(key: string, entry: StoreEntry): number {
+  judge(key: string, entry: Purgeable): number {
     if (this.#proven === undefined) return PURGED;
     const { generation } = entry;
     if (generation === this.#generation && this.#ownPosition <= this.#proven.position) return NOT_PURGED;
     // An entry without a generation counts as older than any purge.
     if (generation === undefined) return this.hasLeftEpochs ? PURGED : this.#table.judge(0, key, entry);
     const position = positionIn(generation, this.#epoch);
-    // Later than all that is known: it is from a log that was lost.
+    // A position after the proven end is from a log that was lost.
     return position <= this.#proven.position ? this.#table.judge(position, key, entry) : PURGED;
   }
 
@@ -225,10 +200,10 @@ export class Timeline {
     const [first] = records;
     if (first === undefined) return "nothing";
     const isKnown = first.count === this.#readCount && first.position === recordPosition(this.#readId);
-    // Fewer records than we know, or others: a server took over that had not received the last ones.
+    // Fewer records than are known, or other ones: a server took over that had not received the last records.
     if (!isKnown && first.count <= this.#readCount) return "broken";
     const isFirstOfAll = this.#readCount === 0 && first.count === 1;
-    // It was trimmed away, and what else was is unknown.
+    // The last known record was trimmed away, and unknown ones with it.
     if (!isKnown && !isFirstOfAll) this.#table.forgetBefore(first.position);
     let count = first.count - 1;
     for (const record of records) {
@@ -238,12 +213,8 @@ export class Timeline {
     }
     const last = records.at(-1);
     if (last === undefined || last.count === this.#readCount) return "nothing";
-    this.#readId = idOf(last.position);
+    this.#readId = positionText(last.position);
     this.#readCount = last.count;
     return "progress";
   }
-}
-
-function idOf(position: number): string {
-  return `${Math.floor(position / POSITIONS_PER_MS)}-${position % POSITIONS_PER_MS}`;
 }

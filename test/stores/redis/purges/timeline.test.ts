@@ -1,18 +1,18 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { parsePurged, parseView, recordArguments } from "../../../src/stores/redis/purges/scripts.ts";
-import { NOT_PURGED, PURGED } from "../../../src/stores/purging/table.ts";
+import { parsePurged, parseView, recordArguments } from "../../../../src/stores/redis/purges/scripts.ts";
+import { positionIn } from "../../../../src/stores/purging/position.ts";
+import { NOT_PURGED, PURGED } from "../../../../src/stores/purging/table.ts";
 import {
   type LogEnd,
   type LogRecord,
   type LogView,
   parseLogEnd,
-  positionIn,
   recordPosition,
   Timeline,
-} from "../../../src/stores/purging/timeline.ts";
-import type { StoreEntry } from "../../../src/http.ts";
+} from "../../../../src/stores/redis/purges/timeline.ts";
+import type { StoreEntry } from "../../../../src/http.ts";
 
 const EMPTY = new Uint8Array(0);
 
@@ -71,13 +71,6 @@ describe("positions", () => {
       }),
     );
   });
-
-  it.each(["", "epoch", "epoch:", "epoch2:1-0", "epo:1-0", "epoch:1-a", "epoch:1-2048", ":1-0"])(
-    "%j is no position in this epoch, or the first",
-    (generation) => {
-      expect(positionIn(generation, "epoch") || 0).toBe(0);
-    },
-  );
 });
 
 describe("conclusions", () => {
