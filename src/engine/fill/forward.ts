@@ -139,6 +139,8 @@ export class ForwardedRequest implements Fill {
   #decide(head: ReportedHead, body: Uint8Array | undefined): HeadAction {
     const { engine, route, request, stale, storable } = this.#plan;
     this.#receivedAtMs = engine.now();
+    const thrown = head.thrown ?? this.#error;
+    if (thrown !== undefined && head.status < 400) return this.#answerError(head, thrown);
     if (storable && stale !== undefined && head.status === 304) return this.#validated(stale, head);
     const { unvalidated } = this.#plan;
     if (storable && unvalidated !== undefined && head.status === 304) return this.#serveUnvalidated(unvalidated);
@@ -168,6 +170,17 @@ export class ForwardedRequest implements Fill {
       this.#plan = { ...this.#plan, primary, key: primary };
     }
     return body === undefined ? this.#stream(head) : this.#complete(head, body);
+  }
+
+  /**
+   * The handler threw, and an error handler answered with a status that looks like a page: nothing of that is kept. A
+   * redirect goes out, since some applications throw those on purpose; a stored response stands in for anything else.
+   */
+  #answerError(head: ReportedHead, error: Error): HeadAction {
+    const standsIn = head.status < 300 && this.#mayStandIn(undefined);
+    const action = standsIn ? ANSWERED : this.#pass(head, "origin-error");
+    this.fail(error);
+    return action;
   }
 
   /** Why what outer layers did after the handler forbids keeping the response. */

@@ -6,7 +6,7 @@ import { invalidatedUris } from "../../rfc9111/invalidation.ts";
 import type { CacheRequest, PurgeReceipt, PurgeTarget, ResponseHead } from "../../http.ts";
 import { Capture } from "../fill/capture.ts";
 import type { Engine } from "../state.ts";
-import type { Exchange, Fill, HeadAction, OriginRequest } from "../exchange.ts";
+import type { Exchange, Fill, HeadAction, OriginRequest, ReportedHead } from "../exchange.ts";
 import { ForwardedRequest } from "../fill/forward.ts";
 import { unsharedIdentity } from "../request/identity.ts";
 import { keyWith } from "../request/key.ts";
@@ -68,10 +68,10 @@ export class UnsafeRequest implements Fill {
   /** Purges whatever the routes behind it do. */
   giveWay(): void {}
 
-  head(head: ResponseHead, body?: Uint8Array): HeadAction {
+  head(head: ReportedHead, body?: Uint8Array): HeadAction {
     if (head.status < 200 || head.status > 399) return UNTOUCHED;
     const { engine, route } = this.#plan;
-    const isRepresentation = this.#isStorable(head) && this.#isUnpurged(head);
+    const isRepresentation = head.thrown === undefined && this.#isStorable(head) && this.#isUnpurged(head);
     const before = engine.purges.generation(engine.prefix);
     const purging = this.#purge(head);
     if (isRepresentation) {
