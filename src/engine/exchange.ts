@@ -126,6 +126,8 @@ export interface ReportedHead extends ResponseHead {
   readonly shows?: OwnedByClient | undefined;
   /** An `ETag` that the framework made by itself: clients may hold it, but it is not stored. */
   readonly frameworkEtag?: string | undefined;
+  /** What the handler threw, where the framework made this response of it. */
+  readonly thrown?: Error | undefined;
   /** Where outer layers have had their say already: what they did. */
   readonly late?: LateChanges | undefined;
 }

@@ -225,6 +225,7 @@ function refusalOf(route: RouteRules, request: CacheRequest, head: ResponseHead)
     storable: true,
     showsRange: false,
     isOtherRequest: false,
+    hasThrown: false,
     stale: undefined,
     isSecondRun: false,
     mayServeOnError: false,

@@ -98,6 +98,7 @@ function callOf(
   const request = run?.original ?? raw;
   const outer = new OuterHeaders(context);
   const index = context.req.routeIndex;
+  const errorBefore = context.error;
   let entry: Entry | undefined;
   const call: WebCall = {
     request,
@@ -111,6 +112,10 @@ function callOf(
     outer,
     dropsHeadBody: true,
     isOutermost: index === 0 && run === undefined,
+    get thrown() {
+      // Hono keeps what a handler threw and goes on with the answer of `onError`.
+      return context.error === errorBefore ? undefined : context.error;
+    },
     get exit() {
       return honoExit(context, request);
     },

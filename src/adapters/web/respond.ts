@@ -1,5 +1,5 @@
 import type { Route } from "../../cache.ts";
-import type { Exchange, Fill, HeadAction, LastLook, Reply } from "../../engine/exchange.ts";
+import type { Exchange, Fill, HeadAction, LastLook, Reply, ReportedHead } from "../../engine/exchange.ts";
 import { reachRoute, renewalOf, renewalReplaced, type Reached, type Renewal } from "../../engine/fill/renewals.ts";
 import { asError } from "../../errors.ts";
 import { setTimeout } from "../../real-time.ts";
@@ -58,6 +58,8 @@ export interface WebCall {
   readonly dropsHeadBody?: boolean | undefined;
   /** True where no layer stands in front of the route, so that a response leaves as it is given. */
   readonly isOutermost?: boolean | undefined;
+  /** What the handler has thrown, where the framework made its response of that. */
+  readonly thrown?: Error | undefined;
   /** How a response leaves, where that is known better than by the first read of its body. */
   readonly exit?: Exit | undefined;
   /** Runs the handler once more for `fill`: for this client, or with none listening. */
@@ -192,7 +194,7 @@ class WebRun {
   #act(opened: Opened, whole: Uint8Array | undefined, reader: BodyReader | undefined): void | Promise<void> {
     learnType(opened.headers, whole);
     const own = ownFields(this.#call, opened.headers);
-    const action = this.#fill.head(headOf(opened, own), whole);
+    const action = this.#fill.head(reportedHead(this.#call, opened, own), whole);
     if (action.answered) return whole === undefined ? reader?.drainInto(this.#fill, this.#client.pending) : undefined;
     const shown = this.#client.call === this.#call ? opened : { ...opened, headers: shownTo(this.#client.call, own) };
     if (action.until === undefined) return this.#pass(shown, action, whole, reader);
@@ -214,6 +216,11 @@ class WebRun {
     if (whole === undefined && reader !== undefined) leaving.unread = () => void reader.reportUnread(this.#fill);
     this.#client.deliver(leaving.send(responseOf(status, reason, headers, body)));
   }
+}
+
+function reportedHead({ thrown }: WebCall, opened: Opened, own: OwnFields): ReportedHead {
+  const head = headOf(opened, own);
+  return thrown === undefined ? head : { ...head, thrown };
 }
 
 function ownFields({ outer }: WebCall, headers: Headers): OwnFields {
@@ -520,7 +527,7 @@ function shownToLayers(
   reader: BodyReader | undefined,
 ): Response {
   const { status, reason, headers } = opened;
-  const head = headOf(opened, ownFields(call, headers));
+  const head = reportedHead(call, opened, ownFields(call, headers));
   const lastLook: LastLook = (late) => {
     if (late.replacedBy !== undefined) {
       fill.fail(renewalReplaced(late.replacedBy));
@@ -548,7 +555,7 @@ export async function renewAlone(call: WebCall, fill: Fill, request: Request): P
   const reader = opened.body === null ? undefined : new BodyReader(opened.body);
   const whole = reader === undefined ? NOTHING : await reader.wholeIfAtHand();
   learnType(opened.headers, whole);
-  const { answered } = fill.head(headOf(opened, ownFields(call, opened.headers)), whole);
+  const { answered } = fill.head(reportedHead(call, opened, ownFields(call, opened.headers)), whole);
   if (whole !== undefined || reader === undefined) return;
   if (answered) await reader.drainInto(fill);
   else await reader.cancel();

@@ -23,6 +23,8 @@ export interface Forwarded {
   readonly showsRange: boolean;
   /** The handler ran for a request that came back with another key. */
   readonly isOtherRequest: boolean;
+  /** The handler threw, and the framework made this response of it. */
+  readonly hasThrown: boolean;
   /** The stale response a revalidation is about. */
   readonly stale: StoredResponse | undefined;
   /** The handler runs once more, because its first 304 was about another response than the stored one. */
@@ -38,6 +40,8 @@ export type ResponseRules = Pick<RouteRules, "storing" | "targets" | "maxBodyByt
 
 /** What becomes of a response of the origin. */
 export type ResponseDecision =
+  /** The answer to what the handler threw, with a status that looks like a page: the origin failed. */
+  | { readonly action: "failed" }
   /** A 304 about the stored response: it gets the new fields and times (RFC 9111 §4.3.4). */
   | { readonly action: "freshen" }
   /** A 304 about another response than the stored one: the whole has to be asked for. */
@@ -74,6 +78,7 @@ export function decideResponse(
   variesBy: readonly string[],
 ): ResponseDecision {
   const { request, storable, stale } = forwarded;
+  if (forwarded.hasThrown && head.status < 400) return FAILED;
   if (storable && head.status === 304) {
     if (stale !== undefined) return validates(stale, head) ? FRESHEN : ASK_AGAIN;
     if (forwarded.isSecondRun) return UNVALIDATED;
@@ -97,6 +102,7 @@ export function decideResponse(
   return { action: "keep", directives, declaredBytes };
 }
 
+const FAILED: ResponseDecision = { action: "failed" };
 const FRESHEN: ResponseDecision = { action: "freshen" };
 const ASK_AGAIN: ResponseDecision = { action: "ask-again" };
 const UNVALIDATED: ResponseDecision = { action: "unvalidated" };

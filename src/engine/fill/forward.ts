@@ -169,6 +169,8 @@ export class ForwardedRequest implements Fill {
         return stale === undefined ? UNTOUCHED : this.#askAgain(stale);
       case "unvalidated":
         return unvalidated === undefined ? UNTOUCHED : this.#serveUnvalidated(unvalidated);
+      case "failed":
+        return this.#answerError(head, head.thrown ?? this.#error);
       case "stand-in":
         return this.#serveOnError(head.status);
       case "pass": {
@@ -191,7 +193,18 @@ export class ForwardedRequest implements Fill {
     }
   }
 
-  #forwarded({ outerCookies }: ReportedHead): Forwarded {
+  /**
+   * The handler threw, and an error handler answered with a status that looks like a page: nothing of that is kept. A
+   * redirect goes out, since some applications throw those on purpose; a stored response stands in for anything else.
+   */
+  #answerError(head: ReportedHead, error: Error = new Error("the handler failed")): HeadAction {
+    const standsIn = head.status < 300 && this.#mayStandIn(undefined);
+    const action = standsIn ? ANSWERED : this.#pass(head, "origin-error");
+    this.fail(error);
+    return action;
+  }
+
+  #forwarded({ outerCookies, thrown }: ReportedHead): Forwarded {
     const { engine, route, request, native, storable, stale, unvalidated, mayServeOnError, showsRange } = this.#plan;
     const mayShowLogin = storable && outerCookies !== undefined && route.storing.allowSetCookie !== true;
     return {
@@ -199,6 +212,7 @@ export class ForwardedRequest implements Fill {
       storable,
       showsRange: showsRange === true,
       isOtherRequest: this.#isOtherRequest,
+      hasThrown: (thrown ?? this.#error) !== undefined,
       stale: stale?.stored,
       isSecondRun: unvalidated !== undefined,
       mayServeOnError,

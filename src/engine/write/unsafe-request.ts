@@ -7,7 +7,7 @@ import { invalidatedUris } from "../../rfc9111/invalidation.ts";
 import type { CacheRequest, PurgeReceipt, PurgeTarget, ResponseHead } from "../../http.ts";
 import { Capture } from "../fill/capture.ts";
 import type { Engine } from "../state.ts";
-import type { Exchange, Fill, HeadAction, OriginRequest } from "../exchange.ts";
+import type { Exchange, Fill, HeadAction, OriginRequest, ReportedHead } from "../exchange.ts";
 import { ForwardedRequest } from "../fill/forward.ts";
 import { sharersOf } from "../request/identity.ts";
 import { keyWith } from "../request/key.ts";
@@ -67,10 +67,10 @@ export class UnsafeRequest implements Fill {
   /** Purges whatever the routes behind it do. */
   giveWay(): void {}
 
-  head(head: ResponseHead, body?: Uint8Array): HeadAction {
+  head(head: ReportedHead, body?: Uint8Array): HeadAction {
     if (head.status < 200 || head.status > 399) return UNTOUCHED;
     const { engine, route } = this.#plan;
-    const isRepresentation = this.#isStorable(head) && this.#isClear(head);
+    const isRepresentation = head.thrown === undefined && this.#isStorable(head) && this.#isClear(head);
     const before = engine.fence.take();
     const purging = this.#purge(head);
     if (isRepresentation) {

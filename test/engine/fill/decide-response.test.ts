@@ -26,6 +26,7 @@ const FORWARDED: Forwarded = {
   storable: true,
   showsRange: false,
   isOtherRequest: false,
+  hasThrown: false,
   stale: undefined,
   isSecondRun: false,
   mayServeOnError: false,
@@ -65,6 +66,9 @@ describe("what becomes of a response", () => {
     { forwarded: { newLogin: "sid" }, says: "refuse set-cookie", because: "the page may show the session" },
     { forwarded: { isOtherRequest: true }, says: "refuse other-request", because: "its key is another one's" },
     { forwarded: { storable: false }, says: "pass", because: "it only passes by" },
+    { forwarded: { hasThrown: true }, says: "failed", because: "it answers an error, whatever its status" },
+    { forwarded: { hasThrown: true }, status: 302, says: "failed", because: "no redirect that was thrown is kept" },
+    { forwarded: { hasThrown: true }, status: 404, says: "refuse status", because: "its status says so" },
   ])("$status $fields $head $forwarded → $says: $because", (row) => {
     expect(told(row)).toBe(row.says);
   });
