@@ -273,7 +273,7 @@ describe("close()", () => {
     await waits(cache);
     const putting = store.put(`${prefix} k`, textEntry("late"), 60_000);
     await cache.close();
-    expect(await putting).toBe(true);
+    expect(await putting).toBe("stored");
     expect(proxy.counters.connections).toBe(0);
 
     const reader = redisStore({ url, deadlineMs: 2000 });
@@ -294,7 +294,7 @@ describe("close()", () => {
     const putting = store.put(`${prefix} k`, textEntry("late"), 60_000);
     await cache.close();
     client.destroy();
-    expect(await putting).toBe(true);
+    expect(await putting).toBe("stored");
   });
 
   it("does not wait for ever for a Redis that is not there", async () => {

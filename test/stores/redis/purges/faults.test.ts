@@ -225,7 +225,7 @@ describe("a purge that Redis does not acknowledge", () => {
     const store = await process(redis.url);
     redis.freeze();
     for (let round = 0; round < 5; round += 1) await store.get(`p ${round}`);
-    await expect(purge(store)).rejects.toThrow(/it was not sent: Redis did not answer before, and is left out/);
+    await expect(purge(store)).rejects.toThrow(/it was not sent: Redis did not answer before, and is suspended/);
     redis.thaw();
 
     const inFlight = new InFlight(1000);
