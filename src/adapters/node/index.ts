@@ -4,7 +4,7 @@ import type { Fill } from "../../engine/exchange.ts";
 import { isRenewal } from "../../engine/fill/renewals.ts";
 import { asError, invalidOption } from "../../errors.ts";
 import { cachedFamily, type Cached } from "../shared/cached.ts";
-import { respondOnNode } from "./respond.ts";
+import { respondOnNode, showFailedRequest } from "./respond.ts";
 
 export type { Cached, RouteArgument } from "../shared/cached.ts";
 
@@ -92,6 +92,7 @@ function runHandler(
   if (fill === undefined) return handler.call(receiver, request, response);
   const fail = (error: unknown): void => {
     if (fill.fail(asError(error))) return;
+    showFailedRequest(request, fill);
     if (!isRenewal(request)) throw error;
     // The fill has told it, and there is no client to be answered.
     response.destroy();

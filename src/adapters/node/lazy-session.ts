@@ -1,13 +1,13 @@
 import type { IncomingMessage } from "node:http";
-import type { RequestView } from "./request-view.ts";
+import type { ShownRequest } from "./shown-request.ts";
 
 /**
  * Lets a session that is read on demand (`cookie-session`) be read from the cookies that the client sent, and tells that the
  * handler has read it. From a request without these cookies it would begin a new session, in place of the client's own.
  *
- * @param view the request, whose cookies are hidden from the handler
+ * @param shown the request, whose cookies are hidden from the handler
  */
-export function watchLazySession(request: IncomingMessage, view: RequestView, onRead: () => void): void {
+export function watchLazySession(request: IncomingMessage, shown: ShownRequest, onRead: () => void): void {
   const property = Object.getOwnPropertyDescriptor(request, "session");
   // It is called on the request.
   // oxlint-disable-next-line typescript/unbound-method
@@ -17,7 +17,7 @@ export function watchLazySession(request: IncomingMessage, view: RequestView, on
     ...property,
     get(this: unknown): unknown {
       onRead();
-      return view.asSent(() => Reflect.apply(read, request, []) as unknown);
+      return shown.asSent(() => Reflect.apply(read, request, []) as unknown);
     },
   });
 }

@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
 import type { Route } from "../../cache.ts";
 import type { Exchange, Fill, LastLook, Reply } from "../../engine/exchange.ts";
@@ -8,12 +8,11 @@ import type { CacheRequest } from "../../http.ts";
 import { connectionFacts, type ConnectionFacts } from "./connection-facts.ts";
 import { contentOf } from "./content.ts";
 import { hasClientCertificate } from "./client-certificate.ts";
-import { handlersFields } from "./handlers-fields.ts";
 import { watchLazySession } from "./lazy-session.ts";
-import { RequestView } from "./request-view.ts";
 import { watchToken } from "./form-token.ts";
 import { sendAgain, serverOf, type Entry } from "./copy.ts";
 import { addFieldsAtHead, writeReply } from "./reply.ts";
+import { ShownRequest, showTarget, type Target } from "./shown-request.ts";
 import { ResponseTap, type Destination, type TakeFrameworkEtag } from "./response-tap.ts";
 
 /** What a framework on `node:http` has to tell about one request. */
@@ -42,19 +41,13 @@ export interface NodeCall {
   readonly entry: Entry | undefined;
 }
 
-/** A cached route that a request came through, and the request as it was there. */
+/** A cached route that a request came through, and what it shows of the request to its handler. */
 interface Enclosing {
   readonly route: Route;
   readonly fill: Fill;
-  readonly headers: IncomingHttpHeaders;
+  readonly shown: ShownRequest;
   readonly target: Target;
   readonly outer: Enclosing | undefined;
-}
-
-/** Path and query as the client sent them and, where something rewrote them, as the handler is shown them. */
-interface Target {
-  readonly sent: string;
-  readonly shown: string | undefined;
 }
 
 const enclosing = new WeakMap<IncomingMessage, Enclosing>();
@@ -92,6 +85,13 @@ function runForCopy(route: Route, call: NodeCall, target: Target, fill: Fill): v
   new NodeExchange(call, route, target).forward(fill);
 }
 
+/** The handler has failed: what catches its error, in front of the route, reads the request as it was sent. */
+export function showFailedRequest(request: IncomingMessage, fill: Fill): void {
+  let failed = enclosing.get(request);
+  while (failed !== undefined && failed.fill !== fill) failed = failed.outer;
+  failed?.shown.putBack();
+}
+
 /** The connection is to speak another protocol, or to become a tunnel: nothing of that is ours. */
 function isUpgrade({ method, headers }: IncomingMessage): boolean {
   return headers.upgrade !== undefined || method === "CONNECT";
@@ -104,9 +104,11 @@ function isUpgrade({ method, headers }: IncomingMessage): boolean {
 function showAsSent(route: Route, call: NodeCall, target: Target): Target {
   const { request } = call;
   let outermost: Enclosing | undefined;
-  for (let at = enclosing.get(request); at?.route.owner === route.owner; at = at?.outer) outermost = at;
+  for (let at = enclosing.get(request); at?.route.owner === route.owner; at = at?.outer) {
+    at.shown.putBack();
+    outermost = at;
+  }
   if (outermost === undefined) return target;
-  request.headers = outermost.headers;
   const { path, otherPaths } = outermost.fill.origin;
   const isAsShown = target.sent === path && target.shown === otherPaths?.[0];
   const whole = isAsShown ? outermost.target : { ...target, sent: outermost.target.sent };
@@ -204,19 +206,13 @@ class NodeExchange implements Exchange {
   forward(fill: Fill): void {
     const { request, response, takeFrameworkEtag } = this.#call;
     if (response.headersSent) return this.#watchBegun(fill);
-    const { headers } = request;
-    const { path, otherPaths } = fill.origin;
-    enclosing.set(request, { route: this.#route, fill, headers, target: this.#target, outer: this.#enclosing });
-    const shown = { sent: path, shown: otherPaths?.[0] };
-    const hidesCookies = fill.origin.without.includes("cookie");
-    const view = new RequestView(request, handlersFields(headers, fill, this.#route.authority), hidesCookies, (which) =>
-      which === "shown" ? showTarget(this.#call, this.#target, shown) : showTarget(this.#call, shown, this.#target),
-    );
-    view.show();
-    const tap = new ResponseTap(response, fill, { takeFrameworkEtag, destination: destinations.get(fill), view });
+    const shown = new ShownRequest(this.#call, this.#target, fill, this.#route.authority);
+    enclosing.set(request, { route: this.#route, fill, shown, target: this.#target, outer: this.#enclosing });
+    const destination = destinations.get(fill);
+    const tap = new ResponseTap(response, fill, { shown, takeFrameworkEtag, destination });
     this.#tap = tap;
     watchToken(request, () => tap.noteShown("csrf-token"));
-    if (hidesCookies) watchLazySession(request, view, () => tap.noteShown("session"));
+    if (fill.origin.without.includes("cookie")) watchLazySession(request, shown, () => tap.noteShown("session"));
     this.#call.run(fill);
   }
 
@@ -250,15 +246,4 @@ class NodeExchange implements Exchange {
       },
     );
   }
-}
-
-/** `request.url` may be shorter than the path: routers cut off what they have matched. */
-function showTarget(call: NodeCall, now: Target, next: Target): void {
-  if (next.sent === now.sent && next.shown === now.shown) return;
-  const { request } = call;
-  const shown = next.shown ?? next.sent;
-  const [own = "/"] = (request.url ?? "/").split("?", 1);
-  const mark = shown.indexOf("?");
-  call.rewriteTarget?.(request, next.sent, shown);
-  request.url = mark === -1 ? own : own + shown.slice(mark);
 }

@@ -9,7 +9,7 @@ import type {
   OwnedByClient,
 } from "../../engine/exchange.ts";
 import { asError } from "../../errors.ts";
-import type { RequestView } from "./request-view.ts";
+import type { ShownRequest } from "./shown-request.ts";
 import { hasUnwatchedToken } from "./form-token.ts";
 import type { Fields } from "../../http.ts";
 import {
@@ -36,11 +36,11 @@ export type Destination = "client" | "nowhere" | ResponseTap;
 
 /** What a tap may be given besides the response and who hears of it. */
 export interface TapOptions {
+  /** The request, which code in front reads as the client sent it. */
+  readonly shown: ShownRequest;
   readonly takeFrameworkEtag?: TakeFrameworkEtag | undefined;
   /** Default `"client"`. */
   readonly destination?: Destination | undefined;
-  /** The request, which outer code sees as the client sent it. */
-  readonly view?: RequestView | undefined;
 }
 
 const TAPPED = ["writeHead", "write", "end", "flushHeaders"] as const;
@@ -57,7 +57,7 @@ export class ResponseTap {
   readonly #fill: Fill;
   readonly #takeFrameworkEtag: TakeFrameworkEtag | undefined;
   readonly #destination: Destination;
-  readonly #view: RequestView | undefined;
+  readonly #shown: ShownRequest;
   /** Headers that outer layers had set before the handler ran: theirs are not stored. */
   readonly #outer: OutgoingHttpHeaders;
   /** The methods as outer layers left them. */
@@ -88,16 +88,12 @@ export class ResponseTap {
   /** Reports a whole response that no client waits for, once everything around the handler has sent it. */
   #reportWhole: (() => void) | undefined;
 
-  constructor(
-    response: ServerResponse,
-    fill: Fill,
-    { takeFrameworkEtag, destination = "client", view }: TapOptions = {},
-  ) {
+  constructor(response: ServerResponse, fill: Fill, { shown, takeFrameworkEtag, destination = "client" }: TapOptions) {
     this.#response = response;
     this.#fill = fill;
     this.#takeFrameworkEtag = takeFrameworkEtag;
     this.#destination = destination;
-    this.#view = view;
+    this.#shown = shown;
     this.#outer = response.getHeaders();
     // As they are now: other middleware may have put its own in their place. They are called on the response.
     // oxlint-disable-next-line typescript/unbound-method
@@ -108,6 +104,7 @@ export class ResponseTap {
     this.#install();
     // Its client may have left while the request waited for another one.
     if (response.closed) this.#onClose();
+    // Before the listeners of code in front, which read the request as it was sent.
     else response.prependOnceListener("close", this.#onClose);
   }
 
@@ -115,6 +112,7 @@ export class ResponseTap {
   answer(reply: Reply, lastLook?: LastLook): void | Promise<void> {
     this.#state = "answered";
     this.#hasOtherAnswer = true;
+    this.#shown.putBack();
     this.#restore();
     const response = this.#response;
     if (response.headersSent) return undefined;
@@ -229,7 +227,9 @@ export class ResponseTap {
       return true;
     }
     if (this.#destination instanceof ResponseTap) return this.#destination.#relay(chunk, coding, this.#response, done);
-    const flowing = this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done);
+    const flowing = this.#shown.asSent(() =>
+      this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done),
+    );
     this.#lookAgain();
     return flowing;
   }
@@ -273,15 +273,12 @@ export class ResponseTap {
   /** What an outer layer throws reaches the handler, as without the cache, and nothing is kept. */
   #tryTo<Result>(act: () => Result): Result {
     try {
-      this.#view?.hide();
       const result = act();
       if (this.#fault !== undefined) throw this.#fault.error;
       return result;
     } catch (error) {
       this.#breakOff(error);
       throw error;
-    } finally {
-      if (!this.#ended) this.#view?.show();
     }
   }
 
@@ -289,6 +286,7 @@ export class ResponseTap {
   #breakOff(error: unknown): void {
     this.#fault = undefined;
     this.#ended = true;
+    this.#shown.putBack();
     this.#restore();
     // What the cache says of the response is not true of the answer to the error.
     if (!this.#response.headersSent) this.#resetHeaders(this.#handlers);
@@ -330,6 +328,7 @@ export class ResponseTap {
   }
 
   #finish(body: Chunk | undefined, coding: BufferEncoding | undefined, done: Callback | undefined): void {
+    this.#shown.putBack();
     this.#restore();
     const response = this.#response;
     if (this.#destination instanceof ResponseTap) {
@@ -354,12 +353,13 @@ export class ResponseTap {
     if (this.#state === "open") this.#requireHead();
     this.#tryTo(() => {
       if (this.#state === "open") this.#reportHead();
-      if (this.#state === "passing" && this.#destination === "client") this.#methods.flushHeaders.call(this.#response);
+      if (this.#state !== "passing" || this.#destination !== "client") return;
+      this.#shown.asSent(() => this.#methods.flushHeaders.call(this.#response));
     });
   };
 
   readonly #onClose = (): void => {
-    this.#view?.hide();
+    this.#shown.putBack();
     if (!this.#ended) this.#fill.abort();
   };
 
@@ -410,7 +410,8 @@ export class ResponseTap {
     const { lastLook } = action;
     this.#lastLook = lastLook;
     const coding = fields["content-encoding"];
-    finishHead(response, action.freshness, { lastLook, coding: coding === undefined ? undefined : String(coding) });
+    const known = { lastLook, coding: coding === undefined ? undefined : String(coding) };
+    this.#shown.asSent(() => finishHead(response, action.freshness, known));
     this.#keepWriteHead();
     this.#before = lateState(response);
   }
@@ -427,7 +428,7 @@ export class ResponseTap {
       late = changes;
       return [];
     };
-    finishHead(response, undefined, { lastLook, coding: undefined });
+    this.#shown.asSent(() => finishHead(response, undefined, { lastLook, coding: undefined }));
     this.#before = lateState(response);
     return late;
   }
@@ -454,6 +455,7 @@ export class ResponseTap {
   /** Sends the head of a second run to the client of this one. */
   #relayHead(head: ReportedHead, action: HeadAction & { answered: false }): void {
     this.#state = "answered";
+    this.#shown.putBack();
     this.#restore();
     const response = this.#response;
     if (response.headersSent) return;
@@ -472,7 +474,9 @@ export class ResponseTap {
     source: ServerResponse,
     done: Callback | undefined,
   ): boolean {
-    const flowing = this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done);
+    const flowing = this.#shown.asSent(() =>
+      this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done),
+    );
     if (!flowing) this.#response.once("drain", () => source.emit("drain"));
     return flowing;
   }
