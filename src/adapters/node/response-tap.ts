@@ -7,6 +7,7 @@ import {
   applyFields,
   finishHead,
   isRehearsed,
+  leavesWithFreshness,
   lateChanges,
   lateState,
   lookAgain,
@@ -387,7 +388,8 @@ export class ResponseTap {
     const { lastLook } = action;
     this.#lastLook = lastLook;
     const coding = fields["content-encoding"];
-    finishHead(response, action.freshness, { lastLook, coding: coding === undefined ? undefined : String(coding) });
+    const freshness = leavesWithFreshness(response, this.#outer) ? undefined : action.freshness;
+    finishHead(response, freshness, { lastLook, coding: coding === undefined ? undefined : String(coding) });
     this.#keepWriteHead();
     this.#before = lateState(response);
   }
