@@ -1,6 +1,7 @@
-import type { OutgoingHttpHeader, ServerResponse } from "node:http";
+import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { LastLook, LateChanges, Reply } from "../../engine/exchange.ts";
 import { mergedVary } from "../shared/merged-vary.ts";
+import { restrictedBy, restricts } from "../shared/outer-freshness.ts";
 import { addedVary } from "../shared/outer-vary.ts";
 
 /** Writes a complete answer. Headers that outer layers set stay, where the reply has none of the same name. */
@@ -25,13 +26,17 @@ export function writeAmongOthers(response: ServerResponse, reply: Reply, lastLoo
   const { status, reason, fields, body } = reply;
   const mayBeCoded = OVERRIDDEN.some((name) => Object.hasOwn(response, name));
   const isPart = mayBeCoded && status === 206;
+  const outer = statedFreshness(response);
   response.statusCode = status;
   response.statusMessage = reason ?? "";
   applyFields(response, reply.plainFields ?? fields);
   for (const name of reply.removed ?? []) response.removeHeader(name);
+  // Only what the handler has just made comes with a last look: it set its `Cache-Control` knowing that of the layers.
+  const isRestricted = lastLook === undefined && keepRestriction(response, outer);
+  const freshness = isRestricted || leavesWithFreshness(response, outer) ? undefined : reply.freshness;
   if (isPart) response.setHeader("cache-control", untransformed(response.getHeader("cache-control")));
   if (mayBeCoded && status === 304) weakenAsAsked(response);
-  finishHead(response, isPart ? untransformedFields(reply.freshness) : reply.freshness, {
+  finishHead(response, isPart ? untransformedFields(freshness) : freshness, {
     lastLook,
     coding: valueIn(fields, "content-encoding"),
   });
@@ -46,6 +51,47 @@ export function writeAmongOthers(response: ServerResponse, reply: Reply, lastLoo
       resolve();
     });
   });
+}
+
+/** Fields that say how long a response is fresh. */
+const FRESHNESS_FIELDS = ["cache-control", "expires", "cdn-cache-control"] as const;
+
+/** What outer layers have set of freshness for this request. */
+function statedFreshness(response: ServerResponse): OutgoingHttpHeaders {
+  const stated: Record<string, OutgoingHttpHeader> = {};
+  for (const name of FRESHNESS_FIELDS) {
+    const value = response.getHeader(name);
+    if (value !== undefined) stated[name] = value;
+  }
+  return stated;
+}
+
+/** True where what outer layers have stated of freshness leaves with the response: the cache promises nothing beside it. */
+export function leavesWithFreshness(response: ServerResponse, outer: OutgoingHttpHeaders): boolean {
+  return FRESHNESS_FIELDS.some((name) => outer[name] !== undefined && response.getHeader(name) === outer[name]);
+}
+
+/**
+ * Puts a restriction that outer layers set for this request in place of all that a stored response says of its freshness.
+ * True where there is one.
+ */
+function keepRestriction(response: ServerResponse, outer: OutgoingHttpHeaders): boolean {
+  const own = textOf(response.getHeader("cache-control"));
+  const stated = textOf(outer["cache-control"]);
+  // Where the handler had taken the field away, it stays away.
+  if (stated === undefined || own === undefined || !restricts(stated)) return false;
+  for (const name of FRESHNESS_FIELDS) response.removeHeader(name);
+  applyFields(
+    response,
+    Object.entries(outer).flatMap(([name, value]) => [name, textOf(value) ?? ""]),
+  );
+  response.setHeader("cache-control", restrictedBy(stated, own));
+  return true;
+}
+
+/** The lines of a field as one. */
+function textOf(value: OutgoingHttpHeader | undefined): string | undefined {
+  return value === undefined ? undefined : [value].flat().map(String).join(", ");
 }
 
 /**

@@ -64,11 +64,9 @@ export function respondOnNode(route: Route, call: NodeCall): void {
   const whole = showAsSent(route, call, target);
   const exchange = new NodeExchange(call, route, whole);
   const request = cacheRequest(call, whole, route.authority);
-  // What has begun in front can neither be stored as a whole nor be answered anew.
-  const isBegun = call.response.headersSent && (call.request.method === "GET" || call.request.method === "HEAD");
-  if (typeof request === "string" || isBegun) {
-    const detail = typeof request === "string" ? request : "head-sent";
-    return route.respondWithoutKey({ method: call.request.method ?? "", path: call.url }, exchange, detail);
+  const detail = typeof request === "string" ? request : doneInFront(call);
+  if (typeof request === "string" || detail !== undefined) {
+    return route.respondWithoutKey({ method: call.request.method ?? "", path: call.url }, exchange, detail ?? "target");
   }
   if (request.method !== "QUERY" || route.queryContentBytes === 0) return route.respond(request, exchange);
   void contentOf(call.request, route.queryContentBytes).then((content) =>
@@ -76,10 +74,19 @@ export function respondOnNode(route: Route, call: NodeCall): void {
   );
 }
 
+const READS: ReadonlySet<string | undefined> = new Set(["GET", "HEAD", "QUERY"]);
+
+/** What code in front of the route has done to a response that therefore can be neither stored nor answered from the store. */
+function doneInFront({ request, response }: NodeCall): "head-sent" | "outer-status" | undefined {
+  if (!READS.has(request.method)) return undefined;
+  if (response.headersSent) return "head-sent";
+  return response.statusCode === 200 && !response.statusMessage ? undefined : "outer-status";
+}
+
 /** Lets the handler answer a copy of a request, for the fill that sent it. */
 function runForCopy(route: Route, call: NodeCall, target: Target, fill: Fill): void {
   const request = cacheRequest(call, target, route.authority);
-  const isWhole = typeof request !== "string" && !call.response.headersSent;
+  const isWhole = typeof request !== "string" && doneInFront(call) === undefined;
   const isSame = fill.reached?.(isWhole ? request : undefined, call.request) !== false;
   if (!isSame) return call.run(undefined);
   new NodeExchange(call, route, target).forward(fill);

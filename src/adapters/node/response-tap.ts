@@ -16,6 +16,7 @@ import {
   applyFields,
   finishHead,
   isRehearsed,
+  leavesWithFreshness,
   lateChanges,
   lateState,
   lookAgain,
@@ -410,8 +411,9 @@ export class ResponseTap {
     const { lastLook } = action;
     this.#lastLook = lastLook;
     const coding = fields["content-encoding"];
+    const freshness = leavesWithFreshness(response, this.#outer) ? undefined : action.freshness;
     const known = { lastLook, coding: coding === undefined ? undefined : String(coding) };
-    this.#shown.asSent(() => finishHead(response, action.freshness, known));
+    this.#shown.asSent(() => finishHead(response, freshness, known));
     this.#keepWriteHead();
     this.#before = lateState(response);
   }
