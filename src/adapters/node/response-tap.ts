@@ -64,7 +64,9 @@ export class ResponseTap {
   /** The methods as outer layers left them. */
   readonly #methods: Pick<ServerResponse, Tapped>;
   /** Those of them that stood on the response itself. */
-  readonly #own: Set<Tapped>;
+  readonly #own = new Set<Tapped>();
+  /** Those in whose place this tap stands now. */
+  readonly #installed = new Set<Tapped>();
   /** Where heads arrived before: at the tap of a cached route further out. */
   readonly #headEnd: ServerResponse["writeHead"] | undefined;
   /** `open`: no head yet; `passing`: bytes go to the destination; `answered`: they go nowhere. */
@@ -100,7 +102,6 @@ export class ResponseTap {
     // oxlint-disable-next-line typescript/unbound-method
     const { writeHead, write, end, flushHeaders } = response;
     this.#methods = { writeHead, write, end, flushHeaders };
-    this.#own = new Set(TAPPED.filter((name) => Object.hasOwn(response, name)));
     this.#headEnd = setHeadEnd(response, undefined);
     this.#install();
     // Its client may have left while the request waited for another one.
@@ -126,7 +127,6 @@ export class ResponseTap {
       this.#fault = { error };
       throw error;
     }
-    this.#keepWriteHead();
     this.#goOnListening();
     return leaving;
   }
@@ -139,6 +139,7 @@ export class ResponseTap {
 
   #install(): void {
     const response = this.#response;
+    for (const name of TAPPED) this.#noteMethod(name);
     response.writeHead = this.#onWriteHead;
     response.write = this.#onWrite;
     response.end = this.#onEnd;
@@ -153,14 +154,13 @@ export class ResponseTap {
     if (!this.#response.headersSent) this.#restoreMethod("writeHead");
   }
 
-  /** A finished head is looked at once more when it is written; what does so must not be replaced by what was there before. */
-  #keepWriteHead(): void {
+  /** Keeps the method that stands on the response, to be put back. */
+  #noteMethod(name: Tapped): void {
     const response = this.#response;
-    if (response.headersSent || !Object.hasOwn(response, "writeHead")) return;
-    // It is called on the response.
-    // oxlint-disable-next-line typescript/unbound-method
-    this.#methods.writeHead = response.writeHead;
-    this.#own.add("writeHead");
+    Object.assign(this.#methods, { [name]: response[name] });
+    if (Object.hasOwn(response, name)) this.#own.add(name);
+    else this.#own.delete(name);
+    this.#installed.add(name);
   }
 
   /** Puts back what stood there before. */
@@ -170,6 +170,8 @@ export class ResponseTap {
   }
 
   #restoreMethod(name: Tapped): void {
+    // Once: a layer may have taken its own method off since.
+    if (!this.#installed.delete(name)) return;
     if (name === "writeHead") setHeadEnd(this.#response, this.#headEnd);
     if (this.#own.has(name)) Object.assign(this.#response, { [name]: this.#methods[name] });
     else Reflect.deleteProperty(this.#response, name);
@@ -228,11 +230,29 @@ export class ResponseTap {
       return true;
     }
     if (this.#destination instanceof ResponseTap) return this.#destination.#relay(chunk, coding, this.#response, done);
-    const flowing = this.#shown.asSent(() =>
-      this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done),
-    );
+    const flowing = this.#writeOutside(chunk, coding, done);
     this.#lookAgain();
     return flowing;
+  }
+
+  /** A layer may change its methods while it writes: take them off, or put others in their place. This tap stays behind them. */
+  #writeOutside(chunk: Chunk, coding: BufferEncoding | undefined, done: Callback | undefined): boolean {
+    const response = this.#response;
+    // They are called on the response.
+    // oxlint-disable-next-line typescript/unbound-method
+    const { write, end } = response;
+    try {
+      return this.#shown.asSent(() => this.#methods.write.call(response, chunk, coding as BufferEncoding, done));
+    } finally {
+      if (this.#installed.has("write") && response.write !== write) {
+        this.#noteMethod("write");
+        response.write = write;
+      }
+      if (this.#installed.has("end") && response.end !== end) {
+        this.#noteMethod("end");
+        response.end = end;
+      }
+    }
   }
 
   readonly #onEnd = (
@@ -414,7 +434,6 @@ export class ResponseTap {
     const freshness = leavesWithFreshness(response, this.#outer) ? undefined : action.freshness;
     const known = { lastLook, coding: coding === undefined ? undefined : String(coding) };
     this.#shown.asSent(() => finishHead(response, freshness, known));
-    this.#keepWriteHead();
     this.#before = lateState(response);
   }
 
@@ -476,9 +495,7 @@ export class ResponseTap {
     source: ServerResponse,
     done: Callback | undefined,
   ): boolean {
-    const flowing = this.#shown.asSent(() =>
-      this.#methods.write.call(this.#response, chunk, coding as BufferEncoding, done),
-    );
+    const flowing = this.#writeOutside(chunk, coding, done);
     if (!flowing) this.#response.once("drain", () => source.emit("drain"));
     return flowing;
   }
