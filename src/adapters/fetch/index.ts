@@ -9,6 +9,7 @@ import { withAddress } from "../web/client-address.ts";
 import { exitOfCopy, nodeEntry, nodePairOf, sendThrough, type Entry } from "../web/entry.ts";
 import { hasTargetOf, incomingOf, markedOf } from "../web/from-server.ts";
 import { againRequest, handlersRequest, sentPath } from "../web/request.ts";
+import { noteShown } from "../web/shown.ts";
 import { nodeExit, outgoingOf, waitUntilOf } from "../web/server.ts";
 import {
   isPromise,
@@ -165,6 +166,7 @@ function entryOf(outermost: FetchHandler | undefined, request: Request, rest: re
 /** Remembers the run while the handler answers. */
 function runUnder(run: Run, shown: Request, answer: () => Response | Promise<Response>): Response | Promise<Response> {
   const before = runs.get(shown);
+  noteShown(shown);
   runs.set(shown, run);
   const ended = (): void => {
     if (runs.get(shown) !== run) return;

@@ -11,6 +11,7 @@ import { OuterHeaders } from "./outer-headers.ts";
 import { allPatterns, otherPaths, patternsOf } from "./paths.ts";
 import { incomingOf, markedOf } from "../web/from-server.ts";
 import { property } from "../web/property.ts";
+import { isShown } from "../web/shown.ts";
 import { waitUntilOf } from "../web/server.ts";
 import { awaitRenewal, respondOnWeb, type WebCall } from "../web/respond.ts";
 
@@ -107,7 +108,7 @@ function callOf(
     otherPaths: otherPaths(context, request),
     patterns: () => patternsOf(context, index),
     within: run?.fill,
-    isRead: isReadFurtherOut(run, route),
+    isRead: isShown(raw) || isReadFurtherOut(run, route),
     marked: markedOf(raw, incomingOf(raw, context.env)),
     outer,
     dropsHeadBody: true,

@@ -29,6 +29,8 @@ export interface Exit {
   watch(leaves: (head: LeavingHead) => void): void;
   /** How long to wait for that, in milliseconds. */
   readonly limitMs: number;
+  /** True where the head is written apart from the `Response`: what is set then leaves that as it is. */
+  readonly isApart?: boolean | undefined;
 }
 
 /** No layer is expected to keep a response longer; one that is never sent must not keep others waiting. */

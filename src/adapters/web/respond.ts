@@ -2,6 +2,7 @@ import type { Route } from "../../cache.ts";
 import type { Exchange, Fill, HeadAction, LastLook, Reply, ReportedHead } from "../../engine/exchange.ts";
 import { reachRoute, renewalOf, renewalReplaced, type Reached, type Renewal } from "../../engine/fill/renewals.ts";
 import { asError } from "../../errors.ts";
+import { mergedVary } from "../shared/merged-vary.ts";
 import { setTimeout } from "../../real-time.ts";
 import type { CacheRequest } from "../../http.ts";
 import { BodyReader, streamOf, type BodyContent } from "./body.ts";
@@ -12,6 +13,7 @@ import {
   UNSENT_LIMIT_MS,
   watchHeaders,
   type Exit,
+  type LeavingHead,
   type WithheldVary,
 } from "./departure.ts";
 import { asksForAnotherProtocol, cacheRequest, handlersRequest, hasConditions } from "./request.ts";
@@ -432,7 +434,25 @@ class WebExchange implements Exchange {
       return this.#throw(error);
     }
     if (fields.length === 0) return this.#give(response);
-    this.#give(isPromise(response) ? response.then((late) => withFields(late, fields)) : withFields(response, fields));
+    const added = (late: Response): Response | Promise<Response> => this.#addFields(late, fields);
+    this.#give(isPromise(response) ? response.then(added) : added(response));
+  }
+
+  /**
+   * Adds fields as the response leaves, where that is known: the handler's own object stays as it is, and frameworks lay
+   * nothing of ours over the fields of a layer. A cached route further out reads them at once.
+   */
+  #addFields(response: Response, fields: readonly string[]): Response | Promise<Response> {
+    const { within, isRead, isOutermost, exit } = this.#call;
+    const mayBeLate = within === undefined && isRead !== true;
+    if (exit === undefined || !mayBeLate) return withFields(response, fields);
+    if (exit.isApart === true) {
+      exit.watch((head) => setFieldsOfHead(head, fields));
+      return response;
+    }
+    if (isOutermost === true) return withFields(response, fields);
+    exit.watch((head) => setFieldsOfHead(head, varyOf(fields)));
+    return withFields(response, withoutVary(fields));
   }
 
   forward(fill: Fill): void {
@@ -577,6 +597,20 @@ function withFields(response: Response, ours: readonly string[]): Response | Pro
 /** True when a cached route within this one has told how it answered: by the hit/miss field, which handlers do not set. */
 function isAnswered(headers: Headers, ours: readonly string[]): boolean {
   return namesOf(ours).some((name) => name !== "cache-status" && headers.has(name));
+}
+
+function setFieldsOfHead(head: LeavingHead, ours: readonly string[]): void {
+  const isKnown = namesOf(ours).some((name) => name !== "cache-status" && head.get(name) !== undefined);
+  const fields = isKnown ? varyOf(ours) : ours;
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const [name = "", value = ""] = [fields[at], fields[at + 1]];
+    head.set(name, name === "vary" ? mergedVary(head.get(name), value) : value);
+  }
+}
+
+function withoutVary(ours: readonly string[]): readonly string[] {
+  const vary = varyOf(ours);
+  return vary.length === 0 ? ours : ours.filter((_, at) => ours[at - (at % 2)] !== "vary");
 }
 
 function varyOf(ours: readonly string[]): readonly string[] {

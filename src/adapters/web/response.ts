@@ -60,13 +60,14 @@ export interface Opened {
  */
 export function openResponse(response: unknown): Opened | undefined {
   if (typeof response !== "object" || response === null) return undefined;
-  const { status, statusText } = response as Partial<Response>;
+  const { status } = response as Partial<Response>;
   if (typeof status !== "number" || status < 200 || status > 599) return undefined;
   const headers = readHeaders(response as Response);
   // `RESPONSE_ALREADY_SENT` of `@hono/node-server`: the handler has written to Node's response.
   if (headers === undefined || headers.has("x-hono-already-sent")) return undefined;
-  // Light responses (srvx, `@hono/node-server`) make up some of their fields when their body is read.
-  const { body, bodyUsed } = response as Response;
+  // Light responses (srvx, `@hono/node-server`) become native ones when more than status and headers is read, and make up
+  // some of their fields, or spell them otherwise.
+  const { body, bodyUsed, statusText } = response as Response;
   if (!isUnused(body, bodyUsed)) return undefined;
   for (const [name, value] of (response as Response).headers) {
     if (headers.has(name)) continue;

@@ -54,6 +54,7 @@ const NODE_LIMIT_MS = 10_000;
 export function nodeExit(outgoing: NodeOutgoing, current?: () => Response): Exit {
   return {
     limitMs: NODE_LIMIT_MS,
+    isApart: true,
     watch(leaves) {
       // oxlint-disable-next-line typescript/unbound-method -- it is called on the response
       const { writeHead } = outgoing;
