@@ -11,6 +11,8 @@ export interface Reply {
   readonly plainFields?: readonly string[] | undefined;
   /** `Cache-Control`, `Expires` and `CDN-Cache-Control` as this cache sets them: what `plainFields` lacks. */
   readonly freshness?: readonly string[] | undefined;
+  /** `ETag` or `Age` among these fields, where this cache made it up: one that a layer in front sets is the better one. */
+  readonly generated?: readonly string[] | undefined;
   /** Fields that outer layers set and the handler took away: they are taken away again. */
   readonly removed?: readonly string[] | undefined;
   /** `null` where the status or method forbids a body. */

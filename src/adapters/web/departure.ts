@@ -68,6 +68,7 @@ export class Given {
   #response: Response | undefined;
   readonly #fields: Readonly<Record<string, string | undefined>>;
   readonly #marks: readonly string[];
+  readonly #generated: readonly string[];
 
   /**
    * @param headers as outer layers get them, with what they had set before the handler ran
@@ -75,6 +76,7 @@ export class Given {
    * @param freshness what may be promised, flat
    * @param marks names of the fields by which the response is known as this cache's
    * @param withheld names of `Vary` that are added as the response leaves
+   * @param generated what this cache made up and adds as the response leaves, flat
    */
   constructor(
     status: number,
@@ -83,7 +85,9 @@ export class Given {
     freshness: readonly string[],
     marks: readonly string[],
     withheld: WithheldVary | undefined,
+    generated: readonly string[],
   ) {
+    this.#generated = generated;
     this.#status = status;
     this.#withheldVary = withheld?.names ?? "";
     this.#wholeVary = withheld?.whole ?? "";
@@ -111,7 +115,7 @@ export class Given {
     const { response } = head;
     const given = this.#response;
     if (response === undefined || given === undefined || response === given) return false;
-    return response.body !== given.body && (head.get("content-encoding") ?? null) === this.#coding;
+    return response.body !== given.body && this.#isAsCoded(head);
   }
 
   /** Adds the names of `Vary` that frameworks would have laid over those of a layer. */
@@ -120,6 +124,19 @@ export class Given {
     const now = head.get("vary");
     const isAsGiven = now === this.#fields["vary"];
     head.set("vary", isAsGiven ? this.#wholeVary : mergedVary(now, this.#withheldVary));
+  }
+
+  /** Adds what this cache made up, where no layer has set its own. A body in another coding is not the same byte by byte. */
+  completeGenerated(head: LeavingHead): void {
+    for (let at = 0; at + 1 < this.#generated.length; at += 2) {
+      const [name = "", value = ""] = [this.#generated[at], this.#generated[at + 1]];
+      if (head.get(name) !== undefined) continue;
+      head.set(name, name === "etag" && !this.#isAsCoded(head) ? `W/${value}` : value);
+    }
+  }
+
+  #isAsCoded(head: LeavingHead): boolean {
+    return (head.get("content-encoding") ?? null) === this.#coding;
   }
 
   /** Names of `Vary` that are no news. */
@@ -193,8 +210,10 @@ export class Departure {
     const fields = this.#look(changes);
     const isOther = isReplaced || this.#given.isRewritten(head);
     const isFree = !changes.setsCookie && !this.#hasLateCacheControl(head);
-    this.#setFreshness(head, isFree && !isOther && this.#given.isMarked(head));
+    const isOurs = !isOther && this.#given.isMarked(head);
+    this.#setFreshness(head, isFree && isOurs);
     if (isOther) this.#takeContentFields(head);
+    if (isOurs) this.#given.completeGenerated(head);
     this.#given.completeVary(head);
     for (let at = 0; at + 1 < fields.length; at += 2) head.set(fields[at] ?? "", fields[at + 1] ?? "");
   }

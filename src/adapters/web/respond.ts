@@ -26,6 +26,7 @@ import {
   learnType,
   openResponse,
   responseOf,
+  addAbsent,
   setFields,
   setFieldsOn,
   type Opened,
@@ -258,6 +259,8 @@ interface Plain {
   readonly freshness: readonly string[];
   /** Names of the fields by which the response is known as this cache's. */
   readonly marks: readonly string[];
+  /** Made up by this cache: added where no layer has set one of the name. */
+  readonly generated?: readonly string[];
 }
 
 /** Names that tell browsers of identities: the cache adds them, and frameworks would lay them over a layer's own `Vary`. */
@@ -286,12 +289,14 @@ class Leaving {
   readonly #isStoring: boolean;
   #response: Response | undefined;
 
-  constructor(call: WebCall, { status, headers, freshness, marks }: Plain, lastLook: LastLook | undefined) {
+  constructor(call: WebCall, plain: Plain, lastLook: LastLook | undefined) {
+    const { status, headers, freshness, marks, generated = NO_NAMES } = plain;
     this.#call = call;
     this.#isStoring = lastLook !== undefined;
     const promised = call.outer?.forbidsFreshness(headers) === true ? NO_NAMES : freshness;
     if (lastLook === undefined && (call.isOutermost === true || marks.length === 0)) {
       setFields(headers, promised);
+      addAbsent(headers, generated);
       return;
     }
     const { exit } = call;
@@ -299,9 +304,18 @@ class Leaving {
     const withheld = exit === undefined ? undefined : withholdVary(headers);
     // A route of another cache further out reads the lifetime from the fields.
     const isPromisedLate = exit !== undefined && call.isRead !== true;
-    const plain = isPromisedLate ? headers : new Headers(headers);
+    if (!isPromisedLate) addAbsent(headers, generated);
+    const unpromised = isPromisedLate ? headers : new Headers(headers);
     if (!isPromisedLate) setFields(headers, promised);
-    const given = new Given(status, headers, plain, promised, marks, withheld);
+    const given = new Given(
+      status,
+      headers,
+      unpromised,
+      promised,
+      marks,
+      withheld,
+      isPromisedLate ? generated : NO_NAMES,
+    );
     this.departure =
       exit === undefined
         ? new Departure(given, lastLook, UNSENT_LIMIT_MS, () => this.#overdue())
@@ -413,13 +427,15 @@ class WebExchange implements Exchange {
   }
 
   send(reply: Reply, lastLook?: LastLook): void | Promise<void> {
-    const { outer, request } = this.#call;
+    const { outer, request, isOutermost } = this.#call;
     const { freshness = NO_NAMES, removed = NO_NAMES, status, reason } = reply;
     const isHead = request.method === "HEAD" && this.#call.dropsHeadBody !== true;
     const headers = headersOf(reply.plainFields ?? reply.fields, isHead);
+    const generated = outer === undefined || isOutermost === true ? NO_NAMES : (reply.generated ?? NO_NAMES);
+    for (let at = 0; at < generated.length; at += 2) headers.delete(generated[at] ?? "");
     outer?.addTo(headers, removed);
     const bytes = isHead ? null : contentOf(reply);
-    const leaving = new Leaving(this.#call, { status, headers, freshness, marks: MARKS }, lastLook);
+    const leaving = new Leaving(this.#call, { status, headers, freshness, marks: MARKS, generated }, lastLook);
     const body = bytes !== null && leaving.waitsForReader ? streamOf(bytes, leaving.begun) : bytes;
     this.#departure = leaving.departure;
     this.#give(leaving.send(responseOf(status, reason, headers, body)));

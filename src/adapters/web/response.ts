@@ -134,6 +134,14 @@ export function setFields(headers: Headers, flat: readonly string[]): void {
   }
 }
 
+/** Adds the fields of which there is none of the name. */
+export function addAbsent(headers: Headers, flat: readonly string[]): void {
+  for (let at = 0; at + 1 < flat.length; at += 2) {
+    const name = flat[at] ?? "";
+    if (!headers.has(name)) headers.set(name, flat[at + 1] ?? "");
+  }
+}
+
 /** As `setFields`, on a response as it is. False where its headers let nothing be changed. */
 export function setFieldsOn({ headers }: Response, flat: readonly string[]): boolean {
   try {

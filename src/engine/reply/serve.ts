@@ -130,7 +130,8 @@ function withFreshness(
   { status, fields, body }: Omit<Content, "body"> & { readonly body: Uint8Array | null },
 ): Reply {
   const computed = outcomeFields(engine, outcome, fieldValue(stored.fields, "cache-status"));
-  if (stored.lifetimeFrom === "fields") computed.push("age", String(freshness.ageSeconds));
+  const generated = stored.lifetimeFrom === "fields" ? ["age", String(freshness.ageSeconds)] : generatedTag(stored);
+  if (stored.lifetimeFrom === "fields") computed.push(...generated);
   const told = storedDownstreamFields(engine, route, stored, freshness.ttlSeconds, nowMs);
   computed.push(...told.always);
   const plainFields = withComputed(fields, computed);
@@ -138,9 +139,17 @@ function withFreshness(
   if (body !== null && status !== 204) plainFields.push("content-length", String(body.byteLength));
   const reason = status === stored.status ? stored.reason : undefined;
   const removed = stored.removedFields;
-  if (told.freshness.length === 0) return { status, reason, fields: plainFields, removed, body };
+  if (told.freshness.length === 0) return { status, reason, fields: plainFields, generated, removed, body };
   const whole = overridden(plainFields, told.freshness);
-  return { status, reason, fields: whole, plainFields, freshness: told.freshness, removed, body };
+  return { status, reason, fields: whole, plainFields, freshness: told.freshness, generated, removed, body };
+}
+
+const NO_FIELDS: readonly string[] = [];
+
+/** The `ETag` of a response that came without one. */
+function generatedTag({ fields, hasOriginValidator }: StoredResponse): readonly string[] {
+  const tag = hasOriginValidator ? undefined : fieldValue(fields, "etag");
+  return tag === undefined ? NO_FIELDS : ["etag", tag];
 }
 
 /** A flat list with the fields of another one in place of those of the same name. */
