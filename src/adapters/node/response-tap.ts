@@ -25,6 +25,7 @@ import {
   type LateState,
 } from "./reply.ts";
 import { countedVary } from "../shared/outer-vary.ts";
+import { SetFields } from "./set-fields.ts";
 import { blockHeaders, refuseChunk, refuseHead, refuseLength, refuseOwnHead, type Chunk } from "./refusals.ts";
 
 type Callback = (error?: Error | null) => void;
@@ -61,6 +62,8 @@ export class ResponseTap {
   readonly #shown: ShownRequest;
   /** Headers that outer layers had set before the handler ran: theirs are not stored. */
   readonly #outer: OutgoingHttpHeaders;
+  /** Fields that the handler sets: its own also where they have the value that an outer layer had given them. */
+  readonly #set: SetFields;
   /** The methods as outer layers left them. */
   readonly #methods: Pick<ServerResponse, Tapped>;
   /** Those of them that stood on the response itself. */
@@ -103,6 +106,7 @@ export class ResponseTap {
     const { writeHead, write, end, flushHeaders } = response;
     this.#methods = { writeHead, write, end, flushHeaders };
     this.#headEnd = setHeadEnd(response, undefined);
+    this.#set = new SetFields(response);
     this.#install();
     // Its client may have left while the request waited for another one.
     if (response.closed) this.#onClose();
@@ -166,6 +170,7 @@ export class ResponseTap {
   /** Puts back what stood there before. */
   #restore(): void {
     this.#showRealState();
+    this.#set.stop();
     for (const name of TAPPED) this.#restoreMethod(name);
   }
 
@@ -537,9 +542,10 @@ export class ResponseTap {
     for (const [name, value] of Object.entries(this.#response.getHeaders())) {
       if (value === undefined) continue;
       const text = typeof value === "object" ? value : String(value);
-      if (name !== "cache-control" && name !== "vary" && sameValue(this.#outer[name], value)) continue;
+      const isOuter = !this.#set.has(name) && sameValue(this.#outer[name], value);
+      if (isOuter && name !== "cache-control" && name !== "vary") continue;
       if (name === "vary") {
-        const counted = sameValue(this.#outer[name], value) ? countedVary(String(value)) : String(value);
+        const counted = isOuter ? countedVary(String(value)) : String(value);
         if (counted !== "") fields[name] = counted;
       } else if (name !== "set-cookie") fields[name] = text;
       else {
@@ -550,10 +556,12 @@ export class ResponseTap {
     return fields;
   }
 
-  /** `Set-Cookie` without the lines of outer layers. */
+  /** `Set-Cookie` without the lines of outer layers; all lines where the handler has set the field to what it was. */
   #handlersCookies(lines: string | readonly string[]): readonly string[] {
-    const outer = new Set([this.#outer["set-cookie"] ?? []].flat().map(String));
-    return [lines].flat().filter((line) => !outer.has(line));
+    const outer = [this.#outer["set-cookie"] ?? []].flat().map(String);
+    const own = [lines].flat().filter((line) => !takeFrom(outer, line));
+    const isSetAgain = own.length === 0 && outer.length === 0 && this.#set.has("set-cookie");
+    return isSetAgain ? [lines].flat() : own;
   }
 
   #pretendHeadersSent(): void {
@@ -603,6 +611,13 @@ function declareLength(response: ServerResponse, { byteLength }: Uint8Array): vo
   if (response.hasHeader("transfer-encoding") || response.hasHeader("trailer") || response.req.method === "HEAD")
     return;
   response.setHeader("content-length", byteLength);
+}
+
+/** Takes one such line out of the list. True where there was one. */
+function takeFrom(lines: string[], line: string): boolean {
+  const at = lines.indexOf(line);
+  if (at !== -1) lines.splice(at, 1);
+  return at !== -1;
 }
 
 function flatFields({ fields, frameworkEtag }: { fields: Fields; frameworkEtag?: string | undefined }): string[] {
