@@ -34,9 +34,7 @@ export class SetFields {
 
   #watch(name: (typeof SETTERS)[number]): void {
     const response = this.#response;
-    // It is called on the response.
-    // oxlint-disable-next-line typescript/unbound-method
-    const set = response[name] as Setter;
+    const set: Setter = response[name];
     if (typeof set !== "function") return;
     const note: Setter = (field, value) => {
       const result = set.call(response, field, value);
