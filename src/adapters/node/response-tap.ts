@@ -8,6 +8,7 @@ import type {
   Reply,
   OwnedByClient,
 } from "../../engine/exchange.ts";
+import { renewalReplaced } from "../../engine/fill/renewals.ts";
 import { asError } from "../../errors.ts";
 import type { ShownRequest } from "./shown-request.ts";
 import { hasUnwatchedToken } from "./form-token.ts";
@@ -405,8 +406,8 @@ export class ResponseTap {
     if (this.#destination === "nowhere") {
       this.#state = "passing";
       const late = this.#sendOwnHead(body);
-      if (body === undefined) this.#lastLook = this.#fill.head({ ...head, late }).lastLook;
-      else this.#reportWhole = () => this.#fill.head({ ...head, late: this.#withLater(late) }, body);
+      if (body === undefined) this.#lastLook = this.#reportUnsent({ ...head, late });
+      else this.#reportWhole = () => void this.#reportUnsent({ ...head, late: this.#withLater(late) }, body);
       return;
     }
     const action = this.#fill.head(head, body);
@@ -427,6 +428,20 @@ export class ResponseTap {
     this.#restoreMethod("writeHead");
     this.#restoreMethod("flushHeaders");
     this.#finishHead(action, head, body);
+  }
+
+  /**
+   * Reports a response that no client waits for. Where an outer layer gave another one in its place the renewal has failed: the
+   * handler's response must not be stored, and says nothing against the one that is.
+   */
+  #reportUnsent(head: ReportedHead, body?: Uint8Array): LastLook | undefined {
+    const isReplaced = ({ replacedBy }: LateChanges): boolean => {
+      if (replacedBy !== undefined) this.#fill.fail(renewalReplaced(replacedBy));
+      return replacedBy !== undefined;
+    };
+    if (head.late !== undefined && isReplaced(head.late)) return undefined;
+    const { lastLook } = this.#fill.head(head, body);
+    return lastLook && ((changes) => (isReplaced(changes) ? [] : lastLook(changes)));
   }
 
   #finishHead(action: HeadAction & { answered: false }, { fields }: ReportedHead, body?: Uint8Array): void {
