@@ -82,6 +82,10 @@ export interface StoredResponse {
   readonly reason?: string;
   /** Names of the fields that outer layers set on the response and the handler took away. */
   readonly removedFields?: readonly string[];
+  /** The handler declared the length of its body by itself. */
+  readonly declaresLength?: boolean;
+  /** Where the handler gave its body in pieces: how many bytes of it came with the end. */
+  readonly endBytes?: number;
   /** What it can be purged by besides its URI: tags, groups, route. */
   readonly names: readonly string[];
   /** Position in the purge log before the origin request was sent. */

@@ -15,6 +15,13 @@ export interface Reply {
   readonly generated?: readonly string[] | undefined;
   /** Fields that outer layers set and the handler took away: they are taken away again. */
   readonly removed?: readonly string[] | undefined;
+  /** The handler declared the length of its body by itself: the `Content-Length` is not one that the cache has added. */
+  readonly declaresLength?: boolean | undefined;
+  /**
+   * Where the handler gave its body in pieces: how many bytes of it the last one had, which came with the end. Outer layers
+   * may do one thing with pieces and another with the end.
+   */
+  readonly endBytes?: number | undefined;
   /** `null` where the status or method forbids a body. */
   readonly body: Uint8Array | null;
 }
@@ -120,6 +127,8 @@ export type HeadAction =
 export interface ReportedHead extends ResponseHead {
   /** The reason phrase, where it is not the usual one. */
   readonly reason?: string | undefined;
+  /** See `end`. */
+  readonly endBytes?: number | undefined;
   /** Names of the fields that outer layers had set before the handler ran and that are gone now. */
   readonly removed?: readonly string[] | undefined;
   /** `Set-Cookie` lines that outer layers had set before the handler ran and that leave with the response. */
@@ -158,8 +167,8 @@ export interface Fill {
   head(head: ReportedHead, body?: Uint8Array): HeadAction;
   /** A piece of the body. The bytes may be reused by the caller afterwards. */
   chunk(bytes: Uint8Array): void;
-  /** The body is complete. */
-  end(): void;
+  /** The body is complete. `endBytes`: how many of its bytes came with the end, where outer layers can tell. */
+  end(endBytes?: number): void;
   /** The handler threw. True when the client got a stored response instead, so the error is dealt with. */
   fail(error: Error): boolean;
   /** The handler failed, and the framework answers for it: the cause, should this be the renewal of a stored response. */

@@ -144,7 +144,7 @@ describe.each([
       else response.status(403).send(error.message);
     });
     const served = await listen(app);
-    onTestFinished(served.close);
+    onTestFinished(() => served.close());
     await expectSame((place, denied) => outcomeOf(`${served.url}/${place}`, denied, () => visit));
   });
 });
@@ -166,7 +166,7 @@ describe("node:http", () => {
       }
     });
     const served = await listen((request, response) => server.emit("request", request, response));
-    onTestFinished(served.close);
+    onTestFinished(() => served.close());
     await expectSame((place, denied) => outcomeOf(`${served.url}/${place}`, denied, () => visit));
   });
 });

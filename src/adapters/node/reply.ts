@@ -3,12 +3,13 @@ import type { LastLook, LateChanges, Reply } from "../../engine/exchange.ts";
 import { mergedVary } from "../shared/merged-vary.ts";
 import { restrictedBy, restricts } from "../shared/outer-freshness.ts";
 import { addedVary } from "../shared/outer-vary.ts";
+import { correctLength } from "./written-length.ts";
 
 /** Writes a complete answer. Headers that outer layers set stay, where the reply has none of the same name. */
 export function writeReply(response: ServerResponse, reply: Reply): void {
   // While it waited, a time limit of the application may have answered.
   if (response.headersSent || response.writableEnded) return;
-  const { status, reason, fields, body } = reply;
+  const { status, reason, fields } = reply;
   // The fastest form, where no layer outside has set a field or put its own method in the place of Node's.
   if (OVERRIDDEN.some((name) => Object.hasOwn(response, name)) || response.getHeaderNames().length > 0) {
     void writeAmongOthers(response, reply);
@@ -16,14 +17,14 @@ export function writeReply(response: ServerResponse, reply: Reply): void {
   }
   if (reason === undefined) response.writeHead(status, fields as string[]);
   else response.writeHead(status, reason, fields as string[]);
-  end(response, body);
+  end(response, reply);
 }
 
 const OVERRIDDEN = ["writeHead", "write", "end"] as const;
 
 /** As `writeReply`, on a response that outer layers or the handler have worked on. */
 export function writeAmongOthers(response: ServerResponse, reply: Reply, lastLook?: LastLook): void | Promise<void> {
-  const { status, reason, fields, body } = reply;
+  const { status, reason, fields } = reply;
   const mayBeCoded = OVERRIDDEN.some((name) => Object.hasOwn(response, name));
   const isPart = mayBeCoded && status === 206;
   const outer = statedFreshness(response);
@@ -39,9 +40,10 @@ export function writeAmongOthers(response: ServerResponse, reply: Reply, lastLoo
   finishHead(response, isPart ? untransformedFields(freshness) : freshness, {
     lastLook,
     coding: valueIn(fields, "content-encoding"),
+    addedLength: reply.declaresLength === true ? undefined : valueIn(fields, "content-length"),
   });
   const before = lateState(response);
-  end(response, body);
+  end(response, reply);
   if (lastLook === undefined) return undefined;
   if (response.headersSent) return lookAgain(response, before, lastLook);
   // An outer `end` that writes later, such as one that saves a session first.
@@ -140,24 +142,37 @@ function weakenIfCoded(response: ServerResponse, coding: string | undefined): vo
   if ((now === undefined ? undefined : String(now)) !== coding) response.setHeader("etag", `W/${tag}`);
 }
 
-/** Looks once more at what an outer `write` or `end` may change, right before Node writes the head. */
-function lookWithHead(response: ServerResponse, look: () => void): void {
-  // It is called on the response.
-  // oxlint-disable-next-line typescript/unbound-method
-  const writeHead: (...head: unknown[]) => ServerResponse = response.writeHead as (
-    ...head: unknown[]
-  ) => ServerResponse;
+/**
+ * Has the head written by Node's own `write` or `end`, when outer layers have given it what they make of the body. Their hooks
+ * on `writeHead` do not run, but `look` does, right before: it sees what they changed since.
+ */
+function writeHeadLater(response: ServerResponse, headEnd: ServerResponse["writeHead"], look: () => void): void {
   response.writeHead = (...head: unknown[]): ServerResponse => {
     if (!response.headersSent) look();
-    return writeHead.apply(response, head);
+    return Reflect.apply(headEnd, response, head) as ServerResponse;
   };
 }
 
-function end(response: ServerResponse, body: Uint8Array | null): void {
-  if (body === null) response.end();
-  else if (!Object.hasOwn(response, "end")) response.end(body);
+function end(response: ServerResponse, { body, endBytes }: Reply): void {
+  const isOwn = Object.hasOwn(response, "end");
+  // A layer's own `end` may look whether it is given anything.
+  if (body === null || (isOwn && body.byteLength === 0)) return void response.end();
+  if (endBytes !== undefined && (isOwn || Object.hasOwn(response, "write")))
+    return endInPieces(response, body, endBytes);
   // A layer's own `end` expects what handlers give it.
-  else response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength));
+  response.end(isOwn ? asBuffer(body, 0, body.byteLength) : body);
+}
+
+/** As the handler gave it, since layers may do one thing in `write` and another in `end`. Of a part all is written. */
+function endInPieces(response: ServerResponse, body: Uint8Array, endBytes: number): void {
+  const writtenBytes = response.statusCode === 206 ? body.byteLength : body.byteLength - endBytes;
+  if (writtenBytes > 0) response.write(asBuffer(body, 0, writtenBytes));
+  if (writtenBytes < body.byteLength) response.end(asBuffer(body, writtenBytes, body.byteLength));
+  else response.end();
+}
+
+function asBuffer({ buffer, byteOffset }: Uint8Array, from: number, to: number): Buffer {
+  return Buffer.from(buffer, byteOffset + from, to - from);
 }
 
 /** Where the head of a response arrives, beneath all hooks on `writeHead`: at the cached route next to them, if there is one. */
@@ -184,16 +199,19 @@ interface FinishedHead {
   readonly lastLook?: LastLook | undefined;
   /** `Content-Encoding` of the response as the cache has it. */
   readonly coding: string | undefined;
+  /** The `Content-Length` that this cache has added, where the handler had declared none. */
+  readonly addedLength: string | undefined;
 }
 
 /**
  * Sets the last fields of a head: freshness, unless a cookie leaves with it, and a weak tag where outer layers code the body.
- * Where they have hooks on `writeHead` they run first, because what they do decides; the head is then written.
+ * Where they have hooks on `writeHead` they run first, because what they do decides. The head is then written, or where they
+ * have a `write` or an `end` of their own, left to be written by those.
  */
 export function finishHead(
   response: ServerResponse,
   freshness: readonly string[] | undefined,
-  { lastLook, coding }: FinishedHead,
+  { lastLook, coding, addedLength }: FinishedHead,
 ): void {
   // oxlint-disable-next-line typescript/unbound-method
   const headEnd = headEnds.get(response) ?? (Object.getPrototypeOf(response) as ServerResponse).writeHead;
@@ -209,15 +227,17 @@ export function finishHead(
   const unpromised = freshness?.map((name, at) => (at % 2 === 0 ? response.getHeader(name) : undefined));
   if (freshness !== undefined && mayBeFresh) applyFields(response, freshness);
   weakenIfCoded(response, coding);
-  if (isHooked) headEnd.call(response, response.statusCode);
-  else if (Object.hasOwn(response, "write") || Object.hasOwn(response, "end")) {
-    const finished = lateState(response);
-    lookWithHead(response, () => {
-      weakenIfCoded(response, coding);
-      if (isChanged(response, finished)) takeFreshness(response, freshness, unpromised);
-      if (lateChanges(response, finished)?.replacedBy !== undefined) takeValidators(response, finished);
-    });
+  if (!Object.hasOwn(response, "write") && !Object.hasOwn(response, "end")) {
+    if (isHooked) headEnd.call(response, response.statusCode);
+    return;
   }
+  const finished = lateState(response);
+  writeHeadLater(response, headEnd, () => {
+    weakenIfCoded(response, coding);
+    if (isChanged(response, finished)) takeFreshness(response, freshness, unpromised);
+    if (lateChanges(response, finished)?.replacedBy !== undefined) takeValidators(response, finished);
+    if (addedLength !== undefined) correctLength(response, addedLength);
+  });
 }
 
 /** True where an outer layer has set a cookie, a `Cache-Control` or another status since. */

@@ -284,7 +284,8 @@ export class ResponseTap {
     this.#ended = true;
     const whole = wasOpen ? (body === undefined ? NOTHING : ownBytes(body, coding)) : undefined;
     if (whole !== undefined) this.#reportHead(whole);
-    else if (body !== undefined) this.#fill.chunk(bytesOf(body, coding));
+    const last = wasOpen || body === undefined ? NOTHING : bytesOf(body, coding);
+    if (last.byteLength > 0) this.#fill.chunk(last);
     if (this.#state === "answered") {
       if (!this.#hasOtherAnswer) this.#pretendEnded();
       if (done !== undefined) response.once("finish", () => done());
@@ -294,7 +295,7 @@ export class ResponseTap {
       this.#pretendEnded();
       void this.#until.then(() => this.#finishLate(body, coding, done));
     }
-    if (!wasOpen || this.#reportWhole !== undefined) this.#endFill();
+    if (!wasOpen || this.#reportWhole !== undefined) this.#endFill(last.byteLength);
   }
 
   /** What an outer layer throws reaches the handler, as without the cache, and nothing is kept. */
@@ -324,10 +325,10 @@ export class ResponseTap {
   }
 
   /** An outer layer may write the head later than the handler ends, such as one that saves a session first. */
-  #endFill(): void {
+  #endFill(endBytes: number): void {
     const end = (): void => {
       this.#lookAgain();
-      if (this.#reportWhole === undefined) this.#fill.end();
+      if (this.#reportWhole === undefined) this.#fill.end(endBytes);
       else this.#reportWhole();
     };
     if (this.#state === "answered" || this.#until !== undefined || this.#isHeadWritten) end();
@@ -446,13 +447,13 @@ export class ResponseTap {
 
   #finishHead(action: HeadAction & { answered: false }, { fields }: ReportedHead, body?: Uint8Array): void {
     const response = this.#response;
-    if (body !== undefined) declareLength(response, body);
+    const addedLength = body === undefined ? undefined : declareLength(response, body);
     applyFields(response, action.fields);
     const { lastLook } = action;
     this.#lastLook = lastLook;
     const coding = fields["content-encoding"];
     const freshness = leavesWithFreshness(response, this.#outer) ? undefined : action.freshness;
-    const known = { lastLook, coding: coding === undefined ? undefined : String(coding) };
+    const known = { lastLook, coding: coding === undefined ? undefined : String(coding), addedLength };
     this.#shown.asSent(() => finishHead(response, freshness, known));
     this.#before = lateState(response);
   }
@@ -463,13 +464,13 @@ export class ResponseTap {
     this.#showRealState();
     this.#restoreMethod("writeHead");
     this.#restoreMethod("flushHeaders");
-    if (body !== undefined) declareLength(response, body);
+    const addedLength = body === undefined ? undefined : declareLength(response, body);
     let late: LateChanges | undefined;
     const lastLook: LastLook = (changes) => {
       late = changes;
       return [];
     };
-    this.#shown.asSent(() => finishHead(response, undefined, { lastLook, coding: undefined }));
+    this.#shown.asSent(() => finishHead(response, undefined, { lastLook, coding: undefined, addedLength }));
     this.#before = lateState(response);
     return late;
   }
@@ -620,12 +621,14 @@ const TRANSPORT: ReadonlySet<string> = new Set([
   "date",
 ]);
 
-function declareLength(response: ServerResponse, { byteLength }: Uint8Array): void {
+/** Sets the length of a whole body, for hooks that decide by it. Gives it where the handler has declared none. */
+function declareLength(response: ServerResponse, { byteLength }: Uint8Array): string | undefined {
   const { statusCode } = response;
-  if (statusCode === 204 || statusCode === 304 || response.hasHeader("content-length")) return;
+  if (statusCode === 204 || statusCode === 304 || response.hasHeader("content-length")) return undefined;
   if (response.hasHeader("transfer-encoding") || response.hasHeader("trailer") || response.req.method === "HEAD")
-    return;
+    return undefined;
   response.setHeader("content-length", byteLength);
+  return String(byteLength);
 }
 
 /** Takes one such line out of the list. True where there was one. */

@@ -251,9 +251,10 @@ export class ForwardedRequest implements Fill {
     answer?.();
   }
 
-  end(): void {
+  end(endBytes?: number): void {
     if (this.#finished) return;
     try {
+      if (this.#head !== undefined) this.#head = { ...this.#head, endBytes };
       this.#closeBody();
     } catch (error) {
       this.#giveUp(error);

@@ -93,6 +93,8 @@ export function storedResponse(
     ...(head.status === 206 ? { rangeField: fieldValue(request.fields, "range") ?? "" } : {}),
     ...(head.reason === undefined ? {} : { reason: head.reason }),
     ...(head.removed === undefined || head.removed.length === 0 ? {} : { removedFields: head.removed }),
+    ...(hasField(head.fields, "content-length") ? { declaresLength: true } : {}),
+    ...(head.endBytes === undefined ? {} : { endBytes: head.endBytes }),
     names,
     generation: context.generation,
   };
@@ -158,12 +160,13 @@ export function freshenedResponse(
   receivedAtMs: number,
 ): { readonly live: LiveResponse; readonly because: NotStoredReason | undefined } {
   const fields = freshenedFields(stale.stored.fields, head304.fields);
-  const { status, reason, removedFields } = stale.stored;
-  const head: ReportedHead = { status, fields, reason, removed: removedFields };
+  const { status, reason, removedFields, endBytes, declaresLength } = stale.stored;
+  const head: ReportedHead = { status, fields, reason, removed: removedFields, endBytes };
   const { directives } = effectiveDirectives(fields, context.route.targets);
   const because = whyNotStored(context.request, head, directives, context.route.storing);
   const { body, names } = stale.stored;
-  return { live: liveResponse(storedResponse(context, head, directives, body, receivedAtMs, names)), because };
+  const stored = storedResponse(context, head, directives, body, receivedAtMs, names);
+  return { live: liveResponse(declaresLength === true ? { ...stored, declaresLength } : stored), because };
 }
 
 /** Why a response that may be stored was not. */

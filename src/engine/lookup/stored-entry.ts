@@ -124,6 +124,9 @@ function decodeResponse(entry: FoundEntry): StoredResponse | undefined {
   for (const name of SPANS)
     if (!isWithin(meta[name], MAX_DELTA_SECONDS) || !Number.isInteger(meta[name])) return undefined;
   for (const name of FLAGS) if (typeof meta[name] !== "boolean") return undefined;
+  const { declaresLength = false, endBytes } = meta;
+  if (typeof declaresLength !== "boolean") return undefined;
+  if (endBytes !== undefined && (!isWithin(endBytes, body.byteLength) || !Number.isInteger(endBytes))) return undefined;
   return {
     status,
     fields,
@@ -143,6 +146,8 @@ function decodeResponse(entry: FoundEntry): StoredResponse | undefined {
     ...(rangeField === undefined ? {} : { rangeField }),
     ...(reason === undefined ? {} : { reason }),
     ...(removed.length === 0 ? {} : { removedFields: removed }),
+    ...(declaresLength ? { declaresLength } : {}),
+    ...(endBytes === undefined ? {} : { endBytes: endBytes as number }),
     names,
     generation,
   };

@@ -138,10 +138,10 @@ function withFreshness(
   // RFC 9110 §8.6: none with a 204.
   if (body !== null && status !== 204) plainFields.push("content-length", String(body.byteLength));
   const reason = status === stored.status ? stored.reason : undefined;
-  const removed = stored.removedFields;
-  if (told.freshness.length === 0) return { status, reason, fields: plainFields, generated, removed, body };
-  const whole = overridden(plainFields, told.freshness);
-  return { status, reason, fields: whole, plainFields, freshness: told.freshness, generated, removed, body };
+  const { removedFields: removed, declaresLength, endBytes } = stored;
+  const plain = { status, reason, fields: plainFields, generated, removed, declaresLength, endBytes, body };
+  if (told.freshness.length === 0) return plain;
+  return { ...plain, fields: overridden(plainFields, told.freshness), plainFields, freshness: told.freshness };
 }
 
 const NO_FIELDS: readonly string[] = [];
