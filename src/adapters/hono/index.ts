@@ -121,7 +121,9 @@ function callOf(
       return honoExit(context, request);
     },
     run: (given, fill) =>
-      handle(given, fill === undefined ? undefined : { fill, route, original: request, outer: run }),
+      fill === undefined
+        ? handle(given, undefined)
+        : outer.watching(context, () => handle(given, { fill, route, original: request, outer: run })),
     get waitUntil() {
       return waitUntilOf(executionContext(context));
     },
