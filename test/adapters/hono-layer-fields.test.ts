@@ -93,6 +93,92 @@ describe.each([onNode, byFetch])("Hono $name: an ETag that the cache makes up gi
   });
 });
 
+describe.each([onNode, byFetch])("Hono $name: a restriction that a layer sets before the handler", (kind) => {
+  const ways: Readonly<Record<string, { headers?: Record<string, string>; method?: string; ageSeconds?: number }>> = {
+    "a hit": {},
+    "a stale hit": { ageSeconds: 11 },
+    "a stale response in the place of an error": { ageSeconds: 100 },
+    "a 304": { headers: { "If-None-Match": '"own"' } },
+    "a part": { headers: { Range: "bytes=0-1" } },
+    "a range that cannot be": { headers: { Range: "bytes=99-" } },
+    HEAD: { method: "HEAD" },
+  };
+  const promises = ["expires", "cdn-cache-control", "surrogate-control"];
+
+  it.each(
+    Object.keys(ways).flatMap((way) =>
+      [
+        ["private", {}],
+        ["no-store", { "Cache-Control": "max-age=60", Expires: "Thu, 01 Jan 2099 00:00:00 GMT" }],
+        ["no-cache", { "CDN-Cache-Control": "max-age=60", "Surrogate-Control": "max-age=60" }],
+      ].map(([restriction, own]) => [way, restriction, own] as [string, string, Record<string, string>]),
+    ),
+  )("%s: %s wins, and no freshness is beside it", async (way, restriction, own) => {
+    const { headers = {}, method = "GET", ageSeconds = 1 } = ways[way] ?? {};
+    let isDown = false;
+    const { get, advance } = await site(kind, (app, cached) => {
+      app.use(async (context, next) => {
+        if (context.req.header("x-restricted") !== undefined) context.header("Cache-Control", restriction);
+        await next();
+      });
+      const options = { expire: 10, staleWhileRevalidate: 60, staleIfError: "1h", browser: "5s" } as const;
+      app.get("/", cached({ ...options, ...("CDN-Cache-Control" in own ? {} : { cdn: "1h" }) }), (context) => {
+        if (isDown) throw new Error("down");
+        return context.text("hello", 200, { ETag: '"own"', ...own });
+      });
+    });
+    await (await get("/")).text();
+    expect((await get("/")).headers.get("cache-status")).toContain("hit");
+    advance(ageSeconds);
+    isDown = true;
+
+    const response = await get("/", { ...headers, "X-Restricted": "1" }, method);
+    expect(response.headers.get("cache-status")).toMatch(/hit|stale-if-error/);
+    expect(response.headers.get("cache-control")).toBe(restriction);
+    for (const name of promises) expect(response.headers.get(name), name).toBe(null);
+    const other = await get("/", headers, method);
+    if (other.status !== 416) expect(other.headers.get("cache-control")).toContain("max-age=");
+  });
+
+  it("a waiter gets its own", async () => {
+    const { get } = await site(kind, (app, cached) => {
+      app.use(async (context, next) => {
+        const restriction = context.req.header("x-restricted");
+        if (restriction !== undefined) context.header("Cache-Control", restriction);
+        await next();
+      });
+      app.get("/", cached({ expire: "1h", cdn: "1d" }), async (context) => {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return context.text("hello");
+      });
+    });
+
+    const [first, waiter] = await Promise.all([
+      get("/"),
+      new Promise((resolve) => setTimeout(resolve, 20)).then(() => get("/", { "X-Restricted": "private" })),
+    ]);
+    expect(first.headers.get("cache-control")).toBe("max-age=3600");
+    expect(waiter.headers.get("cache-status")).toContain("collapsed");
+    expect(waiter.headers.get("cache-control")).toBe("private");
+    for (const name of promises) expect(waiter.headers.get(name), name).toBe(null);
+  });
+
+  it("does not take away what keeps a response for one user", async () => {
+    const { get } = await site(kind, (app, cached) => {
+      app.use(async (context, next) => {
+        if (context.req.header("x-restricted") !== undefined) context.header("Cache-Control", "no-cache");
+        await next();
+      });
+      app.get("/", cached({ expire: "1h", audience: () => "ann" }), (context) => context.text("hello"));
+    });
+
+    await (await get("/")).text();
+    const response = await get("/", { "X-Restricted": "1" });
+    expect(response.headers.get("cache-status")).toContain("hit");
+    expect(response.headers.get("cache-control")).toBe("no-cache, private");
+  });
+});
+
 async function answerOf(response: Response) {
   return { status: response.status, text: await response.text(), headers: response.headers };
 }

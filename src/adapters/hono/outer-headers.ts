@@ -56,6 +56,8 @@ export class OuterHeaders implements OuterLayers {
 
   addTo(headers: Headers, removed: readonly string[]): void {
     if (this.#isEmpty) return;
+    if (restricts(this.#headers.get("cache-control")))
+      for (const name of [...headers.keys()]) if (PROMISES.test(name)) headers.delete(name);
     for (const [name, value] of this.#headers) {
       if (removed.includes(name)) continue;
       if (name === "set-cookie") {
@@ -63,7 +65,8 @@ export class OuterHeaders implements OuterLayers {
         continue;
       }
       const own = headers.get(name);
-      if (own === null || (name === "cache-control" && restricts(value))) headers.set(name, value);
+      if (own === null) headers.set(name, value);
+      else if (name === "cache-control" && restricts(value)) headers.set(name, withRestrictions(value, own));
       else if (name === "vary") headers.set(name, mergedVary(value, own));
     }
   }
@@ -72,11 +75,27 @@ export class OuterHeaders implements OuterLayers {
     if (this.#isEmpty) return false;
     if (headers.getSetCookie().some((cookie) => this.#cookies.has(cookie))) return true;
     const outer = this.#headers.get("cache-control");
-    return outer !== null && headers.get("cache-control") === outer;
+    const now = headers.get("cache-control");
+    return outer !== null && now !== null && (now === outer || (restricts(outer) && now.startsWith(`${outer}, `)));
   }
 }
 
-/** True for a `Cache-Control` that keeps shared caches from storing. */
-function restricts(cacheControl: string): boolean {
-  return /private|no-store|no-cache/i.test(cacheControl);
+/** Fields that promise freshness beside `Cache-Control`: to every cache, and to CDNs in their own languages. */
+const PROMISES =
+  /^(?:expires|(?:[a-z]+-)?cdn-cache-control|surrogate-control|edge-control|akamai-cache-control|x-accel-expires)$/;
+
+const RESTRICTION = /private|no-store|no-cache/i;
+
+/** True for a `Cache-Control` that keeps shared caches from storing, or from using it without asking. */
+function restricts(cacheControl: string | null): boolean {
+  return cacheControl !== null && RESTRICTION.test(cacheControl);
+}
+
+/** A restricting `Cache-Control` with what another one restricts besides. */
+function withRestrictions(cacheControl: string, other: string): string {
+  const more = other
+    .split(",")
+    .map((member) => member.trim())
+    .filter((member) => RESTRICTION.test(member) && !cacheControl.toLowerCase().includes(member.toLowerCase()));
+  return [cacheControl, ...more].join(", ");
 }
