@@ -19,7 +19,7 @@ describe("durations", () => {
     { value: { minutes: 1, seconds: 30 }, seconds: 90, because: "fields add up" },
     { value: { months: 1 }, seconds: 2_592_000, because: "a month counts 30 days" },
     { value: "3y", seconds: YEAR, because: "one year is the most (RFC 9111 §1.2.2 allows more, browsers do not care)" },
-    { value: 2 ** 40, seconds: YEAR, because: "T48: a huge lifetime is cut, not overflown" },
+    { value: 2 ** 40, seconds: YEAR, because: "a huge lifetime is cut, not overflown" },
   ])("$value is $seconds s: $because", ({ value, seconds }) => {
     expect(durationSeconds(value, "cached({ expire })")).toBe(seconds);
   });
@@ -40,10 +40,10 @@ describe("durations", () => {
   });
 
   it.each([
-    { value: 0, because: "T48: there is no lifetime of 0" },
-    { value: -1, because: "T48: negative" },
-    { value: Number.NaN, because: "T48: not a number" },
-    { value: Number.POSITIVE_INFINITY, because: "T48: without end" },
+    { value: 0, because: "there is no lifetime of 0" },
+    { value: -1, because: "negative" },
+    { value: Number.NaN, because: "not a number" },
+    { value: Number.POSITIVE_INFINITY, because: "without end" },
     { value: 0.5, because: "shorter than a second" },
     { value: "500ms", because: "shorter than a second" },
     { value: "0s", because: "zero with a unit" },

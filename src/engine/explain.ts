@@ -28,7 +28,7 @@ import {
 } from "./rules-in-words.ts";
 import type { Engine } from "./state.ts";
 
-export type { ExplainedDecision, LifetimeExplanation, Rule } from "./rules-in-words.ts";
+export type { LifetimeExplanation, Rule } from "./rules-in-words.ts";
 
 /** What a cache would do with a request, and why. Plain data: `JSON.stringify` keeps all of it. */
 export interface Explanation {

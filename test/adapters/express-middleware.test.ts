@@ -99,7 +99,7 @@ describe.each([
       }
     });
 
-    it("T17 a cookie of an outer session is set for its own client and never stored", async () => {
+    it("a cookie of an outer session is set for its own client and never stored", async () => {
       let visitors = 0;
       const { get } = await serve(kind, (app, cached) => {
         app.use((_request, response, next) => {
@@ -139,7 +139,7 @@ describe.each([
       expect(visitors).toBe(6);
     });
 
-    it("T17 a cookie that inner middleware sets keeps the response out of the store", async () => {
+    it("a cookie that inner middleware sets keeps the response out of the store", async () => {
       const { get } = await serve(kind, (app, cached) => {
         const login: RequestHandler = (_request, response, next) => {
           response.cookie("login", "a");
@@ -153,7 +153,7 @@ describe.each([
       }
     });
 
-    it("T29 CORS by outer middleware: each origin has its own answer and Vary names Origin", async () => {
+    it("CORS by outer middleware: each origin has its own answer and Vary names Origin", async () => {
       const { get } = await serve(kind, (app, cached) => {
         app.use((request, response, next) => {
           response.set("Access-Control-Allow-Origin", request.get("origin") ?? "null");
@@ -216,7 +216,7 @@ describe.each([
       expect(runs).toBe(1);
     });
 
-    it("T39 compression() behind: each coding is a variant of its own", async () => {
+    it("compression() behind: each coding is a variant of its own", async () => {
       const text = "compress me ".repeat(500);
       let runs = 0;
       const { get } = await serve(kind, (app, cached) => {
@@ -319,7 +319,7 @@ describe.each([
       expect((await get("/download")).headers["content-disposition"]).toContain("file.txt");
     });
 
-    it("T46 res.redirect: 302, 303 and 307 are not stored, 301 is", async () => {
+    it("res.redirect: 302, 303 and 307 are not stored, 301 is", async () => {
       const { get } = await serve(kind, (app, cached) => {
         for (const status of [301, 302, 303, 307]) {
           app.get(`/${status}`, cached(), (_request, response) => response.redirect(status, "/login"));

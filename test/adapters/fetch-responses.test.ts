@@ -62,7 +62,7 @@ describe("fetch handlers", () => {
       await until(() => isCancelled);
     });
 
-    it("T33 a stream that fails after its head: cut off, and not stored", async () => {
+    it("a stream that fails after its head: cut off, and not stored", async () => {
       const failure = gate();
       let isBroken = true;
       const { url, get, events } = await serve(kind, () => {
@@ -153,7 +153,7 @@ describe("fetch handlers", () => {
         expect(response.headers.get("x-reprise-cache")).toBe(outcome);
         expect(await response.clone().json()).toEqual({ a: [1] });
         response.headers.set("x-later", "1");
-        // T77: the bytes a caller got are not those the next one gets.
+        // the bytes a caller got are not those the next one gets.
         new Uint8Array(await response.arrayBuffer()).fill(0);
       }
       await cache.close();

@@ -72,7 +72,7 @@ describe("Hono", () => {
       }
     });
 
-    it("T17 a cookie of outer middleware is set for its own client; set late, it keeps the response out of the store", async () => {
+    it("a cookie of outer middleware is set for its own client; set late, it keeps the response out of the store", async () => {
       let visitors = 0;
       const { get } = await serve(kind, (app, cached) => {
         app.use("/before", async (context, next) => {
@@ -99,7 +99,7 @@ describe("Hono", () => {
       expect(visitors).toBe(6);
     });
 
-    it("T17 T19 outer headers do not hide what a handler's own Response says", async () => {
+    it("T19 outer headers do not hide what a handler's own Response says", async () => {
       const { get } = await serve(kind, (app, cached) => {
         app.use(async (context, next) => {
           context.header("Vary", "Accept");
@@ -114,7 +114,7 @@ describe("Hono", () => {
       expect(cacheStatusOf(await get("/private"))).toContain("detail=private");
     });
 
-    it("T17 a cookie that inner middleware sets keeps the response out of the store", async () => {
+    it("a cookie that inner middleware sets keeps the response out of the store", async () => {
       const { get } = await serve(kind, (app, cached) => {
         const login: MiddlewareHandler = async (context, next) => {
           await next();
@@ -128,7 +128,7 @@ describe("Hono", () => {
       }
     });
 
-    it("T29 cors(): each origin has its own answer and Vary names Origin", async () => {
+    it("cors(): each origin has its own answer and Vary names Origin", async () => {
       const { get } = await serve(kind, (app, cached) => {
         app.use(cors({ origin: (origin) => origin, credentials: true }));
         app.get("/", cached({ vary: ["accept-language"] }), (context) => context.json({ a: 1 }));

@@ -62,7 +62,7 @@ describe("node:http", () => {
       ]);
     });
 
-    it("T33 pipeline() of a source that fails: cut off for the client, and not stored", async () => {
+    it("pipeline() of a source that fails: cut off for the client, and not stored", async () => {
       let isBroken = true;
       const { url, get } = await serve(kind, async (_, response) => {
         const source = isBroken ? failing() : Readable.from([Buffer.from("whole")]);
@@ -96,7 +96,7 @@ describe("node:http", () => {
       expect(hitOrMiss(await get("/"))).toBe("Miss");
     });
 
-    it("T33 the handler goes on writing after its client has left", async () => {
+    it("the handler goes on writing after its client has left", async () => {
       const left = gate();
       const { url, events } = await serve(kind, (_, response) => {
         response.write("one,");

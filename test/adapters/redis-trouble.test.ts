@@ -1,4 +1,4 @@
-/** T66: Redis away, frozen or lost while requests come in. No client sees an error, and none waits long. */
+/** Redis away, frozen or lost while requests come in. No client sees an error, and none waits long. */
 
 import { Agent } from "node:http";
 
@@ -30,7 +30,7 @@ describe.each(DRIVERS.map((driver) => ({ name: driver.name, driver })))("$name",
   });
   afterAll(() => redis.kill());
 
-  it("T66 Redis frozen under load: every request is answered by the handler, and caching resumes by itself", async () => {
+  it("Redis frozen under load: every request is answered by the handler, and caching resumes by itself", async () => {
     const world = await serve(driver, redis.url);
     await untilHit(world);
 
@@ -44,7 +44,7 @@ describe.each(DRIVERS.map((driver) => ({ name: driver.name, driver })))("$name",
     await untilHit(world);
   });
 
-  it("T66 Redis killed under load, and started again", async () => {
+  it("Redis killed under load, and started again", async () => {
     const own = await startRedis();
     onTestFinished(() => own.kill());
     const world = await serve(driver, own.url);
@@ -89,7 +89,7 @@ describe.each(DRIVERS.map((driver) => ({ name: driver.name, driver })))("$name",
     },
   );
 
-  it("T66 5.9 Redis away from the start: logged once, with the reason", async () => {
+  it("5.9 Redis away from the start: logged once, with the reason", async () => {
     const port = await freePort();
     const lines: string[] = [];
     const log = (line: string): void => void lines.push(line);

@@ -40,7 +40,7 @@ describe("processes", () => {
     };
   }
 
-  it("T38 two processes on one Redis: a miss in one is a hit in the other, with the same ETag", async () => {
+  it("two processes on one Redis: a miss in one is a hit in the other, with the same ETag", async () => {
     const prefix = ownPrefix();
     const redisUrl = inject("redisUrl");
     const [a, b] = await Promise.all([start(redisUrl, prefix), start(redisUrl, prefix)]);
@@ -76,7 +76,7 @@ describe("processes", () => {
     expect(pidOf(await a.get("/varied", { "Accept-Language": "de" }))).toBe(b.pid);
   });
 
-  it("T38 after a restart the stored response and its ETag are still there", async () => {
+  it("after a restart the stored response and its ETag are still there", async () => {
     const prefix = ownPrefix();
     const redisUrl = inject("redisUrl");
     const before = await start(redisUrl, prefix);
@@ -92,7 +92,7 @@ describe("processes", () => {
     expect(pidOf(await after.get("/"))).toBe(before.pid);
   });
 
-  it("T38 processes that share nothing make the same ETag of the same content", async () => {
+  it("processes that share nothing make the same ETag of the same content", async () => {
     const [a, b] = await Promise.all([start("", ownPrefix()), start("", ownPrefix())]);
 
     const [first, second] = await Promise.all([a.get("/same"), b.get("/same")]);

@@ -64,7 +64,7 @@ it("says that nothing was purged where Redis is not to be reached, without the p
   expect(err).not.toContain("secret");
 });
 
-it("T75: a proxy purges for nobody who asks by HTTP", async () => {
+it("a proxy purges for nobody who asks by HTTP", async () => {
   const upstream = await upstreamOf((request, response) => {
     if (request.method !== "GET") return void response.writeHead(405).end();
     response.writeHead(200, { "cache-control": "max-age=600" }).end("kept");

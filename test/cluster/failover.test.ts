@@ -47,7 +47,7 @@ afterAll(async () => {
 beforeEach(() => cluster.untilHealthy());
 
 it.each(FAULTS)(
-  "T66 a master with entries is $fault: its keys are misses until another one has them, all others stay hits",
+  "a master with entries is $fault: its keys are misses until another one has them, all others stay hits",
   async ({ fault, strike, mend }) => {
     const load = startLoad(members, ITEMS, EVERY_MS);
     await load.untilAllHit(FOUND_AGAIN_WITHIN_MS);
@@ -78,7 +78,7 @@ it.each(FAULTS)(
 );
 
 it.each(FAULTS)(
-  "T66 the master of the purge log is $fault: misses only, and a purge made meanwhile holds afterwards",
+  "the master of the purge log is $fault: misses only, and a purge made meanwhile holds afterwards",
   async (fault) => {
     const load = startLoad(members, ITEMS, EVERY_MS);
     await load.untilAllHit(FOUND_AGAIN_WITHIN_MS);

@@ -152,7 +152,7 @@ describe.each(DOCUMENTED_CLUSTERS)("$form", ({ form, connect }) => {
     }
   });
 
-  it("T64: no command crosses slots", async () => {
+  it("no command crosses slots", async () => {
     const crossings = async (): Promise<number> =>
       sum(await perNode(async (port) => (await errorCounts(port)).get("CROSSSLOT") ?? 0));
     expect(await crossings()).toBe(0);

@@ -81,7 +81,7 @@ describe("the process that asks the origin", () => {
     return waitedMs;
   }
 
-  it("T55: is killed with -9: the origin is called once more, within the lease", async () => {
+  it("is killed with -9: the origin is called once more, within the lease", async () => {
     const leaseMs = 1000;
     const fetchMs = 500;
     const boundMs = leaseMs + fetchMs + LAST_PAUSE_MS;
@@ -99,7 +99,7 @@ describe("the process that asks the origin", () => {
     { what: "of a resource that varies", headers: { vary: "accept-language" } },
     { what: "that may not be stored", headers: { "set-cookie": "who=you" } },
   ])(
-    "T55: is frozen past its lease: a response $what, brought afterwards, does not replace what is stored",
+    "is frozen past its lease: a response $what, brought afterwards, does not replace what is stored",
     async ({ headers }) => {
       const { origin, start } = makeFleet(folder);
       const leaseMs = 400;
@@ -126,7 +126,7 @@ describe("the process that asks the origin", () => {
     30_000,
   );
 
-  it("T53: is left by its client: the lease is free at once, one other asks, and all get a whole body", async () => {
+  it("is left by its client: the lease is free at once, one other asks, and all get a whole body", async () => {
     const { origin, start } = makeFleet(folder);
     const settings = settingsOf({ leaseMs: 10_000, listens: true });
     const servers = await start(3, settings);
@@ -147,7 +147,7 @@ describe("the process that asks the origin", () => {
     await untilNoLease(settings.prefix);
   }, 30_000);
 
-  it("T53: is one whose client left while it waited: it keeps nobody waiting", async () => {
+  it("is one whose client left while it waited: it keeps nobody waiting", async () => {
     const { origin, start } = makeFleet(folder);
     const settings = settingsOf({ leaseMs: 10_000, listens: true });
     const servers = await start(3, settings);
@@ -169,7 +169,7 @@ describe("the process that asks the origin", () => {
     await untilNoLease(settings.prefix);
   }, 30_000);
 
-  it("T54: gets no answer: the others ask on their own after the deadline, and what they get is stored", async () => {
+  it("gets no answer: the others ask on their own after the deadline, and what they get is stored", async () => {
     const { origin, start } = makeFleet(folder);
     const settings = settingsOf({ leaseMs: 1000, cacheOptions: { collapseDeadline: "1s", fillDeadline: "2s" } });
     const workers = await start(3, settings);

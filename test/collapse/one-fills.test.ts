@@ -35,7 +35,7 @@ describe("eight processes over one Redis", () => {
     (await Promise.all(of.map((worker) => worker.ask(path, count)))).flat();
 
   it.each([1, 2, 4, 8])(
-    "T51: %i processes × 1,000 concurrent misses are one call of the origin, and all get its answer",
+    "%i processes × 1,000 concurrent misses are one call of the origin, and all get its answer",
     async (count) => {
       const path = `/hour/misses-of-${count}`;
       origin.answers(path, ({ number }) => ({ body: `answer ${number}` }), 300);
@@ -49,7 +49,7 @@ describe("eight processes over one Redis", () => {
     30_000,
   );
 
-  it("T51: right after a purge, of which no process has read yet, it is one call as well", async () => {
+  it("right after a purge, of which no process has read yet, it is one call as well", async () => {
     const path = "/hour/purged";
     const cache = createCache({ store: redisStore({ url: redis.url }), prefix });
     origin.answers(path, ({ number }) => ({ body: `answer ${number}` }), 300);
@@ -61,7 +61,7 @@ describe("eight processes over one Redis", () => {
     await cache.close();
   }, 30_000);
 
-  it("T51: an origin that answers at once is called once, however the processes interleave", async () => {
+  it("an origin that answers at once is called once, however the processes interleave", async () => {
     const calls: number[] = [];
     for (let round = 0; round < 40; round += 1) {
       const path = `/hour/at-once-${round}`;
@@ -88,7 +88,7 @@ describe("eight processes over one Redis", () => {
   it.each([
     { what: "Set-Cookie", headers: { "set-cookie": "who=you" } },
     { what: "no-store", headers: { "cache-control": "no-store" } },
-  ])("T27: a response with $what is waited for once, then all ask at once, in every process", async ({ headers }) => {
+  ])("a response with $what is waited for once, then all ask at once, in every process", async ({ headers }) => {
     const path = `/hour/own-${Object.keys(headers)[0]}`;
     origin.answers(path, () => ({ headers }), 400);
     const first = await everybodyAsks(path, 10);
@@ -117,7 +117,7 @@ describe("eight processes over one Redis", () => {
     await untilNoLease();
   });
 
-  it("T52: while the origin fails, one process after the other tries, and the next request does so at once", async () => {
+  it("while the origin fails, one process after the other tries, and the next request does so at once", async () => {
     const path = "/hour/down";
     origin.answers(path, () => ({ status: 503 }), 50);
     const answers = await everybodyAsks(path, 1);
@@ -220,7 +220,7 @@ describe.each([
     },
   },
 ])("eight processes over $what", ({ start }) => {
-  it("T51: a thousand misses each, of one response or of twenty at a time, are one call for each response", async () => {
+  it("a thousand misses each, of one response or of twenty at a time, are one call for each response", async () => {
     const { settings, stop } = await start();
     const fleet = makeFleet(folder);
     const { origin } = fleet;
@@ -255,7 +255,7 @@ describe.each([
 });
 
 describe("four servers over one Redis", () => {
-  it("T51: a hundred clients each, over sockets, are one call of the origin", async () => {
+  it("a hundred clients each, over sockets, are one call of the origin", async () => {
     const redis = await startRedis();
     const fleet = makeFleet(folder);
     try {

@@ -91,7 +91,7 @@ describe("a hit in memory", () => {
   });
 });
 
-describe.each(STORES)("HEAD over $kind (T34)", ({ store }) => {
+describe.each(STORES)("HEAD over $kind", ({ store }) => {
   it("is answered from a stored GET, without a body", async () => {
     const { origin, get } = harness({ store });
     origin.replies("four");

@@ -156,7 +156,7 @@ describe("values without a canonical text", () => {
     { what: "an object", value: cyclic, path: ".self.cyclic" },
     { what: "a Map", value: cyclicMap, path: '.get("a")[0]' },
     { what: "a toJSON()", value: ownText, path: ".toJSON()" },
-  ])("T72 refuses a cycle through $what", ({ value, path }) => {
+  ])("refuses a cycle through $what", ({ value, path }) => {
     expect(() => canonicalText(value)).toThrow(`the value at ${path} is a reference back to a value that contains it`);
   });
 
@@ -183,7 +183,7 @@ describe("values without a canonical text", () => {
     { depth: 100, nest: (inner: unknown) => [inner] },
     { depth: 100, nest: (inner: unknown) => ({ inner }) },
     { depth: 100, nest: (inner: unknown) => new Map([[inner, 1]]) },
-  ])("T72 takes 100 levels, refuses 101 and 10,000", ({ depth, nest }) => {
+  ])("takes 100 levels, refuses 101 and 10,000", ({ depth, nest }) => {
     const nested = (levels: number): unknown => {
       let value: unknown = 1;
       for (let level = 0; level < levels; level++) value = nest(value);

@@ -158,7 +158,7 @@ describe("a soft purge", () => {
 });
 
 describe("purge by another process", () => {
-  it("T56: beats a run that began before it: who comes after shares what is asked for next", async () => {
+  it("beats a run that began before it: who comes after shares what is asked for next", async () => {
     const elsewhere = purgedElsewhere();
     const { context } = harness({ store: () => elsewhere.store });
     const { rates, gates } = gatedRates(context);

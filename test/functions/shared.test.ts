@@ -24,7 +24,7 @@ async function ratesOf(prefix: string, fetchRates: FetchRates, isTiered = false)
   return cache.wrap("rates", fetchRates, { expire: "10m" });
 }
 
-it("T56: a purge by one process holds for every call that begins after it in another", async () => {
+it("a purge by one process holds for every call that begins after it in another", async () => {
   const prefix = ownPrefix();
   let version = 1;
   let runs = 0;
@@ -52,7 +52,7 @@ it("T56: a purge by one process holds for every call that begins after it in ano
   }
 });
 
-it("T56: a call after a purge elsewhere gets nothing that was running before it, and neither does the store", async () => {
+it("a call after a purge elsewhere gets nothing that was running before it, and neither does the store", async () => {
   const prefix = ownPrefix();
   const runs: Gate<string>[] = [];
   const gated: FetchRates = () => {

@@ -83,7 +83,7 @@ describe("options of a cache", () => {
     expect(() => createCache(options as unknown as CacheOptions)).toThrow(says);
   });
 
-  it("T76 leaves the options as they were", () => {
+  it("leaves the options as they were", () => {
     const options = Object.freeze({ prefix: "a", ignoreArgTypes: Object.freeze([Date]) });
     createCache(options);
     expect(options).toEqual({ prefix: "a", ignoreArgTypes: [Date] });

@@ -6,7 +6,7 @@ import { BOTH, outcome, story } from "./story.ts";
 const FRESH = ["Cache-Control", "max-age=60"];
 
 describe.each(BOTH)("whose response it is, profile %s", (profile) => {
-  it("T14: a GET with a body neither gets nor makes a shared response", async () => {
+  it("a GET with a body neither gets nor makes a shared response", async () => {
     const { get, send, requests } = await story(profile, (request) => ({
       fields: FRESH,
       body: `length ${request.headers["content-length"] ?? "none"}`,
@@ -18,7 +18,7 @@ describe.each(BOTH)("whose response it is, profile %s", (profile) => {
     expect(requests).toHaveLength(3);
   });
 
-  it("T14: a GET with a chunked body is no different", async () => {
+  it("a GET with a chunked body is no different", async () => {
     const { get, send } = await story(profile, (request) => ({
       fields: FRESH,
       body: request.headers["transfer-encoding"] ?? "plain",
@@ -30,7 +30,7 @@ describe.each(BOTH)("whose response it is, profile %s", (profile) => {
   });
 
   it.each(["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url", "x-forwarded-host", "x-host"])(
-    "T14: what %s makes of a request is for those who send it",
+    "what %s makes of a request is for those who send it",
     async (name) => {
       const { get } = await story(profile, (request) => ({ fields: FRESH, body: String(request.headers[name] ?? "clean") }));
       const poisoned = await get("/", { [name]: "evil.example" });
@@ -40,7 +40,7 @@ describe.each(BOTH)("whose response it is, profile %s", (profile) => {
   ); // prettier-ignore
 
   it.each(["/account/x.css", "/account;x.css", "/account%2fx.css", "/account%00.js", "/account//x.png", "/account/..%2fstatic/x.js", "/account.ico?x.css"])(
-    "T15: %s is not stored for its looks",
+    "%s is not stored for its looks",
     async (path) => {
       const { get, requests } = await story(profile, (_request, count) => ({ body: `account ${count}` }));
       await get(path, { cookie: "session=victim" });
@@ -49,7 +49,7 @@ describe.each(BOTH)("whose response it is, profile %s", (profile) => {
     },
   ); // prettier-ignore
 
-  it("T15: paths an upstream may or may not take for one another are apart", async () => {
+  it("paths an upstream may or may not take for one another are apart", async () => {
     const paths = [
       "/a/b",
       "/a%2fb",
@@ -73,7 +73,7 @@ describe.each(BOTH)("whose response it is, profile %s", (profile) => {
     }
   });
 
-  it("T69: one resource has so many variants and no more", async () => {
+  it("one resource has so many variants and no more", async () => {
     const { get, requests } = await story(
       profile,
       (request) => ({ fields: [...FRESH, "Vary", "User-Agent"], body: request.headers["user-agent"] ?? "" }),
@@ -88,7 +88,7 @@ describe.each(BOTH)("whose response it is, profile %s", (profile) => {
     expect(again.filter((answer) => outcome(answer) === "Hit")).toHaveLength(4);
   });
 
-  it("T70: query, cookies and fields of the client's own making do not refresh what is stored", async () => {
+  it("query, cookies and fields of the client's own making do not refresh what is stored", async () => {
     const { get, requests } = await story(profile, { fields: FRESH, body: "x" });
     await get("/");
     for (const headers of [
@@ -104,7 +104,7 @@ describe.each(BOTH)("whose response it is, profile %s", (profile) => {
     expect(requests).toHaveLength(1);
   });
 
-  it("T70: fifty clients that ask for a fresh one at the same time cost one request, or one each, but nobody a stale answer", async () => {
+  it("fifty clients that ask for a fresh one at the same time cost one request, or one each, but nobody a stale answer", async () => {
     const { get, requests } = await story(profile, (_request, count) => ({ fields: FRESH, body: `v${count}` }));
     await get();
     const answers = await Promise.all(Array.from({ length: 50 }, () => get("/", { "cache-control": "no-cache" })));
@@ -113,7 +113,7 @@ describe.each(BOTH)("whose response it is, profile %s", (profile) => {
   });
 });
 
-describe("T29: CORS", () => {
+describe("CORS", () => {
   const reflecting = (request: IncomingMessage): { readonly fields: readonly string[] } => ({
     fields: [...FRESH, "Access-Control-Allow-Origin", request.headers.origin ?? "null"],
   });
@@ -137,7 +137,7 @@ describe("T29: CORS", () => {
   });
 });
 
-it("T14: a request hidden in the body of a GET is nobody's", async () => {
+it("a request hidden in the body of a GET is nobody's", async () => {
   const { port, get } = await story("proxy", { fields: FRESH });
   const hidden = head("GET /hidden HTTP/1.1", "Host: a");
   const peer = await client(port);

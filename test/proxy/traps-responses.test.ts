@@ -46,7 +46,7 @@ describe.each(BOTH)("what may not be stored, profile %s", (profile) => {
     expect(requests).toHaveLength(2);
   });
 
-  it.each([302, 303, 307])("T46: a %i without a lifetime of its own is asked for each time", async (status) => {
+  it.each([302, 303, 307])("a %i without a lifetime of its own is asked for each time", async (status) => {
     const { get, requests } = await story(profile, {
       status,
       fields: ["Location", "/login", "Last-Modified", "Thu, 01 Jan 2015 00:00:00 GMT"],
@@ -56,7 +56,7 @@ describe.each(BOTH)("what may not be stored, profile %s", (profile) => {
     expect(requests).toHaveLength(2);
   });
 
-  it("T47: a 206 that nobody asked for is not stored, and parts are cut from the whole", async () => {
+  it("a 206 that nobody asked for is not stored, and parts are cut from the whole", async () => {
     const { get, tells, requests } = await story(profile, {
       status: 206,
       fields: [...FRESH, "Content-Range", "bytes 0-1/10"],
@@ -71,7 +71,7 @@ describe.each(BOTH)("what may not be stored, profile %s", (profile) => {
   });
 });
 
-describe.each(BOTH)("T33: what was cut off, profile %s", (profile) => {
+describe.each(BOTH)("what was cut off, profile %s", (profile) => {
   const settings = { route: profileRoute(profile) };
 
   it.each([
@@ -151,7 +151,7 @@ describe.each(BOTH)("T33: what was cut off, profile %s", (profile) => {
 });
 
 describe.each(BOTH)("a hit is what the miss was, profile %s", (profile) => {
-  it("T34: HEAD first, then GET has its body", async () => {
+  it("HEAD first, then GET has its body", async () => {
     const { get, send } = await story(profile, { fields: [...FRESH, "Content-Length", "4"], body: "body" });
     expect((await send("HEAD", "/")).text).toBe("");
     expect(await get()).toMatchObject({ text: "body" });
@@ -161,7 +161,7 @@ describe.each(BOTH)("a hit is what the miss was, profile %s", (profile) => {
     expect(reply.headers["content-length"]).toBe("4");
   });
 
-  it.each([200, 203, 300, 301, 308, 404, 410])("T35: %i, its fields and lines", async (status) => {
+  it.each([200, 203, 300, 301, 308, 404, 410])("%i, its fields and lines", async (status) => {
     const { get } = await story(profile, {
       status,
       fields: [...FRESH, "Link", "</a>; rel=x", "Link", "</b>; rel=y", "Location", "/there", "X-Empty", "", "ETag", 'W/"1"', "X-Bytes", "\xe9\xff"],
@@ -175,7 +175,7 @@ describe.each(BOTH)("a hit is what the miss was, profile %s", (profile) => {
     }
   }); // prettier-ignore
 
-  it("T36: 1 MiB of random bytes", async () => {
+  it("1 MiB of random bytes", async () => {
     const bytes = randomBytes(1 << 20);
     const { get } = await story(profile, { fields: [...FRESH, "Content-Encoding", "gzip"], body: bytes });
     for (const expected of ["Miss", "Hit"]) {
@@ -185,7 +185,7 @@ describe.each(BOTH)("a hit is what the miss was, profile %s", (profile) => {
     }
   });
 
-  it("T37: fields of a connection are not kept with a response", async () => {
+  it("fields of a connection are not kept with a response", async () => {
     const upstream = await rawUpstream(
       answering(head("HTTP/1.1 200 OK", "Cache-Control: max-age=60", "Connection: close, X-Hop", "X-Hop: 1", "Keep-Alive: timeout=99", "Proxy-Authenticate: Basic", "Upgrade: h2c", "Transfer-Encoding: chunked") + "2\r\nok\r\n0\r\n\r\n"),
     );

@@ -86,7 +86,7 @@ describe("heuristic freshness (RFC 9111 §4.2.2)", () => {
     expect(lifetimeOf(fields, true, status)).toBe(seconds);
   });
 
-  it("T46: a login redirect is not among the statuses", () => {
+  it("a login redirect is not among the statuses", () => {
     for (const status of [302, 303, 307, 401, 403, 500, 503]) expect(HEURISTIC_STATUSES.has(status)).toBe(false);
   });
 });
@@ -129,7 +129,7 @@ describe("current age (RFC 9111 §4.2.3)", () => {
     expect(currentAgeSeconds(stored, NOW_MS + laterMs)).toBe(seconds);
   });
 
-  it("T42: never decreases as time goes on, and age plus what is left never exceeds the lifetime", () => {
+  it("never decreases as time goes on, and age plus what is left never exceeds the lifetime", () => {
     const moment = fc.integer({ min: -2000, max: 1e13 });
     fc.assert(
       fc.property(fc.nat({ max: 1e9 }), moment, moment, (initial, a, b) => {

@@ -47,21 +47,21 @@ describe.each(["bypass", "ignore", "rfc9111"] as const)("reuse in mode %s (RFC 9
       stored: { correctedInitialAgeSeconds: 50 },
       afterSeconds: 5,
       says: "reuse age=55 ttl=5",
-      because: "T42: it was old when it came",
+      because: "it was old when it came",
     },
     { afterSeconds: 60, says: "revalidate stale", because: "fresh means lifetime greater than age" },
     {
       stored: { freshnessLifetimeSeconds: 0 },
       afterSeconds: 0,
       says: "revalidate stale",
-      because: "T48: 0 is not for ever",
+      because: "0 is not for ever",
     },
     { stored: { requiresRevalidation: true }, afterSeconds: 0, says: "revalidate stale", because: "no-cache" },
     {
       stored: { requiresRevalidation: true, staleIfErrorSeconds: 99, staleWhileRevalidateSeconds: 99 },
       afterSeconds: 61,
       says: "revalidate stale",
-      because: "T44: no-cache forbids every stale use",
+      because: "no-cache forbids every stale use",
     },
     {
       stored: { staleWhileRevalidateSeconds: 30 },
@@ -87,7 +87,7 @@ describe.each(["bypass", "ignore", "rfc9111"] as const)("reuse in mode %s (RFC 9
       stored: { mayServeStale: false },
       afterSeconds: 60,
       says: "revalidate stale",
-      because: "T44: a window of 0 seconds is none",
+      because: "a window of 0 seconds is none",
     },
     {
       stored: { staleWhileRevalidateSeconds: 10, staleIfErrorSeconds: 30 },
@@ -150,7 +150,7 @@ describe("request directives in mode rfc9111 (RFC 9111 §5.2.1)", () => {
       stored: { mayServeStale: false },
       afterSeconds: 70,
       says: "revalidate stale",
-      because: "T44: must-revalidate is stronger",
+      because: "must-revalidate is stronger",
     },
     {
       asks: "max-stale",
@@ -182,7 +182,7 @@ describe("request directives in mode rfc9111 (RFC 9111 §5.2.1)", () => {
     });
   });
 
-  it.each(["bypass", "ignore"] as const)("T70: in mode %s no directive forces anything", (mode) => {
+  it.each(["bypass", "ignore"] as const)("in mode %s no directive forces anything", (mode) => {
     for (const asks of ["no-cache", "max-age=0", "min-fresh=999", "only-if-cached", "no-store"]) {
       expect(summary(decide(storedOf(), 5, mode, { "cache-control": asks, pragma: "no-cache" }))).toBe(
         "reuse age=5 ttl=55",
@@ -210,7 +210,7 @@ describe("what holds for every decision", () => {
     .array(fc.constantFrom("no-cache", "max-age=5", "max-stale", "max-stale=5", "min-fresh=5", "only-if-cached"))
     .map((list) => list.join(", "));
 
-  it("T44: nothing that needs validation is served without, and stale only where it was allowed", () => {
+  it("nothing that needs validation is served without, and stale only where it was allowed", () => {
     fc.assert(
       fc.property(storedResponses, mode, asks, fc.nat({ max: 300 }), (stored, given, cacheControl, afterSeconds) => {
         const decision = decide(stored, afterSeconds, given, { "cache-control": cacheControl });

@@ -24,7 +24,7 @@ describe("conditional request to the origin (RFC 9111 §4.3.1)", () => {
     },
     { fields: { etag: '"a"' }, hasOriginValidator: false, sent: {}, because: "the origin never saw our tag" },
     { fields: { etag: "a" }, hasOriginValidator: true, sent: {}, because: "a malformed tag is none" },
-    { fields: {}, hasOriginValidator: true, sent: {}, because: "T45: nothing is made up" },
+    { fields: {}, hasOriginValidator: true, sent: {}, because: "nothing is made up" },
   ])("$fields → $sent: $because", ({ fields, hasOriginValidator, sent }) => {
     expect({ ...conditionalFields(storedOf({ fields, hasOriginValidator })) }).toEqual(sent);
   });
@@ -66,7 +66,7 @@ describe("freshening (RFC 9111 §3.2)", () => {
     });
   });
 
-  it("T10: __proto__ is a field, and the arguments stay as they were", () => {
+  it("__proto__ is a field, and the arguments stay as they were", () => {
     const stored = JSON.parse('{"__proto__": "a"}') as Fields;
     const fresh = freshenedFields(stored, JSON.parse('{"__proto__": "b"}') as Fields);
     expect(Object.entries(fresh)).toEqual([["__proto__", "b"]]);

@@ -125,7 +125,7 @@ describe("the documented user", () => {
     expect(failures(worlds)).toEqual([]);
   });
 
-  it("T61 reaches nothing of a neighbour in the same Redis", async () => {
+  it("reaches nothing of a neighbour in the same Redis", async () => {
     const redis = await serverWith(forOne);
     const admin = await adminOf(redis);
     const client = createClient({ url: `redis://shop:${DOCUMENTED_PASSWORD}@127.0.0.1:${redis.port}` });

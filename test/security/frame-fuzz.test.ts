@@ -1,4 +1,4 @@
-/** T73: a million damaged frames are decoded without a throw, and none of them into something else. */
+/** a million damaged frames are decoded without a throw, and none of them into something else. */
 
 import { crc32 } from "node:zlib";
 
@@ -121,7 +121,7 @@ function mutated(source: Buffer, next: (bound: number) => number): Buffer {
 }
 
 describe(`${AS_THEY_ARE + MENDED + SEALED} mutated frames`, { timeout: TIMEOUT_MS }, () => {
-  it("T73 as they are: nothing but the original is read", () => {
+  it("as they are: nothing but the original is read", () => {
     const next = numbers(20_261_123);
     let read = 0;
     for (let count = 0; count < AS_THEY_ARE; count += 1) {
@@ -134,7 +134,7 @@ describe(`${AS_THEY_ARE + MENDED + SEALED} mutated frames`, { timeout: TIMEOUT_M
     expect(read).toBeLessThan(AS_THEY_ARE / 50);
   });
 
-  it("T73 with lengths and checksum made right: what is read is safe to send, or nothing", () => {
+  it("with lengths and checksum made right: what is read is safe to send, or nothing", () => {
     const before = Object.getOwnPropertyNames(Object.prototype);
     const next = numbers(1);
     let read = 0;
@@ -154,7 +154,7 @@ describe(`${AS_THEY_ARE + MENDED + SEALED} mutated frames`, { timeout: TIMEOUT_M
     expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(before);
   });
 
-  it("T73 sealed ones: nothing but the original is read, however they are mended", () => {
+  it("sealed ones: nothing but the original is read, however they are mended", () => {
     const next = numbers(7);
     for (let count = 0; count < SEALED; count += 1) {
       const frame = mutated(sealed, next);

@@ -1,4 +1,4 @@
-/** T28, T73: with an integrity key, nobody who can only write to Redis can make, change or move an entry. */
+/** with an integrity key, nobody who can only write to Redis can make, change or move an entry. */
 
 import { randomBytes } from "node:crypto";
 
@@ -115,7 +115,7 @@ describe("a sealed entry", () => {
     }
   });
 
-  it("T28 swapped with another, or put under another key or prefix, is a miss", async () => {
+  it("swapped with another, or put under another key or prefix, is a miss", async () => {
     const world = await sealing();
     const neighbour = await sealing(`${world.prefix}2`);
     await world.untilHit("/mine");
@@ -140,7 +140,7 @@ describe("a sealed entry", () => {
     }
   });
 
-  it("T28 swapped entries are misses without a key, too: each is bound to its key", async () => {
+  it("swapped entries are misses without a key, too: each is bound to its key", async () => {
     const world = await startWorld({ store: redisStore({ url }) });
     await world.untilHit("/mine");
     await world.untilHit("/theirs");

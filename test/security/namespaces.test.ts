@@ -1,4 +1,4 @@
-/** T61, T62: caches with different prefixes in one Redis never meet. */
+/** caches with different prefixes in one Redis never meet. */
 
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
@@ -30,13 +30,13 @@ async function filled(prefixes: readonly string[]): Promise<Map<string, World>> 
   return worlds;
 }
 
-describe("T61 prefixes that begin alike", () => {
+describe("prefixes that begin alike", () => {
   it.each([
     { what: "everything", purge: ({ cache }: World) => cache.purge("all") },
     { what: "a tag", purge: ({ cache }: World) => cache.purge({ tag: "page" }) },
     { what: "a URL", purge: ({ cache }: World) => cache.purge({ url: "/page" }) },
     { what: "a path and all below it", purge: ({ cache }: World) => cache.purge({ prefix: "/" }) },
-  ])("T62 a purge of $what under one leaves the others", async ({ purge }) => {
+  ])("a purge of $what under one leaves the others", async ({ purge }) => {
     const worlds = await filled(similarPrefixes());
     const [[first, purged] = []] = worlds;
     if (purged === undefined) throw new Error("no world");
@@ -65,7 +65,7 @@ describe("T61 prefixes that begin alike", () => {
   });
 });
 
-describe("T61 a prefix that could reach into another is refused at once", () => {
+describe("a prefix that could reach into another is refused at once", () => {
   it.each(["a:b", "a:1", "a b", "a*", "a?", "[a]", "{a}", "a\0", "a\r\n", "a/b", "ä", "", "a".repeat(65)])(
     "%j",
     (prefix) => {
@@ -79,7 +79,7 @@ describe("T61 a prefix that could reach into another is refused at once", () => 
   );
 });
 
-describe("T63 names that mean something to Redis", () => {
+describe("names that mean something to Redis", () => {
   const paths = ["/*", "/?", "/[a-z]*", "/{x}", "/a%00b", "/a%0d%0aDEL%20x", `/${"x".repeat(20_000)}`, "/%7Bx%7D:log"];
   const tags = ["*", "?", "[a]", "{x}", "a\0b", "a b", "')redis.call('FLUSHALL')--", "__proto__", "\\"];
 

@@ -1,4 +1,4 @@
-/** T73: planted content that is met on other ways than a plain look-up. */
+/** planted content that is met on other ways than a plain look-up. */
 
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 
@@ -22,7 +22,7 @@ function nested(depth: number): string {
   return "[".repeat(depth) + "]".repeat(depth);
 }
 
-describe("T73 an entry of a release that is newer", () => {
+describe("an entry of a release that is newer", () => {
   it.each([
     { what: "a newer major version", at: 2, byte: 2 },
     { what: "a flag nobody knows yet", at: 3, byte: 0x80 },
@@ -44,7 +44,7 @@ describe("T73 an entry of a release that is newer", () => {
   });
 });
 
-it("T73 a flipped bit, wherever it is: the handler answers", async () => {
+it("a flipped bit, wherever it is: the handler answers", async () => {
   const world = await startWorld({ store: redisStore({ url }) });
   const original = (await world.untilHit("/page")).body;
   const key = await redis.entryKey(world.prefix, "page");
@@ -57,7 +57,7 @@ it("T73 a flipped bit, wherever it is: the handler answers", async () => {
   }
 });
 
-describe("T73 in front of Redis, memory", () => {
+describe("in front of Redis, memory", () => {
   it("keeps nothing of a planted entry, of 64 MiB or 30,000 levels, and serves what it has", async () => {
     const memory = memoryStore();
     const lower = redisStore({ url });
@@ -85,7 +85,7 @@ describe("T73 in front of Redis, memory", () => {
   });
 });
 
-describe("T73 the result of a function", () => {
+describe("the result of a function", () => {
   const parts: readonly { readonly what: string; readonly text: string }[] = [
     { what: "nothing", text: "" },
     { what: "no JSON", text: "{" },

@@ -1,4 +1,4 @@
-/** T73: what is in Redis is an input. Whatever somebody plants there, a client gets the handler's response. */
+/** what is in Redis is an input. Whatever somebody plants there, a client gets the handler's response. */
 
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
@@ -153,7 +153,7 @@ const numbers: readonly (readonly [string, Plant])[] = [
 const plants = [...otherTypes, ...damaged, ...lies, ...fields, ...numbers].map(([what, plant]) => ({ what, plant }));
 
 describe.each([{ adapter: "fetch" as const }, { adapter: "node" as const }])("over $adapter", ({ adapter }) => {
-  it.each(plants)("T73 $what: the handler answers, and caching goes on", async ({ plant }) => {
+  it.each(plants)("$what: the handler answers, and caching goes on", async ({ plant }) => {
     const world = await startWorld({ store: redisStore({ url }), adapter });
     await world.untilHit("/page");
     const key = await redis.entryKey(world.prefix, "page");

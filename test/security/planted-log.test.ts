@@ -1,4 +1,4 @@
-/** T65, T73: the purge log is an input like the entries. Whatever somebody plants there, nothing purged is served. */
+/** the purge log is an input like the entries. Whatever somebody plants there, nothing purged is served. */
 
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
@@ -113,7 +113,7 @@ function ignore<T>(value: T): () => T {
   return () => value;
 }
 
-describe.each(plants)("T65 $what", ({ plant }) => {
+describe.each(plants)("$what", ({ plant }) => {
   it("is no way back to what was purged, and does not last", async () => {
     const { world, key, frame, keys } = await purged();
     await plant(keys);
@@ -138,7 +138,7 @@ describe.each([
   { what: "a log that is a text", plant: other("text", "log") },
   { what: "a log that is a list", plant: other("list", "log") },
   { what: "a log that is a hash", plant: other("hash", "log") },
-])("T65 $what", ({ plant }) => {
+])("$what", ({ plant }) => {
   it("serves nothing and purges nothing, says so, and lasts until somebody removes it", async () => {
     const { world, key, frame, keys } = await purged();
     await redis.client.set(keys.end, "another:1-1:7");
@@ -162,7 +162,7 @@ describe.each([
   });
 });
 
-it("T65 a record with the last id there is: purges are refused and said to be, and hold here", async () => {
+it("a record with the last id there is: purges are refused and said to be, and hold here", async () => {
   const { world, keys, key, frame } = await purged();
   const { body } = await world.untilHit("/page");
   await redis.client.xAdd(keys.log, "18446744073709551615-18446744073709551615", { n: "3" });
@@ -172,7 +172,7 @@ it("T65 a record with the last id there is: purges are refused and said to be, a
   await expectRecovery(world, key, frame);
 });
 
-describe("T65 a frame with another generation is a miss", () => {
+describe("a frame with another generation is a miss", () => {
   it.each([
     { what: "of another epoch", generation: (own: string) => own.replace(/^\w+/, "another") },
     { what: "after all that is known", generation: (own: string) => own.replace(/:\d+/, ":9999999999999") },

@@ -1,4 +1,4 @@
-/** Passwords never leave the client, and who a user is never enters Redis in clear (T11). */
+/** Passwords never leave the client, and who a user is never enters Redis in clear. */
 
 import { createHash, createHmac } from "node:crypto";
 import { inspect } from "node:util";
@@ -166,7 +166,7 @@ describe("nothing that is said holds the password", () => {
   });
 });
 
-describe("T11 who a user is", () => {
+describe("who a user is", () => {
   it("enters keys as an HMAC where there is an identityKey: who knows an id cannot recognise it", async () => {
     const keysWith = async (identityKey?: string | Uint8Array): Promise<string[]> => {
       const keys: string[] = [];

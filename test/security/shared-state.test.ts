@@ -1,4 +1,4 @@
-/** T76, T77: requests leave nothing behind, options stay what they were, and what one reader changes no other one sees. */
+/** requests leave nothing behind, options stay what they were, and what one reader changes no other one sees. */
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -53,7 +53,7 @@ function deepFrozen<T>(value: T): T {
   return value;
 }
 
-describe.each(stores)("T76 10,000 requests over $name", ({ make }) => {
+describe.each(stores)("10,000 requests over $name", ({ make }) => {
   it("leave nothing behind: no heap, key, timer or connection", async () => {
     const store = make();
     const world = await startWorld({ store });
@@ -79,7 +79,7 @@ describe.each(stores)("T76 10,000 requests over $name", ({ make }) => {
   });
 });
 
-describe("T76 options", () => {
+describe("options", () => {
   it("that are frozen are never written to, and those that change later change nothing", async () => {
     const cacheOptions = deepFrozen({
       prefix: ownPrefix(),
@@ -141,7 +141,7 @@ describe("T76 options", () => {
   });
 });
 
-describe.each(stores)("T77 what a reader changes, no other one sees ($name)", ({ make }) => {
+describe.each(stores)("what a reader changes, no other one sees ($name)", ({ make }) => {
   it("a response: its bytes and its fields", async () => {
     const store = make();
     const prefix = ownPrefix();

@@ -37,7 +37,7 @@ afterAll(async () => {
 beforeEach(() => group.untilHealthy());
 
 it.each(FAULTS)(
-  "T66 the primary is $fault: misses until another one is the primary, and a purge made meanwhile holds afterwards",
+  "the primary is $fault: misses until another one is the primary, and a purge made meanwhile holds afterwards",
   async (fault) => {
     const load = startLoad(members, ITEMS, EVERY_MS);
     await load.untilAllHit(FOUND_AGAIN_WITHIN_MS);

@@ -216,7 +216,7 @@ describe("a purge by this process", () => {
     }
   });
 
-  it("T56: holds against a copy that was asked for before it", async () => {
+  it("holds against a copy that was asked for before it", async () => {
     const here = await aProcess({ maxStalenessMs: 60_000 });
     const generation = here.purges.generation(here.prefix);
     await here.purge();
@@ -229,7 +229,7 @@ describe("a purge by this process", () => {
 });
 
 describe("while Redis is away", () => {
-  it("T59: a purge during a cut connection holds as soon as the connection is back", async () => {
+  it("a purge during a cut connection holds as soon as the connection is back", async () => {
     const redis = await server();
     const proxy = await startFaultProxy(redis.port);
     cleanups.push(() => proxy.stop());

@@ -90,7 +90,7 @@ describe("a hit in memory", () => {
     expect(calls.get("evalsha") ?? 0).toBeLessThanOrEqual(6);
   });
 
-  it("T77: is the object that was put, as in memoryStore(); another process has one of its own", async () => {
+  it("is the object that was put, as in memoryStore(); another process has one of its own", async () => {
     const { prefix, here, there } = await twoProcesses({ maxStalenessMs: 60_000 });
     await there.store.put(`${prefix} a`, fresh(there.store, prefix, "abc", { list: [1] }), 60_000);
     const first = await here.store.get(`${prefix} a`);
@@ -205,7 +205,7 @@ describe("what is kept in memory", () => {
     expect((await here.store.get(`${prefix} a`))?.body.byteLength).toBe(2000);
   });
 
-  it("T58: is not an entry that was deleted or replaced while it was being looked up", async () => {
+  it("is not an entry that was deleted or replaced while it was being looked up", async () => {
     const { prefix, here, there } = await twoProcesses({ maxStalenessMs: 60_000 });
     await there.store.put(`${prefix} deleted`, fresh(there.store, prefix, "old"), 60_000);
     await there.store.put(`${prefix} replaced`, fresh(there.store, prefix, "old"), 60_000);

@@ -56,8 +56,10 @@ export class OuterHeaders implements OuterLayers {
 
   addTo(headers: Headers, removed: readonly string[]): void {
     if (this.#isEmpty) return;
-    if (restricts(this.#headers.get("cache-control")))
-      for (const name of [...headers.keys()]) if (PROMISES.test(name)) headers.delete(name);
+    if (restricts(this.#headers.get("cache-control"))) {
+      const names = [...headers.keys()];
+      for (const name of names) if (PROMISES.test(name)) headers.delete(name);
+    }
     for (const [name, value] of this.#headers) {
       if (removed.includes(name)) continue;
       if (name === "set-cookie") {

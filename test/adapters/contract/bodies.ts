@@ -26,7 +26,7 @@ const BODIES: readonly { name: string; given: Given; bytes: Uint8Array; type?: R
     type: /^text\/html/,
   },
   {
-    name: "binary, 1 MiB of random bytes (T36)",
+    name: "binary, 1 MiB of random bytes",
     given: { bytes: BINARY, headers: { "Content-Type": "application/octet-stream" } },
     bytes: BINARY,
     type: /^application\/octet-stream/,
@@ -127,7 +127,7 @@ export function bodies(setup: Setup): void {
     expect(hit.text).toBe("first second");
   });
 
-  it("T35 status and fields are the same on a miss and on a hit", async () => {
+  it("status and fields are the same on a miss and on a hit", async () => {
     const { get } = await setup.start([
       {
         path: "/",
@@ -154,7 +154,7 @@ export function bodies(setup: Setup): void {
     expectSameHeads(miss, hit);
   });
 
-  it("T37 fields of the connection are not replayed", async () => {
+  it("fields of the connection are not replayed", async () => {
     const { get } = await setup.serve(() => ({
       stream: () => pieces("a", "b"),
       headers: { "Content-Type": "text/plain", Connection: "x-hop", "X-Hop": "1", "Keep-Alive": "timeout=99" },

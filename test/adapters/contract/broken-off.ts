@@ -27,7 +27,7 @@ const FORMS: readonly { form: string; headers: Record<string, string>; pieces: r
 
 /** Bodies that do not come to their end. */
 export function brokenOff(setup: Setup): void {
-  it.each(FORMS)("T33 a source that fails in the middle, $form: not stored", async ({ headers, pieces }) => {
+  it.each(FORMS)("a source that fails in the middle, $form: not stored", async ({ headers, pieces }) => {
     let isBroken = true;
     async function* source(): AsyncGenerator<Uint8Array> {
       for (const piece of pieces) {
@@ -52,7 +52,7 @@ export function brokenOff(setup: Setup): void {
   });
 
   it.each(FORMS)(
-    "T33 a client that leaves in the middle, $form: nothing incomplete is stored",
+    "a client that leaves in the middle, $form: nothing incomplete is stored",
     async ({ headers, pieces }) => {
       const second = gate();
       async function* source(): AsyncGenerator<Uint8Array> {
@@ -80,7 +80,7 @@ export function brokenOff(setup: Setup): void {
   it.each([
     { form: "more than it has", declared: WHOLE.length + 5 },
     { form: "less than it has", declared: WHOLE.length - 5 },
-  ])("T33 a Content-Length that says $form: not stored", async ({ declared }) => {
+  ])("a Content-Length that says $form: not stored", async ({ declared }) => {
     let given: Given = { stream: whole, headers: { "Content-Length": String(declared) } };
     const { url, get, events } = await setup.serve(() => given);
 
@@ -92,7 +92,7 @@ export function brokenOff(setup: Setup): void {
     expect([next.text, hitOrMiss(next)]).toEqual([WHOLE, "Miss"]);
   });
 
-  it("T33 a client that leaves before the handler has answered: the response is not lost for others", async () => {
+  it("a client that leaves before the handler has answered: the response is not lost for others", async () => {
     const answer = gate();
     let runs = 0;
     const { url, get } = await setup.serve(async () => {

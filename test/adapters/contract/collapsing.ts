@@ -7,7 +7,7 @@ import { cacheStatusOf, gate, hitOrMiss, type Setup, until } from "./world.ts";
 
 /** Many requests for the same thing at once. */
 export function collapsing(setup: Setup): void {
-  it("T50 fifty requests at once make one run of the handler", async () => {
+  it("fifty requests at once make one run of the handler", async () => {
     const { get, runs, release } = await waiting(setup, () => ({ text: "shared", headers: { "X-Custom": "1" } }));
 
     const answers = Array.from({ length: 50 }, () => get("/"));
@@ -23,8 +23,8 @@ export function collapsing(setup: Setup): void {
   });
 
   it.each([
-    { trap: "T17 Set-Cookie", headers: { "Set-Cookie": "session=a" } },
-    { trap: "T27 private", headers: { "Cache-Control": "private" } },
+    { trap: "Set-Cookie", headers: { "Set-Cookie": "session=a" } },
+    { trap: "private", headers: { "Cache-Control": "private" } },
   ])("$trap: fifty requests at once, fifty runs, and each client gets its own", async ({ headers }) => {
     let users = 0;
     const { get, runs, release } = await waiting(setup, () => ({ text: `user ${++users}`, headers }));
@@ -41,7 +41,7 @@ export function collapsing(setup: Setup): void {
     for (const one of received) expect([one.headers[(name ?? "").toLowerCase()]].flat()).toEqual([value]);
   });
 
-  it("T53 the client whose request runs the handler leaves, and those who wait get a whole response", async () => {
+  it("the client whose request runs the handler leaves, and those who wait get a whole response", async () => {
     const { url, get, runs, release } = await waiting(setup, () => ({ text: "for those who stay" }));
 
     const leader = open(`${url}/`).catch(() => undefined);
@@ -60,7 +60,7 @@ export function collapsing(setup: Setup): void {
     expect(hitOrMiss(await get("/"))).toBe("Hit");
   });
 
-  it("T52 the handler fails for the first, and the others ask on their own", async () => {
+  it("the handler fails for the first, and the others ask on their own", async () => {
     let isFirst = true;
     const { get, runs, release } = await waiting(setup, () => {
       if (!isFirst) return { text: "works" };

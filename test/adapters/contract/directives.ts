@@ -66,7 +66,7 @@ export function directives(setup: Setup): void {
     expect(hitOrMiss(await get("/", { Pragma: "no-cache" }))).toBe("Hit");
   });
 
-  it('5.6 requestDirectives: "ignore" gives clients no way to make the handler work (T70)', async () => {
+  it('5.6 requestDirectives: "ignore" gives clients no way to make the handler work', async () => {
     const { get } = await setup.serve(counter().handler, { requestDirectives: "ignore" });
 
     for (const value of ["no-cache", "no-store", "max-age=0", "only-if-cached"]) {

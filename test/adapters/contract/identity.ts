@@ -63,7 +63,7 @@ export function identity(setup: Setup): void {
     expect((await get("/")).text).toBe("cookie none");
   });
 
-  it("T24 a handler that reads a session and says no Vary: its answer reaches nobody else", async () => {
+  it("a handler that reads a session and says no Vary: its answer reaches nobody else", async () => {
     const { get } = await setup.serve((seen) => ({ text: `cart of ${seen.header("cookie") ?? "nobody"}` }));
 
     expect((await get("/", { Cookie: "sid=a" })).text).toBe("cart of sid=a");
@@ -280,7 +280,7 @@ export function identity(setup: Setup): void {
     for (const [message] of warn.mock.calls) expect(message.length).toBeLessThan(500);
   });
 
-  it.each([401, 403])("T25 a stored %i is not the answer to a request that shows an identity", async (status) => {
+  it.each([401, 403])("a stored %i is not the answer to a request that shows an identity", async (status) => {
     const { get } = await setup.start([
       {
         path: "/",
@@ -299,7 +299,7 @@ export function identity(setup: Setup): void {
     expect([welcome.status, welcome.text]).toEqual([200, "hello ann"]);
   });
 
-  it("T25 nor is one that another request is waiting for", async () => {
+  it("nor is one that another request is waiting for", async () => {
     let open = (): void => {};
     const opened = new Promise<void>((resolve) => (open = resolve));
     let runs = 0;
@@ -498,7 +498,7 @@ export function identity(setup: Setup): void {
     }
   });
 
-  it("T16 a response to Authorization may be shared if its handler says public", async () => {
+  it("a response to Authorization may be shared if its handler says public", async () => {
     const { get } = await setup.serve(
       () => ({ text: "everybody's", headers: { "Cache-Control": "public" } }),
       {},
@@ -509,7 +509,7 @@ export function identity(setup: Setup): void {
     expect(hitOrMiss(await get("/", { Authorization: "Bearer b" }))).toBe("Hit");
   });
 
-  it("T16 without that it is not stored, even where Authorization does not bypass", async () => {
+  it("without that it is not stored, even where Authorization does not bypass", async () => {
     const { get } = await setup.serve(counter().handler, {}, { identity: { authorization: false } });
 
     const mine = await get("/", { Authorization: "Bearer a" });
@@ -517,7 +517,7 @@ export function identity(setup: Setup): void {
     expect((await get("/")).text).toBe('{"run":2}');
   });
 
-  it("T16 in profile proxy a login without Authorization is stored as one with it: if its response says so", async () => {
+  it("in profile proxy a login without Authorization is stored as one with it: if its response says so", async () => {
     const { get } = await setup.start([
       {
         path: "/:what",
@@ -536,7 +536,7 @@ export function identity(setup: Setup): void {
     expect(hitOrMiss(await get("/public", { "X-Api-Key": "bob" }))).toBe("Hit");
   });
 
-  it("T11 Cache-Status and the log of events hold no credentials", async () => {
+  it("Cache-Status and the log of events hold no credentials", async () => {
     const { get, events } = await setup.serve(counter().handler);
 
     const received = await get("/", { Authorization: "Bearer very-secret", Cookie: "session=also-secret" });

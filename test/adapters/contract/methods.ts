@@ -75,7 +75,7 @@ export function methods(setup: Setup): void {
     expect(head.headers.etag).toBe(etag);
   });
 
-  it("T14 a body on GET cannot change what others get", async () => {
+  it("a body on GET cannot change what others get", async () => {
     const { get, send } = await setup.serve(counter().handler);
 
     const fat = await send("/", { body: "q=evil", headers: { "Content-Length": "6" } });
@@ -87,7 +87,7 @@ export function methods(setup: Setup): void {
   });
 
   it.each(["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])(
-    "T14 %s cannot change what others get",
+    "%s cannot change what others get",
     async (name) => {
       const { get } = await setup.serve((seen) => ({ text: `as ${seen.header(name.toLowerCase()) ?? "GET"}` }));
 

@@ -70,7 +70,7 @@ function recording(store: CacheStore, keys: string[]): CacheStore {
   };
 }
 
-/** Everything this prefix wrote, each with an expiry (T49) but for the two keys of the purge log. */
+/** Everything this prefix wrote, each with an expiry but for the two keys of the purge log. */
 async function expectOwnKeysInRedis(prefix: string, count: number): Promise<void> {
   const redis = new Redis(inject("redisAdminUrl"));
   try {

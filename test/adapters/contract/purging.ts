@@ -179,7 +179,7 @@ export function purging(setup: Setup): void {
     expect(await hits(world, "/page/~a", "/page/%7Ea")).toEqual([false, false]);
   });
 
-  it("T62: a prefix covers whole segments with every query, and spares its neighbours", async () => {
+  it("a prefix covers whole segments with every query, and spares its neighbours", async () => {
     const world = await setup.start([
       counting("/users"),
       counting("/users/:id"),
@@ -261,7 +261,7 @@ export function purging(setup: Setup): void {
     expect((await world.get("/")).text).toBe("down");
   });
 
-  it("T56: a purge beats a response that was asked for before it", async () => {
+  it("a purge beats a response that was asked for before it", async () => {
     const blocked = gate();
     let run = 0;
     const world = await setup.serve(

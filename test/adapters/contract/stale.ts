@@ -101,7 +101,7 @@ export function staleResponses(setup: Setup): void {
     expect((await get("/")).text).toBe("v2");
   });
 
-  it("T44 must-revalidate is never served stale", async () => {
+  it("must-revalidate is never served stale", async () => {
     let run = 0;
     const { get, advance } = await setup.serve(
       () => {
@@ -159,7 +159,7 @@ export function staleResponses(setup: Setup): void {
     expect((await get("/?never=stored")).status).toBe(500);
   });
 
-  it.each([401, 403, 404, 410])("T43 stale-if-error does not hide %i", async (status) => {
+  it.each([401, 403, 404, 410])("stale-if-error does not hide %i", async (status) => {
     let isGone = false;
     const { get, advance } = await setup.serve(() => (isGone ? { status, text: "gone" } : { text: "v1" }), {
       expire: 10,

@@ -40,7 +40,7 @@ async function untilIdle({ one }: Shared): Promise<void> {
 }
 
 describe("two caches that want to fill one key", () => {
-  it("T51: are one call of the origin: the second waits and gets what the first stored", async () => {
+  it("are one call of the origin: the second waits and gets what the first stored", async () => {
     const shared = twoCaches();
     const { one, two, store } = shared;
     one.origin.replies("from one");
@@ -62,7 +62,7 @@ describe("two caches that want to fill one key", () => {
     expect(store.trace.slice(0, 2)).toEqual(["lease GET /", "fill GET /"]);
   });
 
-  it("T51: look again once they may fill: another may have done so since they looked", async () => {
+  it("look again once they may fill: another may have done so since they looked", async () => {
     const { one, two, store } = twoCaches();
     one.origin.replies("from one");
     store.beforeAnswer = () => one.get("/");
@@ -71,7 +71,7 @@ describe("two caches that want to fill one key", () => {
     expect(store.leased()).toEqual([]);
   });
 
-  it("T56: give nobody who looks after a purge what was stored before it while others still looked", async () => {
+  it("give nobody who looks after a purge what was stored before it while others still looked", async () => {
     const { one, two, store } = twoCaches();
     const { answersAfter } = store;
     let answer = (): void => {};
@@ -86,7 +86,7 @@ describe("two caches that want to fill one key", () => {
     expect((await slow).body).toBe("newer");
   });
 
-  it("T56: while the store does not answer, share only what was asked for after they came", async () => {
+  it("while the store does not answer, share only what was asked for after they came", async () => {
     const shared = twoCaches();
     const { one, store } = shared;
     store.isCutOff = true;
@@ -126,7 +126,7 @@ describe("two caches that want to fill one key", () => {
     expect(store.leased()).toEqual([]);
   });
 
-  it("T56: give nobody who came after a purge what was looked up before it, while the lease was awaited", async () => {
+  it("give nobody who came after a purge what was looked up before it, while the lease was awaited", async () => {
     const shared = twoCaches();
     const { one, two, store } = shared;
     one.origin.replies("old");
@@ -198,7 +198,7 @@ describe("two caches that want to fill one key", () => {
     expect(store.tries()).toBe(1);
   });
 
-  it("T27: do not share what may not be shared: the second asks at once, and so do all who come next", async () => {
+  it("do not share what may not be shared: the second asks at once, and so do all who come next", async () => {
     const shared = twoCaches();
     const { one, two, store } = shared;
     one.origin.replies("own", { "set-cookie": "who=one" });
@@ -223,7 +223,7 @@ describe("two caches that want to fill one key", () => {
   it.each([
     { what: "answers 500", act: (one: Harness) => one.origin.replies("broken", { status: 500 }) },
     { what: "throws", act: (one: Harness) => one.origin.fails() },
-  ])("T52: the second asks at once when the handler of the first $what", async ({ act }) => {
+  ])("the second asks at once when the handler of the first $what", async ({ act }) => {
     const shared = twoCaches();
     const { one, two, store } = shared;
     const hold = one.origin.holds();
@@ -239,7 +239,7 @@ describe("two caches that want to fill one key", () => {
     expect(store.trace.slice(0, 2)).toEqual(["lease GET /", "release GET /"]);
   });
 
-  it("T53: the second gets a whole body when the client of the first leaves in the middle", async () => {
+  it("the second gets a whole body when the client of the first leaves in the middle", async () => {
     const shared = twoCaches();
     const { one, two, store } = shared;
     const body = openBody();
@@ -293,7 +293,7 @@ describe("a response that turns out to have another key", () => {
     expect(store.leased()).toEqual([]);
   });
 
-  it("T55: replaces neither record nor variant of one that was faster", async () => {
+  it("replaces neither record nor variant of one that was faster", async () => {
     const shared = twoCaches();
     const { one, two, store } = shared;
     one.origin.replies("old", { vary: "accept-language" });
@@ -310,7 +310,7 @@ describe("a response that turns out to have another key", () => {
     expect(store.trace).toContain("refused GET /");
   });
 
-  it("T55: replaces nothing by a note that it cannot be shared", async () => {
+  it("replaces nothing by a note that it cannot be shared", async () => {
     const shared = twoCaches();
     const { one, two, store } = shared;
     one.origin.replies("old", { "set-cookie": "who=you" });
@@ -360,7 +360,7 @@ describe("waiting for another process", () => {
     }
   };
 
-  it("T54: ends at the deadline; then the requests of this process ask at once, and one after that stores", async () => {
+  it("ends at the deadline; then the requests of this process ask at once, and one after that stores", async () => {
     fakeTime();
     const { one, store } = twoCaches({ collapseDeadline: "3s" });
     store.takes();
@@ -378,7 +378,7 @@ describe("waiting for another process", () => {
     expect((await one.get("/")).outcome.hit).toBe(true);
   });
 
-  it("T54: counts the time of a store that answers slowly", async () => {
+  it("counts the time of a store that answers slowly", async () => {
     fakeTime();
     const { one, store } = twoCaches({ collapseDeadline: "3s" });
     store.takes();

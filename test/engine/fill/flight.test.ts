@@ -11,7 +11,7 @@ afterEach(() => {
 const many = (count: number, ask: () => Promise<Answer>): Promise<Answer>[] => Array.from({ length: count }, ask);
 
 describe.each(STORES)("overlapping requests over $kind", ({ store }) => {
-  it("run the handler once for a thousand callers (T50)", async () => {
+  it("run the handler once for a thousand callers", async () => {
     const { origin, get, settled } = harness({ store });
     origin.replies("one for all");
     const hold = origin.holds();
@@ -80,7 +80,7 @@ describe.each(STORES)("overlapping requests over $kind", ({ store }) => {
     { what: "Set-Cookie", headers: { "set-cookie": "who=you" } },
     { what: "Vary: *", headers: { vary: "*" } },
     { what: "Vary: Cookie", headers: { vary: "cookie" } },
-  ])("never share a response with $what: 50 callers, 50 runs at once, 50 answers (T27)", async ({ headers }) => {
+  ])("never share a response with $what: 50 callers, 50 runs at once, 50 answers", async ({ headers }) => {
     const { origin, get, settled } = harness({ store });
     let runs = 0;
     origin.replies(() => new Response(`answer ${++runs}`, { headers }));
@@ -154,7 +154,7 @@ describe.each(STORES)("overlapping requests over $kind", ({ store }) => {
     expect(origin.requests).toHaveLength(2);
   });
 
-  it("wait for no more than three leaders that are broken off, one at a time (T53)", async () => {
+  it("wait for no more than three leaders that are broken off, one at a time", async () => {
     const { origin, get, settled, handle } = harness({ store });
     origin.replies(() => new Response(openBody().stream));
     const leaders: (Response | Promise<Response>)[] = [handle("/")];
@@ -180,7 +180,7 @@ describe.each(STORES)("overlapping requests over $kind", ({ store }) => {
     expect((await get("/")).outcome.hit).toBe(true);
   });
 
-  it("ask again, one for all, when what they wait for was purged meanwhile (T56)", async () => {
+  it("ask again, one for all, when what they wait for was purged meanwhile", async () => {
     const { cache, origin, get, settled } = harness({ store });
     const first = origin.holds();
     const leader = get("/");
@@ -290,7 +290,7 @@ describe.each(STORES)("overlapping requests over $kind", ({ store }) => {
   });
 });
 
-describe.each(STORES)("a handler that hangs over $kind (T54)", ({ store }) => {
+describe.each(STORES)("a handler that hangs over $kind", ({ store }) => {
   const fakeTimeouts = (): void => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   const immediates = async (): Promise<void> => {
     for (let turn = 0; turn < 10; turn++) {
@@ -394,7 +394,7 @@ describe("a flight", () => {
 });
 
 describe("look-ups that are answered later", () => {
-  it("find what a handler that answers at once has stored meanwhile (T50)", async () => {
+  it("find what a handler that answers at once has stored meanwhile", async () => {
     const kept = memoryStore();
     const cache = createCache({
       store: {
@@ -421,7 +421,7 @@ describe("look-ups that are answered later", () => {
 });
 
 describe("those who wait for a response that cannot be shared", () => {
-  it("all go on, also where the handler of one of them throws (T27)", () => {
+  it("all go on, also where the handler of one of them throws", () => {
     const route = createCache().route({ expire: "1m" });
     const request = { method: "GET", scheme: "http", authority: "a.example", path: "/", fields: {} };
     let leader: Fill | undefined;
@@ -453,7 +453,7 @@ describe("those who wait for a response that cannot be shared", () => {
   });
 });
 
-it("overlapping requests ask again when what they wait for was purged softly, and is kept as stale (T56)", async () => {
+it("overlapping requests ask again when what they wait for was purged softly, and is kept as stale", async () => {
   const { cache, origin, get, settled } = harness();
   const first = origin.holds();
   const leader = get("/");

@@ -43,7 +43,7 @@ describe.each(STORES)("a miss that streams over $kind", ({ store }) => {
     expect(await get("/")).toMatchObject({ body: expected.join(""), outcome: { hit: true } });
   });
 
-  it("is not stored when its client leaves before the end (T33)", async () => {
+  it("is not stored when its client leaves before the end", async () => {
     const { origin, handle, get, settled, outcomes, trace } = harness({ store });
     const body = openBody();
     origin.replies(body.stream);
@@ -61,7 +61,7 @@ describe.each(STORES)("a miss that streams over $kind", ({ store }) => {
     expect(await get("/")).toMatchObject({ body: "whole", outcome: { hit: false, stored: true } });
   });
 
-  it("is not stored when the origin breaks off (T33)", async () => {
+  it("is not stored when the origin breaks off", async () => {
     const { origin, get, settled, outcomes } = harness({ store });
     const body = openBody();
     origin.replies(body.stream);
@@ -81,7 +81,7 @@ describe.each(STORES)("a miss that streams over $kind", ({ store }) => {
     { declared: "8", written: "half" },
     { declared: "2", written: "half" },
     { declared: "0", written: "half" },
-  ])("of $written with Content-Length $declared is served and not stored (T33)", async ({ declared, written }) => {
+  ])("of $written with Content-Length $declared is served and not stored", async ({ declared, written }) => {
     const { origin, handle, get, settled, outcomes } = harness({ store });
     const body = openBody();
     origin.replies(body.stream, { "content-length": declared });
@@ -111,7 +111,7 @@ describe.each(STORES)("a miss that streams over $kind", ({ store }) => {
 });
 
 describe.each(STORES)("a whole body over $kind", ({ store }) => {
-  it.each(["8", "2"])("of 4 bytes with Content-Length %s is served and not stored (T33)", async (declared) => {
+  it.each(["8", "2"])("of 4 bytes with Content-Length %s is served and not stored", async (declared) => {
     const { origin, get } = harness({ store });
     origin.replies("half", { "content-length": declared });
     expect(await get("/")).toMatchObject({ body: "half", outcome: { stored: false, detail: "incomplete" } });
@@ -198,7 +198,7 @@ describe.each(STORES)("the bound on a body over $kind", ({ store }) => {
   });
 });
 
-describe("bytes the cache was given (T77)", () => {
+describe("bytes the cache was given", () => {
   const route = (): ReturnType<ReturnType<typeof createCache>["route"]> => {
     const { now } = fakeClock();
     return createCache({ store: memoryStore({ now }), now }).route({ expire: "1m" });

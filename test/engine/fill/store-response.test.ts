@@ -19,7 +19,7 @@ describe.each(STORES)("which statuses are stored over $kind", ({ store }) => {
   it.each([
     201, 202, 204, 205, 206, 302, 303, 304, 307, 400, 401, 403, 404, 405, 410, 414, 418, 429, 451, 500, 501, 502, 503,
     504,
-  ])("%i is not (T31, T32, T46)", async (status) => {
+  ])("%i is not", async (status) => {
     const { origin, get } = harness({ store });
     origin.replies(NO_BODY.has(status) ? null : "not kept", { status, headers: { location: "/there" } });
     const because = status === 206 ? "partial" : "status";
@@ -250,7 +250,7 @@ describe.each(STORES)("the key over $kind", ({ store }) => {
   });
 
   it.each(["x-forwarded-host", "x-http-method-override", "x-original-url", "x-forwarded-proto", "forwarded"])(
-    "holds %s, which may have changed the answer (T1)",
+    "holds %s, which may have changed the answer",
     async (name) => {
       const { origin, get } = harness({ store });
       origin.replies((request) => new Response(request.headers.get(name)));

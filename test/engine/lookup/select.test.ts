@@ -105,7 +105,7 @@ describe.each(STORES)("selecting by Vary over $kind (RFC 9111 §4.1)", ({ store 
     expect(await get("/", { "x-a": "1" })).toMatchObject({ body: "x-a: 1", outcome: { hit: true } });
   });
 
-  it("keeps no more variants of a resource than the cache allows (T69)", async () => {
+  it("keeps no more variants of a resource than the cache allows", async () => {
     const { origin, get, trace } = harness({ store, maxVariants: 3 });
     origin.replies(echo("user-agent"));
     for (const agent of ["a", "b", "c"]) expect((await get("/", { "user-agent": agent })).outcome.stored).toBe(true);

@@ -85,7 +85,7 @@ describe("a store in trouble", () => {
   });
 });
 
-describe("what a store returns (T65, T73)", () => {
+describe("what a store returns", () => {
   const garbage: readonly { what: string; entry: unknown }[] = [
     { what: "null", entry: null },
     { what: "a text", entry: "HTTP/1.1 200 OK" },

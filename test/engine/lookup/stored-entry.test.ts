@@ -81,7 +81,7 @@ describe("an entry", () => {
     expect(lifetimeAfter(60, 0)).toBe(5);
   });
 
-  it("T57: is read in the clock of the reader, once", () => {
+  it("is read in the clock of the reader, once", () => {
     const response = { ...fc.sample(stored, 1)[0]!, requestedAtMs: 10_000, receivedAtMs: 11_000 };
     const entry = { ...throughText(responseEntry(liveResponse(response), URI)), clockShiftMs: 300_000 };
     for (const _ of [1, 2]) {

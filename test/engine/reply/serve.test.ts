@@ -88,7 +88,7 @@ describe.each(STORES)("what a route's lifetime tells downstream, over $kind", ({
     expect((await get("/")).fields["cache-control"]).toBe("private, no-cache");
   });
 
-  it("has no Last-Modified that the handler did not send (T45)", async () => {
+  it("has no Last-Modified that the handler did not send", async () => {
     const { origin, get } = harness({ store });
     await get("/");
     expect((await get("/")).fields).not.toHaveProperty("last-modified");
@@ -97,7 +97,7 @@ describe.each(STORES)("what a route's lifetime tells downstream, over $kind", ({
     expect((await get("/dated")).fields["last-modified"]).toBe(START);
   });
 
-  it("never promises more than the route does, and never less than before (T42)", async () => {
+  it("never promises more than the route does, and never less than before", async () => {
     const { get, clock } = harness({ store, route: { expire: 100 } });
     await get("/");
     let elapsedMs = 0;
@@ -174,7 +174,7 @@ describe.each(STORES)("a response that states its own lifetime, over $kind (RFC 
     expect((await get("/")).fields["cache-status"]).toBe("upstream; hit, reprise; hit; ttl=60");
   });
 
-  it("never grows younger, nor lives longer than promised, however time passes (T42)", async () => {
+  it("never grows younger, nor lives longer than promised, however time passes", async () => {
     const steps = fc.array(fc.integer({ min: -3_000, max: 20_000 }), { minLength: 1, maxLength: 12 });
     const { origin, get, clock } = harness({ store, byHeaders: {} });
     let resource = 0;
@@ -212,7 +212,7 @@ describe("the hit/miss field", () => {
   });
 });
 
-describe("fields of the connection (T37)", () => {
+describe("fields of the connection", () => {
   it("are not stored", async () => {
     const { origin, get } = harness();
     origin.replies("v1", { connection: "x-hop", "x-hop": "1", "keep-alive": "timeout=5", "x-end": "1" });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { mustReachOrigin } from "../../../src/engine/request/bypass.ts";
 import { cacheRequest, harness, STORES } from "../harness.ts";
 
-describe("what must reach the handler untouched (T14)", () => {
+describe("what must reach the handler untouched", () => {
   it.each([
     { fields: { "content-length": "5" }, because: "request-body" },
     { fields: { "content-length": "00" }, because: "request-body" },

@@ -69,7 +69,7 @@ describe("purge log in a process", () => {
 });
 
 describe("purges of the memory store", () => {
-  it("hold at once, also against what was asked for before and put after (T56)", () => {
+  it("hold at once, also against what was asked for before and put after", () => {
     const store = memoryStore();
     const generation = store.purges.generation("p");
     store.put("p kept", entry(generation), 60_000);
@@ -82,7 +82,7 @@ describe("purges of the memory store", () => {
     expect(store.get("p fresh")).toBeDefined();
   });
 
-  it("a late put of what was purged leaves the newer entry where it is (T58)", () => {
+  it("a late put of what was purged leaves the newer entry where it is", () => {
     const store = memoryStore();
     const old = entry(store.purges.generation("p"));
     store.purges.purge("p", [{ kind: "key", text: "p k" }], HARD);

@@ -73,7 +73,7 @@ describe("which entries a purge covers", () => {
   });
 
   it.each(["usersAbc", "user", "users:", "Users", "users*", "user?", "[users]", "user[s]", "users ", "__proto__"])(
-    "T62: a purge of the tag users, and of the path /users, leaves %s alone",
+    "a purge of the tag users, and of the path /users, leaves %s alone",
     (neighbour) => {
       expect(isPurged({ kind: "name", text: "users" }, "k", entry([neighbour]))).toBe(false);
       expect(isPurged({ kind: "name", text: neighbour }, "k", entry(["users"]))).toBe(false);
@@ -176,7 +176,7 @@ describe("when a purge holds", () => {
   });
 });
 
-describe("T60: a table stays small, however much is purged", () => {
+describe("a table stays small, however much is purged", () => {
   it("forgets none of 100,000 names, and touches nothing that is asked for later", () => {
     const table = new PurgeTable({ exactTargets: 1000, paths: 10 });
     for (let index = 1; index <= 100_000; index += 1) table.apply(index, false, [`n#${index}`]);

@@ -194,7 +194,7 @@ describe("a lease", () => {
     await held(store, `${prefix} not filled`);
   });
 
-  it("T55: a lease that expired or was freed by another is not ended by its old holder", async () => {
+  it("a lease that expired or was freed by another is not ended by its old holder", async () => {
     const prefix = ownPrefix();
     const key = `${prefix} GET /`;
     const [one, two] = [await aProcess(), await aProcess()];
@@ -224,7 +224,7 @@ describe("a lease", () => {
         await pause(100);
       },
     },
-  ])("T55: a $what of an old holder leaves the new one's lease alone", async ({ leaseMs, end }) => {
+  ])("a $what of an old holder leaves the new one's lease alone", async ({ leaseMs, end }) => {
     const prefix = ownPrefix();
     const key = `${prefix} GET /`;
     const [one, two] = [await aProcess({ leaseMs }), await aProcess({ leaseMs: 60_000 })];
@@ -257,7 +257,7 @@ describe("a lease", () => {
 });
 
 describe("leases and trouble", () => {
-  it("T55: a holder whose Redis froze and thawed keeps nothing, and what the next one stored stays", async () => {
+  it("a holder whose Redis froze and thawed keeps nothing, and what the next one stored stays", async () => {
     const redis = await server();
     const [one, two] = [
       await aProcess({ url: redis.url, leaseMs: 300 }),

@@ -57,7 +57,7 @@ async function entryKeys(prefix: string): Promise<string[]> {
 }
 
 describe("keys in Redis", () => {
-  it("T8 carry the prefix, the layout's version, a legible label and a hash of the whole key", async () => {
+  it("carry the prefix, the layout's version, a legible label and a hash of the whole key", async () => {
     const prefix = ownPrefix();
     const store = made(redisStore({ client: nodeRedis }));
     opened(store);
@@ -131,7 +131,7 @@ describe("what is in Redis is an input", () => {
     return { store, prefix, keyOf };
   }
 
-  it("T28 swapped values are misses: the key is in the value and compared", async () => {
+  it("swapped values are misses: the key is in the value and compared", async () => {
     const { store, prefix, keyOf } = await planting();
     await store.put(`${prefix} mine`, textEntry("mine"), 60_000);
     await store.put(`${prefix} theirs`, textEntry("theirs"), 60_000);

@@ -26,7 +26,7 @@ it("sends two for a thousand: the first at once, and one for all others", async 
   expect(sent).toEqual(["a", "a"]);
 });
 
-it("T56: gives nobody an answer that was asked for before they came", async () => {
+it("gives nobody an answer that was asked for before they came", async () => {
   const { sent, ask } = counting();
   const first = ask("a");
   const second = ask("a");

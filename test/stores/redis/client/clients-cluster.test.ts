@@ -41,7 +41,7 @@ async function cutOff(replica: ClusterNode): Promise<void> {
 }
 
 describe.each(CLUSTER_FORMS)("a pair ($form)", ({ make }) => {
-  it("T64: spans two slots in two commands, and its second comes from a master also for a client that reads replicas", async () => {
+  it("spans two slots in two commands, and its second comes from a master also for a client that reads replicas", async () => {
     const client = adapted(await ownClient(make(cluster.addresses, { readsReplicas: true })));
     await until(() => client.isReady());
     const [first, second] = [ownKey("entry"), ownKey("position")];

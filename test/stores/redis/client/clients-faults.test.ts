@@ -1,4 +1,4 @@
-/** T66: Redis down never makes a request hang, whichever client is in use. Real servers, real signals. */
+/** Redis down never makes a request hang, whichever client is in use. Real servers, real signals. */
 
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -37,7 +37,7 @@ async function getsAtOnce(store: CacheStore, forMs: number): Promise<readonly (s
   return found;
 }
 
-describe.each(SINGLE_NODE_FORMS)("T66: Redis down never makes a request hang ($form)", ({ make }) => {
+describe.each(SINGLE_NODE_FORMS)("Redis down never makes a request hang ($form)", ({ make }) => {
   /** A store over a client of the user's, which caches. */
   async function caching(redis: RedisServer): Promise<{ store: CacheStore; events: StoreEvent[] }> {
     const store = ownStore(redisStore({ client: await ownClient(make(redis.url)) }));

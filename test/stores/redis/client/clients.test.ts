@@ -38,7 +38,7 @@ async function connections(): Promise<number> {
 // A pool is what its name says, and makes more connections when there is more to do.
 const ofOneConnection = SINGLE_NODE_FORMS.filter(({ form }) => !form.endsWith("Pool"));
 
-describe.each(ofOneConnection)("T67: one connection, whatever the number of requests ($form)", ({ make }) => {
+describe.each(ofOneConnection)("one connection, whatever the number of requests ($form)", ({ make }) => {
   it("over 10,000 gets, 100 at a time", async () => {
     const { client, end } = await make(server.url);
     const store = redisStore({ client, deadlineMs: 5000 });

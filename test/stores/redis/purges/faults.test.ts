@@ -75,7 +75,7 @@ it("a look-up and the reading of the log that it calls for have one deadline tog
   await until(async () => textOf(await b.get("p k")) === "old");
 });
 
-describe("T59: a cut connection", () => {
+describe("a cut connection", () => {
   it("hides no purge: what was purged elsewhere meanwhile is a miss from the first read on", async () => {
     const redis = await server();
     const proxy = await proxyTo(redis);
@@ -313,7 +313,7 @@ describe("a burst of look-ups", () => {
   });
 });
 
-describe("T65: a user without the permission", () => {
+describe("a user without the permission", () => {
   it.each([
     { what: "to run scripts", rules: ["+@all", "-@scripting"] },
     { what: "to read streams", rules: ["+@all", "-@stream"] },
@@ -391,7 +391,7 @@ describe("another server in place of the first", () => {
   });
 });
 
-describe("T63: what a purge costs", () => {
+describe("what a purge costs", () => {
   it("is the same few commands for 10 and for 10,000 entries, and none that walks through keys", async () => {
     const redis = await server();
     const admin = await adminOf(redis);

@@ -121,7 +121,7 @@ describe("a log that is lost, cut or foreign", () => {
         await admin().del(end);
       },
     },
-  ])("T65: when $what, everything is a miss and the log begins anew", async ({ harm }) => {
+  ])("when $what, everything is a miss and the log begins anew", async ({ harm }) => {
     const [prefix, a, b] = [ownPrefix(), process(0), process(1)];
     const key = `${prefix} k`;
     await fill(a, key, () => "old");
@@ -155,7 +155,7 @@ describe("a log that is lost, cut or foreign", () => {
         await admin().set(end, "0foreign:1-1:7");
       },
     },
-  ])("T65: an unreadable purge log is a miss, never fresh: $what", async ({ harm }) => {
+  ])("an unreadable purge log is a miss, never fresh: $what", async ({ harm }) => {
     const [prefix, a] = [ownPrefix(), process(0)];
     const key = `${prefix} k`;
     await fill(a, key, () => "old");

@@ -43,7 +43,7 @@ describe("a purge holds in every process", () => {
     if (target(key).kind !== "all") expect(textOf(await b.get(neighbour))).toBe("b");
   });
 
-  it("T56: also when it was being filled while it was purged elsewhere", async () => {
+  it("also when it was being filled while it was purged elsewhere", async () => {
     const [prefix, a, b] = [ownPrefix(), process(0), process(1)];
     const key = `${prefix} k`;
     const served = await fill(a, key, async () => {
@@ -57,7 +57,7 @@ describe("a purge holds in every process", () => {
     expect(textOf(await a.get(key))).toBe("new");
   });
 
-  it("T56: and is then not even sent to Redis where the purge is known", async () => {
+  it("and is then not even sent to Redis where the purge is known", async () => {
     const [prefix, a] = [ownPrefix(), process(0)];
     await fill(a, `${prefix} k`, async () => {
       await a.purges.purge(prefix, [TAG], HARD);
@@ -66,7 +66,7 @@ describe("a purge holds in every process", () => {
     expect(await admin().keys(`${prefix}:1:k:*`)).toEqual([]);
   });
 
-  it("T57: whatever the clocks of the processes say", async () => {
+  it("whatever the clocks of the processes say", async () => {
     const prefix = ownPrefix();
     const ahead = process(0, { now: () => Date.now() + 300_000 });
     const behind = process(1, { now: () => Date.now() - 300_000 });
@@ -83,7 +83,7 @@ describe("a purge holds in every process", () => {
     }
   });
 
-  it("T57: and an entry says how its writer's clock differs", async () => {
+  it("and an entry says how its writer's clock differs", async () => {
     const prefix = ownPrefix();
     const [ahead, here] = [process(0, { now: () => Date.now() + 300_000 }), process(1)];
     await fill(ahead, `${prefix} k`, () => "a");
@@ -97,7 +97,7 @@ describe("a purge holds in every process", () => {
     expect((await ahead.get(`${prefix} l`))?.clockShiftMs).toBeGreaterThan(299_000);
   });
 
-  it("T58: also when a SET under way meanwhile arrives after it", async () => {
+  it("also when a SET under way meanwhile arrives after it", async () => {
     const prefix = ownPrefix();
     const held: (() => void)[] = [];
     const real = client(0);
@@ -121,7 +121,7 @@ describe("a purge holds in every process", () => {
     expect(await a.get(key)).toBeUndefined();
   });
 
-  it("T61: and leaves every other prefix alone", async () => {
+  it("and leaves every other prefix alone", async () => {
     const [prefix, a, b] = [ownPrefix(), process(0), process(1)];
     const others = [`${prefix}2`, prefix.slice(0, -1), `${prefix}.${prefix}`];
     for (const each of [prefix, ...others]) await fill(a, `${each} k`, () => each);
@@ -263,7 +263,7 @@ describe("sealed entries", () => {
   });
 });
 
-describe("T60: 100,000 names", () => {
+describe("100,000 names", () => {
   it("leave no trace in Redis when entries have them, and a short log when they are purged", async () => {
     const prefix = ownPrefix();
     const a = process(0, { purgeLogLength: 100 });

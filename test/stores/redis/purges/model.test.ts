@@ -279,7 +279,7 @@ class WithoutOwnPurges extends Timeline {
 }
 
 describe("every interleaving of two writers, a purger and a reader", () => {
-  it("T56: the purge log serves nothing that was purged before the read began", () => {
+  it("the purge log serves nothing that was purged before the read began", () => {
     expect(staleSchedules(() => purgeLog(), ALL_FOUR)).toEqual({ schedules: SCHEDULES, stale: 0 });
   });
 
@@ -287,7 +287,7 @@ describe("every interleaving of two writers, a purger and a reader", () => {
     { design: "an index of keys", make: keySet },
     { design: "a time taken when storing", make: () => timestamps({ taken: "at store" }) },
     {
-      design: "T57: a time taken before the fetch, with clocks that differ",
+      design: "a time taken before the fetch, with clocks that differ",
       make: () => timestamps({ taken: "before fetch", purgerBehindMs: 5 }),
     },
     {
@@ -319,7 +319,7 @@ describe("every interleaving with a loss of data", () => {
 });
 
 describe("every interleaving with a purge of another tag by another process", () => {
-  it("T56: a hit in memory is no older than the last purge of its own process", () => {
+  it("a hit in memory is no older than the last purge of its own process", () => {
     const result = staleSchedules(() => purgeLog({ inMemory: true }), WITH_EVENT, "other purge");
     expect(result).toEqual({ schedules: SCHEDULES_WITH_EVENT, stale: 0 });
   });
