@@ -178,34 +178,46 @@ describe.each([
     await served.close();
   });
 
-  it("an end in front that throws once a purge is acknowledged cuts the connection and ends nothing else", async () => {
-    const expectNoneUnhandled = watchUnhandled();
-    const app = express().set("env", "test");
-    let throws = true;
-    app.use((_request, response, next) => {
-      PLACES["an end of its own"]!(response, () => {
-        if (throws && response.statusCode === 200) throw new Error("layer");
+  it.each(["in front of a route", "of a route", "of a router"])(
+    "what an end in front throws once a purge of cached.purges() %s is acknowledged goes to the error handler",
+    async (place) => {
+      const expectNoneUnhandled = watchUnhandled();
+      const app = express().set("env", "test");
+      let throws = true;
+      app.use((_request, response, next) => {
+        PLACES["an end of its own"]!(response, () => {
+          if (throws && response.statusCode === 200) throw new Error("layer");
+        });
+        next();
       });
-      next();
-    });
-    const cache = createCache({ store: redisStore({ url: inject("redisUrl") }), prefix: ownPrefix() });
-    await cache.ready();
-    app.post("/", expressCache(cache).purges(), (_request, response) => void response.send("written"));
-    const served = await listen(app);
-    const write = async (): Promise<string> => {
-      try {
-        return (await send(served.url, { method: "POST" })).text;
-      } catch {
-        return "cut";
-      }
-    };
-    expect(await write()).toBe("cut");
-    throws = false;
-    expect(await write()).toBe("written");
-    await served.close();
-    await cache.close();
-    await expectNoneUnhandled();
-  });
+      const cache = createCache({ store: redisStore({ url: inject("redisUrl") }), prefix: ownPrefix() });
+      await cache.ready();
+      const purges = expressCache(cache).purges();
+      const write: RequestHandler = (_request, response) => void response.set("X-Behind", "1").send("written");
+      const answerError = (error: Error, _request: Request, response: Response, _next: NextFunction): void =>
+        void response.status(500).send(`${place}: ${error.message}`);
+      const router = express.Router();
+      router.post("/", write);
+      // With its own error handler.
+      router.use(answerError);
+      if (place === "in front of a route") app.use("/cached", purges).post("/cached", write);
+      if (place === "of a route") app.post("/cached", purges, write);
+      if (place === "of a router") app.use("/cached", purges, router);
+      app.post("/plain", write);
+      app.use(answerError);
+      const served = await listen(app);
+      const post = async (path: string): Promise<unknown> => {
+        const { status, text, headers } = await send(served.url + path, { method: "POST" });
+        return [status, text, headers["x-behind"]];
+      };
+      expect(await post("/cached")).toEqual(await post("/plain"));
+      throws = false;
+      expect(await post("/cached")).toEqual([200, "written", "1"]);
+      await served.close();
+      await cache.close();
+      await expectNoneUnhandled();
+    },
+  );
 
   it("code that looks whether a request has csrfToken sees what is there", async () => {
     const seen: unknown[] = [];

@@ -23,6 +23,7 @@ export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> 
     const middleware: RequestHandler = (request, response, next) => {
       routes.noteApp(request.app);
       let here: Place | undefined;
+      const { next: nextHere } = request;
       respondOnNode(route, {
         request,
         response,
@@ -35,6 +36,8 @@ export function expressCache(cache: Cache): Cached<Request, [], RequestHandler> 
           if (fill !== undefined && isRenewal(request)) watchErrors(request, response, fill);
           next();
         },
+        // To the error handlers behind the handler, which may stand in a router further in.
+        onLateError: (error) => (request.next === nextHere ? next : (request.next ?? next))(error),
         // Up to Express 5.2 nothing in front of the handler hears of its error.
         unseenErrors: "the application's error handler",
         rewriteTarget,

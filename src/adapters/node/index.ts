@@ -49,6 +49,7 @@ function answer(
   let result: unknown;
   let isLate = false;
   let resolveLate: ((result: unknown) => void) | undefined;
+  const end = new LateEnd(response);
   const url = request.url ?? "/";
   const { originalUrl } = request as { originalUrl?: unknown };
   // Connect and its kin cut off of `url` what they have matched, and keep the whole here.
@@ -60,17 +61,52 @@ function answer(
     shownUrl: sentUrl === url ? undefined : url,
     rewriteTarget,
     run(fill) {
-      if (isLate) resolveLate?.(resultOf(() => runHandler(handler, receiver, request, response, fill)));
-      else result = runHandler(handler, receiver, request, response, fill);
+      if (isLate) {
+        resolveLate?.(resultOf(() => runHandler(handler, receiver, request, response, fill)).then(end.after));
+      } else result = runHandler(handler, receiver, request, response, fill);
     },
+    onLateError: end.fail,
     entry: (again, quiet) => void resultOf(() => answer(route, handler, receiver, again, quiet)),
   });
   isLate = true;
+  if (result instanceof Promise) return result.then(end.after);
+  if (end.isPending) return end.after(result);
   if (result !== undefined || response.writableEnded) return result;
   return new Promise((resolve) => {
     resolveLate = resolve;
     response.once("close", () => resolve(undefined));
   });
+}
+
+/** The end of a response that waits for a purge, while the handler has returned: what a layer throws then. */
+class LateEnd {
+  readonly #response: ServerResponse;
+  #error: { readonly error: unknown } | undefined;
+  #reject: ((error: unknown) => void) | undefined;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+  }
+
+  /** The response is shown as ended, which it is not yet. */
+  get isPending(): boolean {
+    return Object.hasOwn(this.#response, "writableEnded");
+  }
+
+  /** Gives what the handler gave, once the response has ended. */
+  readonly after = (result: unknown): unknown => {
+    if (this.#error !== undefined) throw this.#error.error;
+    if (!this.isPending) return result;
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      this.#response.once("close", () => resolve(result));
+    });
+  };
+
+  readonly fail = (error: unknown): void => {
+    this.#error = { error };
+    this.#reject?.(error);
+  };
 }
 
 function rewriteTarget(request: IncomingMessage, sent: string): void {

@@ -27,6 +27,8 @@ export interface NodeCall {
   readonly replaced?: string | null | undefined;
   /** Lets the handler answer; errors it throws are `fill`'s to hear of first, where there is one. */
   run(fill: Fill | undefined): void;
+  /** Answers what a layer throws at the end of a response when the handler has returned: the end waited for a purge. */
+  readonly onLateError?: (error: unknown) => void;
   /** Where errors of the handler go that `run` does not throw. */
   readonly unseenErrors?: string | undefined;
   /** The patterns of the routes that answer, where the framework has them; asked once the response is there. */
@@ -211,12 +213,12 @@ class NodeExchange implements Exchange {
   }
 
   forward(fill: Fill): void {
-    const { request, response, takeFrameworkEtag } = this.#call;
+    const { request, response, takeFrameworkEtag, onLateError } = this.#call;
     if (response.headersSent) return this.#watchBegun(fill);
     const shown = new ShownRequest(this.#call, this.#target, fill, this.#route.authority);
     enclosing.set(request, { route: this.#route, fill, shown, target: this.#target, outer: this.#enclosing });
     const destination = destinations.get(fill);
-    const tap = new ResponseTap(response, fill, { shown, takeFrameworkEtag, destination });
+    const tap = new ResponseTap(response, fill, { shown, takeFrameworkEtag, destination, onLateError });
     this.#tap = tap;
     watchToken(request, () => tap.noteShown("csrf-token"));
     if (fill.origin.without.includes("cookie")) watchLazySession(request, shown, () => tap.noteShown("session"));

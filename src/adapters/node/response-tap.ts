@@ -42,6 +42,8 @@ export interface TapOptions {
   /** The request, which code in front reads as the client sent it. */
   readonly shown: ShownRequest;
   readonly takeFrameworkEtag?: TakeFrameworkEtag | undefined;
+  /** Hears what an outer layer throws once the handler has returned. */
+  readonly onLateError?: ((error: unknown) => void) | undefined;
   /** Default `"client"`. */
   readonly destination?: Destination | undefined;
 }
@@ -61,6 +63,7 @@ export class ResponseTap {
   readonly #takeFrameworkEtag: TakeFrameworkEtag | undefined;
   readonly #destination: Destination;
   readonly #shown: ShownRequest;
+  readonly #onLateError: ((error: unknown) => void) | undefined;
   /** Headers that outer layers had set before the handler ran: theirs are not stored. */
   readonly #outer: OutgoingHttpHeaders;
   /** Fields that the handler sets: its own also where they have the value that an outer layer had given them. */
@@ -95,12 +98,17 @@ export class ResponseTap {
   /** Reports a whole response that no client waits for, once everything around the handler has sent it. */
   #reportWhole: (() => void) | undefined;
 
-  constructor(response: ServerResponse, fill: Fill, { shown, takeFrameworkEtag, destination = "client" }: TapOptions) {
+  constructor(
+    response: ServerResponse,
+    fill: Fill,
+    { shown, takeFrameworkEtag, destination = "client", onLateError }: TapOptions,
+  ) {
     this.#response = response;
     this.#fill = fill;
     this.#takeFrameworkEtag = takeFrameworkEtag;
     this.#destination = destination;
     this.#shown = shown;
+    this.#onLateError = onLateError;
     this.#outer = response.getHeaders();
     // As they are now: other middleware may have put its own in their place. They are called on the response.
     // oxlint-disable-next-line typescript/unbound-method
@@ -368,12 +376,14 @@ export class ResponseTap {
     this.#lookAgain();
   }
 
-  /** The handler has returned: it cannot be thrown what a layer throws, and the process must not end. */
+  /** The handler has returned and cannot be thrown what a layer throws: it goes where the handler's late errors go. */
   #finishLate(body: Chunk | undefined, coding: BufferEncoding | undefined, done: Callback | undefined): void {
     try {
       this.#finish(body, coding, done);
     } catch (error) {
-      this.#response.destroy(asError(error));
+      if (this.#onLateError === undefined) return void this.#response.destroy(asError(error));
+      this.#breakOff(error);
+      this.#onLateError(error);
     }
   }
 
