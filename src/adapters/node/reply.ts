@@ -41,6 +41,7 @@ export function writeAmongOthers(response: ServerResponse, reply: Reply, lastLoo
     lastLook,
     coding: valueIn(fields, "content-encoding"),
     addedLength: reply.declaresLength === true ? undefined : valueIn(fields, "content-length"),
+    isStreamed: reply.endBytes !== undefined,
   });
   const before = lateState(response);
   end(response, reply);
@@ -201,17 +202,19 @@ interface FinishedHead {
   readonly coding: string | undefined;
   /** The `Content-Length` that this cache has added, where the handler had declared none. */
   readonly addedLength: string | undefined;
+  /** The handler gave the body in pieces, whether or not it leaves in one. */
+  readonly isStreamed?: boolean;
 }
 
 /**
  * Sets the last fields of a head: freshness, unless a cookie leaves with it, and a weak tag where outer layers code the body.
- * Where they have hooks on `writeHead` they run first, because what they do decides. The head is then written, or where they
- * have a `write` or an `end` of their own, left to be written by those.
+ * Where they have hooks on `writeHead` they run first, because what they do decides. The head is then left to be written with
+ * the body, which a `write` or an `end` of theirs may change, or for a streamed body written at once.
  */
 export function finishHead(
   response: ServerResponse,
   freshness: readonly string[] | undefined,
-  { lastLook, coding, addedLength }: FinishedHead,
+  { lastLook, coding, addedLength, isStreamed = false }: FinishedHead,
 ): void {
   // oxlint-disable-next-line typescript/unbound-method
   const headEnd = headEnds.get(response) ?? (Object.getPrototypeOf(response) as ServerResponse).writeHead;
@@ -228,7 +231,9 @@ export function finishHead(
   if (freshness !== undefined && mayBeFresh) applyFields(response, freshness);
   weakenIfCoded(response, coding);
   if (!Object.hasOwn(response, "write") && !Object.hasOwn(response, "end")) {
-    if (isHooked) headEnd.call(response, response.statusCode);
+    // Node codes a `Content-Disposition` in another way where it knows the length of the body, as it does of one given whole.
+    if (isStreamed) headEnd.call(response, response.statusCode);
+    else if (isHooked) writeHeadLater(response, headEnd, () => {});
     return;
   }
   const finished = lateState(response);
