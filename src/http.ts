@@ -31,7 +31,7 @@ export interface CacheRequest {
    * something in front of the route rewrote it. They are in the key, and a purge of any of them reaches the response.
    */
   readonly otherPaths?: readonly string[] | undefined;
-  /** What else was put in place of what the client sent, as text for the key: a parsed query that middleware replaced. */
+  /** What else was put in place of what the client sent, as text for the key: a parsed query that middleware replaced, a status that it set. */
   readonly replaced?: string | undefined;
   readonly fields: Fields;
   /** The whole content of a QUERY whose responses are cached (RFC 10008). */

@@ -128,21 +128,15 @@ function bypass(
 }
 
 /** Why an adapter cannot answer a request from a cache. */
-export type Keyless = "host" | "target" | keyof typeof DONE_IN_FRONT;
+export type Keyless = "host" | "target" | "head-sent";
 
-/** What middleware in front has done to a response that then takes no part. */
-const DONE_IN_FRONT = {
-  "head-sent": "has sent its head already (writeHead, write or flushHeaders before next())",
-  "outer-status": "has set a status other than 200, or a reason phrase, before next()",
-} as const;
-
-function warnOfOuter(engine: Engine, route: RouteRules, method: string, detail: keyof typeof DONE_IN_FRONT): void {
+function warnOfBegun(engine: Engine, route: RouteRules, { method }: Pick<CacheRequest, "method">): void {
   engine.warnings.inDevelopment(
     route,
-    detail,
+    "head-sent",
     () =>
-      `a response to ${method} is not cached: middleware in front of cached() ${DONE_IN_FRONT[detail]}. ` +
-      "Put cached() in front of it.",
+      `a response to ${method} is not cached: middleware in front of cached() has sent its head already (writeHead, write or ` +
+      "flushHeaders before next()). Put cached() in front of it.",
   );
 }
 
@@ -150,7 +144,7 @@ function warnOfOuter(engine: Engine, route: RouteRules, method: string, detail: 
  * Answers a request that an adapter cannot answer from a cache: its handler does, and `Cache-Status` says why.
  *
  * @param detail `"host"` for a `Host` that is missing or malformed, `"target"` for a target that is no path, `"head-sent"`
- *   for a response that has begun in front of the route, `"outer-status"` for one whose status was set there
+ *   for a response that has begun in front of the route
  */
 export function respondWithoutKey(
   engine: Engine,
@@ -161,7 +155,7 @@ export function respondWithoutKey(
 ): void {
   const { method } = request;
   if (method !== "GET" && method !== "HEAD") return exchange.pass(NOTHING);
-  if (detail === "head-sent" || detail === "outer-status") warnOfOuter(engine, route, method, detail);
+  if (detail === "head-sent") warnOfBegun(engine, route, request);
   bypass(engine, route, request, exchange, detail);
 }
 

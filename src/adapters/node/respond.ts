@@ -66,9 +66,11 @@ export function respondOnNode(route: Route, call: NodeCall): void {
   const whole = showAsSent(route, call, target);
   const exchange = new NodeExchange(call, route, whole);
   const request = cacheRequest(call, whole, route.authority);
-  const detail = typeof request === "string" ? request : doneInFront(call);
-  if (typeof request === "string" || detail !== undefined) {
-    return route.respondWithoutKey({ method: call.request.method ?? "", path: call.url }, exchange, detail ?? "target");
+  // What has begun in front can neither be stored as a whole nor be answered anew.
+  const isBegun = call.response.headersSent && (call.request.method === "GET" || call.request.method === "HEAD");
+  if (typeof request === "string" || isBegun) {
+    const detail = typeof request === "string" ? request : "head-sent";
+    return route.respondWithoutKey({ method: call.request.method ?? "", path: call.url }, exchange, detail);
   }
   if (request.method !== "QUERY" || route.queryContentBytes === 0) return route.respond(request, exchange);
   void contentOf(call.request, route.queryContentBytes).then((content) =>
@@ -76,19 +78,10 @@ export function respondOnNode(route: Route, call: NodeCall): void {
   );
 }
 
-const READS: ReadonlySet<string | undefined> = new Set(["GET", "HEAD", "QUERY"]);
-
-/** What code in front of the route has done to a response that therefore can be neither stored nor answered from the store. */
-function doneInFront({ request, response }: NodeCall): "head-sent" | "outer-status" | undefined {
-  if (!READS.has(request.method)) return undefined;
-  if (response.headersSent) return "head-sent";
-  return response.statusCode === 200 && !response.statusMessage ? undefined : "outer-status";
-}
-
 /** Lets the handler answer a copy of a request, for the fill that sent it. */
 function runForCopy(route: Route, call: NodeCall, target: Target, fill: Fill): void {
   const request = cacheRequest(call, target, route.authority);
-  const isWhole = typeof request !== "string" && doneInFront(call) === undefined;
+  const isWhole = typeof request !== "string" && !call.response.headersSent;
   const isSame = fill.reached?.(isWhole ? request : undefined, call.request) !== false;
   if (!isSame) return call.run(undefined);
   new NodeExchange(call, route, target).forward(fill);
@@ -132,11 +125,12 @@ let lastSpelling: string | undefined;
 
 /** What has no one reading, for a request of which that is so: it passes by. */
 function cacheRequest(
-  { request, replaced }: NodeCall,
+  { request, response, replaced: replacedQuery }: NodeCall,
   { sent: url, shown: shownUrl }: Target,
   authority: string | undefined,
 ): CacheRequest | "host" | "target" {
   const { method, headers } = request;
+  const replaced = withOuterStatus(replacedQuery, response);
   const host = headers.host;
   if (authority === undefined && host !== lastHost) {
     lastHost = host;
@@ -155,6 +149,20 @@ function cacheRequest(
 }
 
 const SLASH = 0x2f;
+
+/**
+ * The text for the key with the status and reason phrase that code in front of the route has set: a handler that sets none leaves
+ * with those, so its response is not that of requests without them. An unsafe request has no response to keep apart.
+ */
+function withOuterStatus(
+  replaced: string | null | undefined,
+  { statusCode, statusMessage, req }: ServerResponse,
+): string | null | undefined {
+  if ((statusCode === 200 && !statusMessage) || replaced === null || !READS.has(req.method)) return replaced;
+  return `status ${statusCode} ${statusMessage ?? ""}\n${replaced ?? ""}`;
+}
+
+const READS: ReadonlySet<string | undefined> = new Set(["GET", "HEAD", "QUERY"]);
 
 class NodeExchange implements Exchange {
   readonly #call: NodeCall;
