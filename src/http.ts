@@ -19,11 +19,6 @@ export interface CacheRequest {
   readonly scheme: string;
   /** Host and port as one text, lower-case, already validated by the adapter. */
   readonly authority: string;
-  /**
-   * `Host` as the client sent it, where that is not `authority`: in other letter case, or with the default port. The handler
-   * reads it, so it is in the key; a purge makes no difference.
-   */
-  readonly host?: string | undefined;
   /** Path and query exactly as sent: `/users/7?lang=en`. */
   readonly path: string;
   /**

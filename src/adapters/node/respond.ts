@@ -120,8 +120,6 @@ function showAsSent(route: Route, call: NodeCall, target: Target): Target {
 
 let lastHost: string | undefined;
 let lastAuthority: string | undefined;
-/** The last `Host` where it is not the authority itself. */
-let lastSpelling: string | undefined;
 
 /** What has no one reading, for a request of which that is so: it passes by. */
 function cacheRequest(
@@ -135,7 +133,6 @@ function cacheRequest(
   if (authority === undefined && host !== lastHost) {
     lastHost = host;
     lastAuthority = host !== undefined && /^[\w.:[\]-]+$/.test(host) ? host.toLowerCase() : undefined;
-    lastSpelling = host === lastAuthority ? undefined : host;
   }
   const known = authority ?? lastAuthority;
   if (method === undefined || url.charCodeAt(0) !== SLASH || replaced === null) return "target";
@@ -143,7 +140,6 @@ function cacheRequest(
   const isSecure = (request.socket as Partial<TLSSocket>).encrypted === true;
   const seen = { method, scheme: isSecure ? "https" : "http", authority: known, path: url, fields: headers };
   if (isSecure && hasClientCertificate(request.socket)) Object.assign(seen, { clientCertificate: true });
-  if (authority === undefined && lastSpelling !== undefined) Object.assign(seen, { host: lastSpelling });
   if (shownUrl === undefined && replaced === undefined) return seen;
   return { ...seen, otherPaths: shownUrl === undefined ? undefined : [shownUrl], replaced };
 }

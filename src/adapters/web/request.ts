@@ -18,9 +18,7 @@ export function cacheRequest(
   const slash = url.indexOf("/", colon + 3);
   if (colon === -1 || slash === -1) return undefined;
   const host = request.headers.get("host");
-  const own = url.slice(colon + 3, slash);
-  const isSpeltOtherwise = host !== null && authority === undefined && host !== own;
-  if (isSpeltOtherwise && !isSameHost(host, own, url)) return "host";
+  if (host !== null && authority === undefined && !isSameHost(host, url.slice(colon + 3, slash), url)) return "host";
   const hash = url.indexOf("#", slash);
   const fields = Object.create(null) as Record<string, string>;
   // Entries come in lower case, and joined where a name was repeated.
@@ -28,8 +26,7 @@ export function cacheRequest(
   return {
     method: request.method,
     scheme: url.slice(0, colon),
-    authority: authority ?? own,
-    ...(isSpeltOtherwise ? { host } : {}),
+    authority: authority ?? url.slice(colon + 3, slash),
     path: hash === -1 ? url.slice(slash) : url.slice(slash, hash),
     ...(otherPaths === undefined ? {} : { otherPaths }),
     ...(showsClientCertificate(request, env) ? { clientCertificate: true } : {}),
@@ -37,7 +34,7 @@ export function cacheRequest(
   };
 }
 
-/** True when the `Host` that a handler reads names the host of its URL. */
+/** True when the `Host` that a handler reads is the host of its URL: the key has that one alone. */
 function isSameHost(host: string, authority: string, url: string): boolean {
   const defaultPort = url.startsWith("https:") ? ":443" : ":80";
   const own = host.toLowerCase();

@@ -54,11 +54,10 @@ export function keyParts(
   return request.content === undefined ? parts : [...parts, contentPart(engine, request.fields, request.content)];
 }
 
-/** What the handler is shown that the URI does not tell: what was rewritten in front of the route, how `Host` is spelt. It begins with a bracket, with which no routing field does. */
-function rewrittenPart(route: RouteRules, { otherPaths, replaced, host }: CacheRequest): string {
-  if (otherPaths === undefined && replaced === undefined && host === undefined) return "";
+/** What was rewritten in front of the route. It begins with a bracket, with which no routing field does. */
+function rewrittenPart(route: RouteRules, { otherPaths, replaced }: CacheRequest): string {
+  if (otherPaths === undefined && replaced === undefined) return "";
   const paths = (otherPaths ?? []).map((path) => keyedPath(route, path));
-  if (host !== undefined) return JSON.stringify([paths, replaced ?? null, host]);
   return JSON.stringify(replaced === undefined ? paths : [paths, replaced]);
 }
 
