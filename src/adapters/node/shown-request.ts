@@ -121,7 +121,9 @@ function handlersFields(
   const changed = { ...headers };
   for (const name of origin.without) delete changed[name];
   for (const [name, value] of Object.entries(origin.plus)) changed[name] = value as string;
-  if (authority !== undefined) changed.host = authority;
+  // As it is in the key, where its letter case does not count.
+  const host = authority ?? changed.host?.toLowerCase();
+  if (host !== undefined) changed.host = host;
   return changed;
 }
 

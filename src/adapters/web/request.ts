@@ -18,7 +18,8 @@ export function cacheRequest(
   const slash = url.indexOf("/", colon + 3);
   if (colon === -1 || slash === -1) return undefined;
   const host = request.headers.get("host");
-  if (host !== null && authority === undefined && !isSameHost(host, url.slice(colon + 3, slash), url)) return "host";
+  if (host !== null && authority === undefined && !isKeyedHost(host, url.slice(colon + 3, slash), request))
+    return "host";
   const hash = url.indexOf("#", slash);
   const fields = Object.create(null) as Record<string, string>;
   // Entries come in lower case, and joined where a name was repeated.
@@ -34,8 +35,13 @@ export function cacheRequest(
   };
 }
 
-/** True when the `Host` that a handler reads is the host of its URL: the key has that one alone. */
-function isSameHost(host: string, authority: string, url: string): boolean {
+/**
+ * True when `Host` names the host of the URL, which is the one in the key and the one that the handler is shown. The handler
+ * of a QUERY is shown the client's own request, with the spelling that was sent.
+ */
+function isKeyedHost(host: string, authority: string, { method, url }: Request): boolean {
+  if (host === authority) return true;
+  if (method === "QUERY") return false;
   const defaultPort = url.startsWith("https:") ? ":443" : ":80";
   const own = host.toLowerCase();
   return own === authority || (own.endsWith(defaultPort) && own.slice(0, -defaultPort.length) === authority);
@@ -68,10 +74,11 @@ export function handlersRequest(request: Request, { origin }: Fill, authority: s
   // Nothing is taken from or added to a request that has a body to lose.
   if (method !== "GET" && method !== "HEAD") return request;
   const start = url.indexOf("://") + 3;
-  const base = authority === undefined ? url.slice(0, url.indexOf("/", start)) : url.slice(0, start) + authority;
-  const target = base + origin.path;
+  const keyed = authority ?? url.slice(start, url.indexOf("/", start));
+  const target = url.slice(0, start) + keyed + origin.path;
   const host = request.headers.get("host");
-  const named = authority === undefined || host === null ? host : authority;
+  // As it is in the key: other spellings of it share the response.
+  const named = host === null ? null : keyed;
   const plus = Object.entries(origin.plus);
   const isSame =
     target === url && named === host && plus.length === 0 && !origin.without.some((name) => request.headers.has(name));

@@ -108,6 +108,20 @@ export function keys(setup: Setup): void {
     expect(hitOrMiss(await get("/", { Host: "ONE.example" }))).toBe("Hit");
   });
 
+  it.each(["ONE.example", "one.example:80", "ONE.example:80"])(
+    "what the handler makes of Host: %s is not given to a visitor who sends another spelling",
+    async (spelling) => {
+      const { get, cache } = await setup.serve((seen) => ({ text: seen.header("host") ?? "none" }));
+
+      const forged = await get("/", { Host: spelling });
+      expect((await get("/", { Host: "one.example" })).text).toBe("one.example");
+      expect((await get("/", { Host: spelling })).text).toBe(forged.text);
+
+      await cache.purge({ url: "http://one.example/" });
+      expect(hitOrMiss(await get("/", { Host: spelling }))).toBe("Miss");
+    },
+  );
+
   it("with an authority for all keys, the handler sees that and not the client's Host", async () => {
     const { get } = await setup.serve(
       (seen) => ({ text: seen.header("host") ?? "none" }),
