@@ -121,9 +121,7 @@ function callOf(
       return honoExit(context, request);
     },
     run: (given, fill) =>
-      fill === undefined
-        ? handle(given, undefined)
-        : outer.watching(context, () => handle(given, { fill, route, original: request, outer: run })),
+      handle(given, fill === undefined ? undefined : { fill, route, original: request, outer: run }),
     get waitUntil() {
       return waitUntilOf(executionContext(context));
     },

@@ -1,7 +1,6 @@
 import { mergedVary } from "../shared/merged-vary.ts";
 import { countedVary } from "../shared/outer-vary.ts";
 import type { Context } from "hono";
-import { notingNames } from "./set-names.ts";
 import { fieldsOf, type OwnFields } from "../web/response.ts";
 import type { OuterLayers } from "../web/respond.ts";
 
@@ -13,8 +12,6 @@ export class OuterHeaders implements OuterLayers {
   readonly #headers: Headers;
   readonly #cookies: ReadonlySet<string>;
   readonly #isEmpty: boolean;
-  /** Names of the fields that the handler set itself, to the same value perhaps. */
-  readonly #handlersNames = new Set<string>();
 
   constructor(context: Context) {
     // Not `context.res`: once that is made, Hono lays its headers over those of the handler's response.
@@ -22,12 +19,6 @@ export class OuterHeaders implements OuterLayers {
     this.#headers = new Headers(context.newResponse(null).headers);
     this.#cookies = new Set(this.#headers.getSetCookie());
     this.#isEmpty = this.#headers.keys().next().done === true;
-  }
-
-  /** Runs the handler, and notes what it sets itself. */
-  watching(context: Context, run: () => Promise<Response>): Promise<Response> {
-    if (this.#isEmpty) return run();
-    return notingNames(context, (name) => this.#handlersNames.add(name), run);
   }
 
   own(headers: Headers): OwnFields {
@@ -38,7 +29,6 @@ export class OuterHeaders implements OuterLayers {
       if (name === "set-cookie") continue;
       const now = headers.get(name);
       if (now === null) removed.push(name);
-      else if (this.#handlersNames.has(name)) continue;
       // A `Cache-Control` set further out is meant for this response too.
       else if (now === value && name === "vary") fields[name] = countedVary(value);
       else if (now === value && name !== "cache-control") delete fields[name];
