@@ -1,6 +1,6 @@
 /** Fields that layers around a cached route of Hono set: they stay as without the cache, on misses and on hits. */
 
-import type { MiddlewareHandler } from "hono";
+import type { Context, Handler, MiddlewareHandler } from "hono";
 import { compress } from "hono/compress";
 import { etag } from "hono/etag";
 import { describe, expect, it } from "vitest";
@@ -178,6 +178,102 @@ describe.each([onNode, byFetch])("Hono $name: a restriction that a layer sets be
     expect(response.headers.get("cache-control")).toBe("no-cache, private");
   });
 });
+
+describe.each([onNode, byFetch])(
+  "Hono $name: a field that the handler sets is its own, whatever a layer had set",
+  (kind) => {
+    const SHOP = "https://shop.example";
+    const NAME = "Access-Control-Allow-Origin";
+    const fields = { [NAME]: SHOP };
+
+    const ways: Readonly<Record<string, Handler>> = {
+      "c.header": (context) => {
+        context.header(NAME, SHOP);
+        return context.text("page");
+      },
+      "c.text with headers": (context) => context.text("page", 200, fields),
+      "c.text with an init": (context) => context.text("page", { headers: fields }),
+      "c.json with Headers": (context) => context.json({ a: 1 }, { headers: new Headers(fields) }),
+      "c.html with pairs": (context) => context.html(Promise.resolve("page"), { headers: [[NAME, SHOP]] }),
+      "c.body": (context) => context.body("page", 200, fields),
+      "c.redirect": (context) => {
+        context.header(NAME, SHOP);
+        return context.redirect("/there", 301);
+      },
+      "c.newResponse": (context) => context.newResponse("page", { headers: fields }),
+      "a response of its own": () => new Response("page", { headers: fields }),
+      "a made response that is changed": (context) => {
+        const response = context.text("page");
+        response.headers.set(NAME, SHOP);
+        return response;
+      },
+      "c.res.headers": (context) => {
+        context.res.headers.set(NAME, SHOP);
+        return context.text("page");
+      },
+      "not at all": (context) => context.text("page"),
+      "by a copy of what was there": (context) => {
+        const { headers } = context.res;
+        context.res = undefined;
+        return new Response("page", { headers });
+      },
+    };
+    const outers: Readonly<Record<string, (context: Context, origin: string) => void>> = {
+      "c.header": (context, origin) => context.header(NAME, origin),
+      "c.res.headers": (context, origin) => context.res.headers.set(NAME, origin),
+    };
+    const cases = Object.keys(ways).flatMap((way) => Object.keys(outers).map((outer) => [way, outer] as const));
+
+    it.each(cases)("by %s, where a layer reflects the origin by %s", async (way, outer) => {
+      const answers = async (isCached: boolean): Promise<unknown[]> => {
+        const { get } = await site(kind, (app, cached) => {
+          app.use(async (context, next) => {
+            outers[outer]?.(context, context.req.header("origin") ?? "none");
+            await next();
+          });
+          app.get("/", isCached ? cached("1h") : pass, ways[way] ?? ((context) => context.text("none")));
+        });
+        const seen: unknown[] = [];
+        for (const origin of [SHOP, SHOP, "https://evil.example", "https://other.example"]) {
+          const { headers } = await get("/", { Origin: origin });
+          seen.push(headers.get(NAME));
+        }
+        return seen;
+      };
+
+      expect(await answers(true)).toEqual(await answers(false));
+    });
+
+    it("its own type is stored, where a layer had set the same", async () => {
+      const { get } = await site(kind, (app, cached) => {
+        app.use(async (context, next) => {
+          context.header("Content-Type", context.req.header("x-type") ?? "text/plain; charset=UTF-8");
+          await next();
+        });
+        app.get("/", cached("1h"), (context) => context.text("page"));
+      });
+
+      for (const type of ["text/plain; charset=UTF-8", "text/weird"])
+        expect((await get("/", { "X-Type": type })).headers.get("content-type")).toBe("text/plain; charset=UTF-8");
+    });
+
+    it("a cookie that it sets once more keeps the response out of the store", async () => {
+      let runs = 0;
+      const { get } = await site(kind, (app, cached) => {
+        app.use(async (context, next) => {
+          context.header("Set-Cookie", "theme=dark");
+          await next();
+        });
+        app.get("/", cached("1h"), (context) => {
+          context.header("Set-Cookie", "theme=dark", { append: true });
+          return context.text(`run ${++runs}`);
+        });
+      });
+
+      for (const run of [1, 2]) expect(await (await get("/")).text()).toBe(`run ${run}`);
+    });
+  },
+);
 
 async function answerOf(response: Response) {
   return { status: response.status, text: await response.text(), headers: response.headers };

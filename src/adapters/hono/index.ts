@@ -120,8 +120,11 @@ function callOf(
     get exit() {
       return honoExit(context, request);
     },
-    run: (given, fill) =>
-      handle(given, fill === undefined ? undefined : { fill, route, original: request, outer: run }),
+    run(given, fill) {
+      if (fill === undefined) return handle(given, undefined);
+      outer.watch();
+      return handle(given, { fill, route, original: request, outer: run });
+    },
     get waitUntil() {
       return waitUntilOf(executionContext(context));
     },

@@ -1,8 +1,11 @@
 import { mergedVary } from "../shared/merged-vary.ts";
 import { countedVary } from "../shared/outer-vary.ts";
 import type { Context } from "hono";
+import { noteSetFields } from "./set-fields.ts";
 import { fieldsOf, type OwnFields } from "../web/response.ts";
 import type { OuterLayers } from "../web/respond.ts";
+
+const NONE: ReadonlySet<string> = new Set();
 
 /**
  * Headers that middleware in front of the handler had set before it ran. They belong to this request: they are never
@@ -12,13 +15,21 @@ export class OuterHeaders implements OuterLayers {
   readonly #headers: Headers;
   readonly #cookies: ReadonlySet<string>;
   readonly #isEmpty: boolean;
+  readonly #context: Context;
+  #setByHandler: ReadonlySet<string> = NONE;
 
   constructor(context: Context) {
+    this.#context = context;
     // Not `context.res`: once that is made, Hono lays its headers over those of the handler's response.
     // A copy: those of a light response are the very ones that the handler goes on to set.
     this.#headers = new Headers(context.newResponse(null).headers);
     this.#cookies = new Set(this.#headers.getSetCookie());
     this.#isEmpty = this.#headers.keys().next().done === true;
+  }
+
+  /** The handler is about to run: what it sets from now on is its own. */
+  watch(): void {
+    if (!this.#isEmpty) this.#setByHandler = noteSetFields(this.#context);
   }
 
   own(headers: Headers): OwnFields {
@@ -29,6 +40,7 @@ export class OuterHeaders implements OuterLayers {
       if (name === "set-cookie") continue;
       const now = headers.get(name);
       if (now === null) removed.push(name);
+      else if (this.#setByHandler.has(name)) continue;
       // A `Cache-Control` set further out is meant for this response too.
       else if (now === value && name === "vary") fields[name] = countedVary(value);
       else if (now === value && name !== "cache-control") delete fields[name];
@@ -36,8 +48,13 @@ export class OuterHeaders implements OuterLayers {
     }
     if (this.#cookies.size === 0) return { fields, removed };
     const cookies = headers.getSetCookie();
-    const own = cookies.filter((cookie) => !this.#cookies.has(cookie));
-    const outerCookies = cookies.filter((cookie) => this.#cookies.has(cookie));
+    const outerCookies: string[] = [];
+    const own = cookies.filter((cookie) => {
+      // A line once more was set once more.
+      if (!this.#cookies.has(cookie) || outerCookies.includes(cookie)) return true;
+      outerCookies.push(cookie);
+      return false;
+    });
     if (own.length === 0) delete fields["set-cookie"];
     else fields["set-cookie"] = own;
     if (outerCookies.length === 0) removed.push("set-cookie");
