@@ -225,14 +225,14 @@ it("goes on without Redis, says so in one line, and caches by itself when Redis 
   const port = await freePort();
   const demo = examples.start("demo/main", { REDIS_URL: `redis://127.0.0.1:${port}` });
   const origin = await demo.origin();
-  await demo.line("no connection to redis");
+  await demo.line("cannot reach redis");
   for (let count = 0; count < 3; count++) {
     const response = await fetch(`${origin}/countries`);
     expect([response.status, response.headers.get("x-reprise-cache")]).toEqual([200, "Miss"]);
     await response.arrayBuffer();
   }
   const warnings = demo.lines().filter((line) => line.includes(" warn "));
-  expect(warnings).toEqual([expect.stringContaining(`no connection to redis at redis://127.0.0.1:${port}, `)]);
+  expect(warnings).toEqual([expect.stringContaining(`cannot reach redis at redis://127.0.0.1:${port}; `)]);
 
   const redis = await startRedis({ port });
   await demo.line("connected to redis");

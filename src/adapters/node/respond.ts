@@ -5,43 +5,16 @@ import type { Exchange, Fill, LastLook, Reply } from "../../engine/exchange.ts";
 import { reachRoute } from "../../engine/fill/renewals.ts";
 import type { CacheRequest } from "../../http.ts";
 
+import type { NodeCall } from "./node-call.ts";
 import { connectionFacts, type ConnectionFacts } from "./connection-facts.ts";
 import { contentOf } from "./content.ts";
 import { hasClientCertificate } from "./client-certificate.ts";
 import { watchLazySession } from "./lazy-session.ts";
 import { watchToken } from "./form-token.ts";
-import { sendAgain, serverOf, type Entry } from "./copy.ts";
+import { sendAgain, serverOf } from "./copy.ts";
 import { addFieldsAtHead, writeReply } from "./reply.ts";
 import { ShownRequest, showTarget, type Target } from "./shown-request.ts";
-import { ResponseTap, type Destination, type TakeFrameworkEtag } from "./response-tap.ts";
-
-/** What a framework on `node:http` has to tell about one request. */
-export interface NodeCall {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** Path and query as the client sent them, where the framework rewrites `request.url`. */
-  readonly url: string;
-  /** Path and query as the handler is shown them, where something in front of the route rewrote them. */
-  readonly shownUrl?: string | undefined;
-  /** What else was put in place of what the client sent, as text for the key; `null` where no text can be made of it. */
-  readonly replaced?: string | null | undefined;
-  /** Lets the handler answer; errors it throws are `fill`'s to hear of first, where there is one. */
-  run(fill: Fill | undefined): void;
-  /** Answers what a layer throws at the end of a response when the handler has returned: the end waited for a purge. */
-  readonly onLateError?: (error: unknown) => void;
-  /** Where errors of the handler go that `run` does not throw. */
-  readonly unseenErrors?: string | undefined;
-  /** The patterns of the routes that answer, where the framework has them; asked once the response is there. */
-  patterns?(): readonly string[];
-  /**
-   * Changes the framework's own copies of path and query, where the handler shall not see the whole query. `sent` and
-   * `shown` are what `url` and `shownUrl` become; `request.url` is still as it was.
-   */
-  rewriteTarget?(request: IncomingMessage, sent: string, shown: string): void;
-  readonly takeFrameworkEtag?: TakeFrameworkEtag;
-  /** Where requests come in, for those that no server has brought; `undefined` where they cannot be made again. */
-  readonly entry: Entry | undefined;
-}
+import { ResponseTap, type Destination } from "./response-tap.ts";
 
 /** A cached route that a request came through, and what it shows of the request to its handler. */
 interface Enclosing {

@@ -10,6 +10,7 @@ import type {
 } from "../../engine/exchange.ts";
 import { renewalReplaced } from "../../engine/fill/renewals.ts";
 import { asError } from "../../errors.ts";
+import type { TakeFrameworkEtag } from "./node-call.ts";
 import type { ShownRequest } from "./shown-request.ts";
 import { hasUnwatchedToken } from "./form-token.ts";
 import type { Fields } from "../../http.ts";
@@ -30,9 +31,6 @@ import { SetFields } from "./set-fields.ts";
 import { blockHeaders, refuseChunk, refuseHead, refuseLength, refuseOwnHead, type Chunk } from "./refusals.ts";
 
 type Callback = (error?: Error | null) => void;
-
-/** Takes an `ETag` that the framework made by itself out of the fields of a head, and gives it. */
-export type TakeFrameworkEtag = (fields: Record<string, string | readonly string[]>) => string | undefined;
 
 /** Where the bytes of a handler's response go: to its own client, to nobody, or to the client of an earlier run. */
 export type Destination = "client" | "nowhere" | ResponseTap;

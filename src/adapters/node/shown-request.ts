@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Fill } from "../../engine/exchange.ts";
-import type { NodeCall } from "./respond.ts";
+import type { NodeCall } from "./node-call.ts";
 
 /** Path and query as the client sent them and, where something rewrote them, as the handler is shown them. */
 export interface Target {
